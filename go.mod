@@ -1,0 +1,3 @@
+module dacorch
+
+go 1.26
