@@ -1,0 +1,52 @@
+package scenarios
+
+// Metric is a number that every run measures, over all kinds together.
+type Metric struct {
+	Name  string
+	Unit  Unit
+	About string
+}
+
+// Metrics lists what an expectation can name, in the order of the report.
+var Metrics = []Metric{
+	{"resources", UnitCount, "rows in the database at the end"},
+	{"instances", UnitCount, "instances in ZooKeeper at the end"},
+	{"resources_created", UnitCount, "rows that churn created"},
+	{"resources_deleted", UnitCount, "rows that churn deleted"},
+	{"trace_rows", UnitCount, "rows of trace files that were used"},
+	{"trace_rows_skipped", UnitCount, "rows of trace files that could not be used; the report names them"},
+	{"notifications", UnitCount, "notifications that the data centre published"},
+	{"notifications_lost", UnitCount, "notifications that never reached the orchestrator"},
+	{"heartbeats", UnitCount, "heartbeats that instances sent"},
+	{"transactions", UnitCount, "ZooKeeper transactions that happened"},
+	{"transactions_conflicted", UnitCount, "transactions that were refused for a version that had changed"},
+	{"moves_needed", UnitCount, "moves from one instance to another that placement proved necessary: its lower bounds, summed"},
+	{"moves_made", UnitCount, "moves from one instance to another that were committed"},
+	{"moves_excess", UnitCount, "moves made beyond those needed"},
+	{"instances_created", UnitCount, "instances added after the start"},
+	{"instances_released", UnitCount, "instances emptied and removed"},
+	{"instances_replaced", UnitCount, "pods deleted and created anew under their name, planned or not"},
+	{"instances_replaced_needlessly", UnitCount, "of those, pods that were healthy and that nobody had asked to replace"},
+	{"pods_crashed", UnitCount, "pods that a fault crashed"},
+	{"pods_hung", UnitCount, "pods that a fault hung"},
+	{"pods_lost", UnitCount, "pods lost with their node"},
+	{"resources_unplaced_max", UnitCount, "most rows at one moment that stood in no instance's list"},
+	{"resources_unplaced_end", UnitCount, "rows that stood in no instance's list at the end"},
+	{"settle_time_p50", UnitDuration, "from a row's change to the right pod acting on it: the median"},
+	{"settle_time_p99", UnitDuration, "the same: 99 of 100 were not slower"},
+	{"settle_time_max", UnitDuration, "the same: the slowest"},
+	{"recover_time_p99", UnitDuration, "from a pod's failure until its resources ran again: 99 of 100 pods were not slower"},
+	{"recover_time_max", UnitDuration, "the same: the slowest"},
+	{"overlap_time_p99", UnitDuration, "how long two pods ran one resource: 99 of 100 moves were not longer"},
+	{"overlap_time_max", UnitDuration, "the same: the longest"},
+	{"detection_time_max", UnitDuration, "from a pod's silence to the order to replace it: the slowest"},
+	{"orchestrations_done", UnitCount, "re-orchestrations completed"},
+	{"orchestrations_refused", UnitCount, "re-orchestrations refused"},
+	{"orchestration_time_max", UnitDuration, "from a request to re-orchestrate to its answer: the slowest"},
+	{"leader_changes", UnitCount, "times that leadership was gained after the start"},
+	{"alarms", UnitCount, "alarms raised"},
+	{"imbalance_max_end", UnitCount, "at the end, the fullest instance's resources less the emptiest's (of one group under policy group)"},
+	{"capacity_used_max", UnitRatio, "the most of its capacity that any instance ever used"},
+	{"unsettled_end", UnitCount, "at the end, what had not settled; the report says what and why"},
+	{"violations", UnitCount, "invariants broken; the report says which, when and where"},
+}

@@ -1,0 +1,179 @@
+package scenarios
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Churn is how a kind's rows change: exactly one of Rates, Burst, Day and Trace
+// is set.
+type Churn struct {
+	Kind  string
+	Rates *Rates
+	Burst *Burst
+	Day   *Day
+	Trace *Trace
+	// From and Until bound the entry: it acts at From ≤ t < Until. Until is Heal
+	// unless the entry says otherwise. A burst has its own times: From is its
+	// start, Until its end.
+	From, Until time.Duration
+}
+
+// The words of Rates.Arrivals.
+const (
+	Poisson  = "poisson"  // independent of each other, with the rate as their mean
+	Constant = "constant" // evenly spaced
+)
+
+// Rates changes rows one at a time. At least one rate is above 0.
+type Rates struct {
+	Create, Delete, Update Rate
+	Arrivals               string // Poisson or Constant
+}
+
+// The words of Burst.Verb.
+const (
+	Create = "create"
+	Update = "update"
+	Delete = "delete"
+)
+
+// The words of Burst.Condition.
+const (
+	ConditionIDs   = "ids"   // the message names the ids
+	ConditionOther = "other" // the message names a condition of the database's own
+)
+
+// Burst changes many rows in a short time.
+type Burst struct {
+	Count int           // rows, ≥ 1
+	Verb  string        // Create, Update or Delete
+	Over  time.Duration // evenly spread over this time; 0 at once
+	// Bulk is how many rows one statement changes: they are announced in one bc,
+	// bu or bd. 0 changes and announces each row alone (c, u or d).
+	Bulk      int
+	Condition string // of a bulk update or delete: ConditionIDs or ConditionOther; else empty
+}
+
+// Day is a rate that swings between trough and peak in a cosine.
+type Day struct {
+	Create, Delete, Update Swing
+	Period                 time.Duration // from peak to peak
+	PeakAt                 time.Duration // offset of a peak in the period; 0 ≤ PeakAt < Period
+	Arrivals               string        // Poisson or Constant
+}
+
+// Swing bounds a swinging rate: 0 ≤ Trough ≤ Peak.
+type Swing struct{ Peak, Trough Rate }
+
+// At is the rate at an offset from the scenario's start.
+func (d *Day) At(s Swing, t time.Duration) Rate {
+	return s.Trough + (s.Peak-s.Trough)*Rate(cosine01(float64(t-d.PeakAt)/float64(d.Period)))
+}
+
+// Table says how a trace file is read: text in rows and columns, plain or gzip
+// (told by its first bytes), quoted as in RFC 4180.
+type Table struct {
+	File   string // as written, or as set
+	Path   string // File as seen from where Load was told the scenario lies
+	Source string // what the file is, and where its origin is named: for the error when it is missing
+	Header bool   // the first row names the columns; else they are "1", "2", …
+	Comma  rune   // between two columns
+	Time   Clock  // how the file writes times
+	Scale  Scale  // the file's time against the scenario's
+	// Origin is the file's time that falls on the entry's start, in the file's
+	// own writing (Time.Parse reads it); empty: the earliest time in the file.
+	Origin string
+	Where  []Match // rows that match all are used; in the order of the file
+	Limit  int     // at most so many rows are used, in the order of the file; 0: all
+}
+
+// Match is a condition on a row: the column holds one of the values.
+type Match struct {
+	Column string
+	Values []string
+}
+
+// Trace creates and deletes rows as a file says: each of its rows is one
+// resource's life. A resource created before the origin and not deleted before
+// it exists at the start. Groups come from the file, or if it names no column
+// for them, from the kind.
+type Trace struct {
+	Table
+	ID      []string // the columns whose values, joined by "-", are the id
+	Created string   // the column of the time of creation
+	Deleted string   // the column of the time of deletion; empty, or an empty value: never
+	Group   string   // the column of the group; empty: none
+}
+
+// Nodes are the nodes on which pods can run, coming and going as a file says.
+// A pod on a node that goes is lost with it; one that fits on no node is Pending.
+type Nodes struct {
+	Table
+	At      string // the column of the time
+	Node    string // the column of the node's name
+	Action  string // the column that says whether the node comes or goes
+	Add     string // the value of Action for a node that comes
+	Remove  string // the value of Action for a node that goes
+	PerNode int    // pods that one node holds, ≥ 1
+}
+
+// FaultKind names what breaks.
+type FaultKind string
+
+// The faults.
+const (
+	KafkaDown         FaultKind = "kafka-down"         // no heartbeat arrives; those sent meanwhile arrive late
+	MQTTDown          FaultKind = "mqtt-down"          // no notification arrives
+	PodCrash          FaultKind = "pod-crash"          // pods go to Failed
+	PodHang           FaultKind = "pod-hang"           // pods stay Running, and run, confirm and send nothing until they are replaced
+	OrchestratorCrash FaultKind = "orchestrator-crash" // the orchestrator is gone with all it held in memory
+)
+
+// Fault is something that breaks.
+type Fault struct {
+	What FaultKind
+	At   time.Duration
+	For  time.Duration // how long it is down, or pods keep breaking; 0 for a pod fault that happens once
+
+	// For PodCrash and PodHang:
+	Kind     string
+	Instance int           // this instance, if Count and Share are 0
+	Count    int           // so many running pods of the kind, drawn at random; 0: not by count
+	Share    float64       // this share of the kind's running pods, rounded up, drawn at random; 0 < Share ≤ 1; 0: not by share
+	Every    time.Duration // again and again with this period while At ≤ t < At+For; 0: once
+}
+
+// OrderKind names what an operator asks for.
+type OrderKind string
+
+// The orders.
+const (
+	Orchestrate OrderKind = "orchestrate" // re-orchestrate
+	Drain       OrderKind = "drain"       // empty an instance and keep it empty
+	Undrain     OrderKind = "undrain"     // let it have resources again
+	Replace     OrderKind = "replace"     // delete its pod and create it anew
+	Maintenance OrderKind = "maintenance" // pause or resume every automatic action
+)
+
+// Order is something that an operator does.
+type Order struct {
+	What OrderKind
+	At   time.Duration
+	Kind string
+
+	Instance            int  // of Drain, Undrain and Replace
+	MaxInstances        int  // of Orchestrate; 0: not given
+	ResourcePerInstance int  // of Orchestrate; 0: not given
+	On                  bool // of Maintenance
+}
+
+// place makes the table's path from where the scenario lies.
+func (t *Table) place(scenario string, set bool) {
+	switch {
+	case set || filepath.IsAbs(t.File):
+		t.Path = filepath.Clean(t.File)
+	default:
+		t.Path = filepath.Join(filepath.Dir(scenario), filepath.FromSlash(t.File))
+	}
+}
