@@ -1,0 +1,251 @@
+package invariant
+
+import (
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/history"
+)
+
+// instance is what is known about one instance number.
+type instance struct {
+	exists   bool // in ZooKeeper
+	used     int  // resources in its list
+	capacity int
+	times    int64
+	versions fleet.Versions
+	txn      int64 // the last transaction that named it
+
+	healthy     bool
+	life        uint32 // raised when its DAC or its nodes go: ends what was demanded of it
+	applied     int64  // times that its DAC has applied; -1: none in this life
+	unhealthyAt time.Duration
+	sick        bool // unhealthy since unhealthyAt and not yet replaced
+	replacing   bool // from its replacement until its DAC is healthy again
+
+	pod         string // uid; empty: the name is free
+	terminating bool
+}
+
+// instance finds an instance, or answers nil for a number that cannot be one.
+func (c *Checker) instance(k *kindState, id fleet.InstanceID) *instance {
+	if id < 0 || id >= maxInstanceID {
+		c.fail(k, Facts, "instance %d: its number is outside 0…%d", id, maxInstanceID-1)
+		return nil
+	}
+	for int(id) >= len(k.instances) {
+		k.instances = append(k.instances, instance{applied: -1})
+	}
+	return &k.instances[id]
+}
+
+// Tree makes the state of ZooKeeper known as it was read or set outside any
+// transaction: at the start, or after someone else has written. It replaces
+// what was known of lists, counts and versions, and checks nothing: a tree that
+// others wrote may be wrong, and becomes the orchestrator's duty to mend.
+func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
+	k := c.kind(now, kind)
+	if k == nil {
+		return
+	}
+	for i := range k.recs {
+		if k.recs[i].owners > 0 {
+			k.recs[i].owners, k.recs[i].owner = 0, fleet.NoInstance
+			delete(k.moreOwners, int32(i))
+			c.update(k, int32(i), false)
+		}
+	}
+	for i := range k.instances {
+		in := &k.instances[i]
+		in.exists, in.used, in.life = false, 0, in.life+1
+	}
+	k.exist = 0
+	for _, t := range tree.Instances {
+		in := c.instance(k, t.ID)
+		if in == nil || in.exists {
+			continue
+		}
+		in.exists, in.capacity, in.times, in.versions = true, t.Capacity, t.Times, t.Versions
+		k.exist++
+		for _, id := range t.IDs {
+			c.own(k, id, t.ID, in)
+		}
+	}
+}
+
+// Committed says that ZooKeeper has committed a transaction while epoch was the
+// newest epoch that it held.
+func (c *Checker) Committed(now time.Duration, kind fleet.Kind, epoch int64, txn *fleet.Txn) {
+	k := c.kind(now, kind)
+	if k == nil {
+		return
+	}
+	k.txns++
+	k.counted[history.Transactions]++
+	k.epoch = max(k.epoch, epoch)
+	if txn.Epoch < k.epoch {
+		c.fail(k, Epoch, "transaction %d of epoch %d committed at %v, but epoch %d was there already", txn.ID, txn.Epoch, now, k.epoch)
+	}
+	k.epoch = max(k.epoch, txn.Epoch)
+
+	// A move's two sides may come in either order: what leaves goes first.
+	for n := range txn.Changes {
+		c.shape(k, txn, &txn.Changes[n])
+	}
+	for n := range txn.Changes {
+		ch := &txn.Changes[n]
+		if in := c.instance(k, ch.Instance); in != nil {
+			for _, id := range ch.Remove {
+				c.disown(k, txn, id, ch.Instance, in)
+			}
+		}
+	}
+	for n := range txn.Changes {
+		c.apply(k, txn, &txn.Changes[n])
+	}
+}
+
+// shape checks that the instance is there or not, as the change needs it, and
+// that the change names it as it was.
+func (c *Checker) shape(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
+	in := c.instance(k, ch.Instance)
+	if in == nil {
+		return
+	}
+	if in.txn == k.txns {
+		c.fail(k, TreeShape, "transaction %d changes instance %d twice", txn.ID, ch.Instance)
+	}
+	in.txn = k.txns
+	if ch.Kind == fleet.ChangeCreate {
+		if in.exists {
+			c.fail(k, TreeShape, "transaction %d creates instance %d, which exists with %d resources", txn.ID, ch.Instance, in.used)
+		} else {
+			in.exists = true
+			k.exist++
+			k.counted[history.InstancesCreated]++
+		}
+		in.versions, in.times, in.capacity = fleet.Versions{}, ch.Times, ch.Capacity
+		return
+	}
+	if !in.exists {
+		c.fail(k, TreeShape, "transaction %d %ss instance %d, which does not exist", txn.ID, ch.Kind, ch.Instance)
+		if ch.Kind == fleet.ChangeDelete {
+			return
+		}
+		in.exists = true // follow what was committed, so that one break is counted once
+		k.exist++
+	} else if ch.Versions != in.versions {
+		c.fail(k, VersionsMatch, "transaction %d expects versions %v of instance %d, which was at %v", txn.ID, ch.Versions, ch.Instance, in.versions)
+	}
+	if ch.Kind == fleet.ChangeDelete {
+		return
+	}
+	in.versions = fleet.Versions{
+		Node: ch.Versions.Node + 1, Resources: ch.Versions.Resources + 1, Reload: ch.Versions.Reload + 1,
+	}
+	if rise := ch.Times - in.times; len(ch.Add)+len(ch.Remove) > 0 {
+		if rise != 1 {
+			c.fail(k, TimesRise, "transaction %d changes the list of instance %d, but its _reload times goes from %d to %d instead of %d",
+				txn.ID, ch.Instance, in.times, ch.Times, in.times+1)
+		}
+	} else if rise != 0 && rise != 1 {
+		c.fail(k, TimesRise, "transaction %d leaves the list of instance %d as it is, but its _reload times goes from %d to %d",
+			txn.ID, ch.Instance, in.times, ch.Times)
+	}
+	in.times, in.capacity = ch.Times, ch.Capacity
+}
+
+// apply puts what joins into the list and checks the instance as it is then.
+func (c *Checker) apply(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
+	in := c.instance(k, ch.Instance)
+	if in == nil {
+		return
+	}
+	for _, id := range ch.Add {
+		c.ownIn(k, txn, id, ch.Instance, in)
+	}
+	if ch.Kind == fleet.ChangeDelete {
+		c.drop(k, txn, ch.Instance, in)
+		return
+	}
+	if in.used != ch.Used {
+		c.fail(k, Counters, "transaction %d writes used %d to instance %d, whose list then holds %d", txn.ID, ch.Used, ch.Instance, in.used)
+	}
+	if in.used > ch.Capacity {
+		c.fail(k, Capacity, "transaction %d leaves instance %d with %d resources, but its capacity is %d", txn.ID, ch.Instance, in.used, ch.Capacity)
+	}
+	if ch.Capacity > 0 {
+		k.capacityMax = max(k.capacityMax, float64(in.used)/float64(ch.Capacity))
+	}
+	if in.healthy && len(ch.Add)+len(ch.Remove) > 0 {
+		k.demandReload(ch.Instance, in, c.now)
+	}
+}
+
+// drop takes an instance out of the tree.
+func (c *Checker) drop(k *kindState, txn *fleet.Txn, id fleet.InstanceID, in *instance) {
+	if !in.exists {
+		return
+	}
+	if in.used > 0 {
+		c.fail(k, TreeShape, "transaction %d deletes instance %d, whose list still holds %d resources", txn.ID, id, in.used)
+		for i := range k.recs {
+			r := &k.recs[i]
+			if k.owned(int32(i), id) {
+				leave(k.moreOwners, int32(i), &r.owner, &r.owners, id)
+				c.update(k, int32(i), false)
+			}
+		}
+	}
+	in.exists, in.used, in.times, in.capacity = false, 0, 0, 0
+	in.life++
+	k.exist--
+	k.counted[history.InstancesReleased]++
+}
+
+// ownIn puts a resource on an instance's list by a transaction.
+func (c *Checker) ownIn(k *kindState, txn *fleet.Txn, id string, by fleet.InstanceID, in *instance) {
+	i := k.record(id)
+	r := &k.recs[i]
+	switch {
+	case r.owners == 0:
+	case k.owned(i, by):
+		c.fail(k, TreeShape, "transaction %d adds %s %q to instance %d, whose list holds it already", txn.ID, k.cfg.Kind, id, by)
+		return
+	default:
+		c.fail(k, OneOwner, "%s %q stands on instances %d and %d after transaction %d at %v", k.cfg.Kind, id, r.owner, by, txn.ID, c.now)
+	}
+	if r.last != fleet.NoInstance && r.last != by && r.row {
+		k.counted[history.MovesMade]++
+	}
+	join(&k.moreOwners, i, &r.owner, &r.owners, by)
+	r.last = by
+	in.used++
+	c.update(k, i, false)
+}
+
+// own puts a resource on an instance's list as a tree was read.
+func (c *Checker) own(k *kindState, id string, by fleet.InstanceID, in *instance) {
+	i := k.record(id)
+	if k.owned(i, by) {
+		return
+	}
+	r := &k.recs[i]
+	join(&k.moreOwners, i, &r.owner, &r.owners, by)
+	r.last = by
+	in.used++
+	c.update(k, i, false)
+}
+
+// disown takes a resource off an instance's list by a transaction.
+func (c *Checker) disown(k *kindState, txn *fleet.Txn, id string, by fleet.InstanceID, in *instance) {
+	i, ok := k.index[id]
+	if !ok || !k.owned(i, by) {
+		c.fail(k, TreeShape, "transaction %d removes %s %q from instance %d, whose list does not hold it", txn.ID, k.cfg.Kind, id, by)
+		return
+	}
+	r := &k.recs[i]
+	leave(k.moreOwners, i, &r.owner, &r.owners, by)
+	in.used--
+	c.update(k, i, false)
+}

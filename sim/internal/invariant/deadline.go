@@ -1,0 +1,149 @@
+package invariant
+
+import (
+	"math"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+)
+
+// tickWork bounds the deadlines of each sort that one Tick looks at.
+const tickWork = 4096
+
+// deadline is something that must have ended by then. It holds for a record
+// (rec, gen) or for an instance (rec, gen being its number and life).
+type deadline struct {
+	at, since time.Duration
+	times     int64
+	rec       int32
+	gen       uint32
+}
+
+// queue holds deadlines of one bound, which come in the order they fall due.
+type queue struct {
+	items []deadline
+	head  int
+}
+
+func (q *queue) push(d deadline) {
+	if q.head > 1024 && q.head > len(q.items)/2 {
+		q.items = q.items[:copy(q.items, q.items[q.head:])]
+		q.head = 0
+	}
+	q.items = append(q.items, d)
+}
+
+// due takes the oldest deadline that has passed.
+func (q *queue) due(now time.Duration) (deadline, bool) {
+	if q.head == len(q.items) || q.items[q.head].at >= now {
+		return deadline{}, false
+	}
+	d := q.items[q.head]
+	q.head++
+	return d, true
+}
+
+// demandReload demands that the instance's DAC applies its list in time.
+func (k *kindState) demandReload(id fleet.InstanceID, in *instance, now time.Duration) {
+	if k.cfg.ReloadBound > 0 {
+		k.reloads.push(deadline{at: now + k.cfg.ReloadBound, since: now, times: in.times, rec: int32(id), gen: in.life})
+	}
+}
+
+// demandSettled demands that a pending record settles in time.
+func (k *kindState) demandSettled(i int32, now time.Duration) {
+	if k.cfg.SettleBound > 0 {
+		r := &k.recs[i]
+		k.unsettleds.push(deadline{at: now + k.cfg.SettleBound, since: r.unsettledAt, rec: i, gen: r.gen})
+	}
+}
+
+// Tick looks at what has fallen due. Its work is bounded: what it leaves, the
+// next tick or End takes. A deadline breaks once its time has passed, not at it.
+func (c *Checker) Tick(now time.Duration) {
+	c.advance(now)
+	c.expire(tickWork)
+}
+
+func (c *Checker) expire(work int) {
+	for _, k := range c.kinds {
+		for range work {
+			d, ok := k.overlaps.due(c.now)
+			if !ok {
+				break
+			}
+			if r := &k.recs[d.rec]; r.gen == d.gen && r.runners > 1 && r.overlapAt == d.since && !r.late {
+				c.failOverlap(k, d.rec)
+			}
+		}
+		for range work {
+			d, ok := k.reloads.due(c.now)
+			if !ok {
+				break
+			}
+			if in := &k.instances[d.rec]; in.life == d.gen && in.applied < d.times {
+				c.fail(k, ReloadReaches, "instance %d is healthy, but has not applied _reload times %d, there since %v, within %v (applied: %s)",
+					d.rec, d.times, d.since, k.cfg.ReloadBound, appliedTimes(in.applied))
+			}
+		}
+		for range work {
+			d, ok := k.unsettleds.due(c.now)
+			if !ok {
+				break
+			}
+			if r := &k.recs[d.rec]; r.gen == d.gen && r.state&pending != 0 && r.unsettledAt == d.since {
+				c.fail(k, Settled, "%s %q is not settled %v after it had to be: %s", k.cfg.Kind, r.id, c.now-d.at, c.why(k, d.rec))
+			}
+		}
+	}
+}
+
+// Heal says that faults have stopped: from here on everything must settle
+// within the bound.
+func (c *Checker) Heal(now time.Duration) {
+	c.advance(now)
+	if c.healed {
+		return
+	}
+	c.healed = true
+	for _, k := range c.kinds {
+		for i := range k.recs {
+			if k.recs[i].state&pending != 0 {
+				k.demandSettled(int32(i), c.now)
+			}
+		}
+	}
+}
+
+// End closes the run: every deadline that has passed is looked at, and what is
+// still waiting enters the measures with the time that it has waited so far, so
+// that nothing looks fast because it never ended.
+func (c *Checker) End(now time.Duration) {
+	c.advance(now)
+	if c.ended {
+		return
+	}
+	c.ended = true
+	c.expire(math.MaxInt)
+	for _, k := range c.kinds {
+		for i := range k.recs {
+			k.close(&k.recs[i], c.now)
+		}
+		k.imbalanceEnd = k.imbalance()
+	}
+}
+
+// close measures what the record still waits for.
+func (k *kindState) close(r *record, now time.Duration) {
+	switch {
+	case r.waiting:
+		k.settle.Add(now - r.rowAt)
+	case r.row && r.runners == 0:
+		k.recover.Add(now - r.stoppedAt)
+	case !r.row && r.hadRow && r.runners > 0:
+		k.settle.Add(now - r.rowAt)
+	}
+	if r.runners > 1 {
+		k.overlap.Add(now - r.overlapAt)
+	}
+}
