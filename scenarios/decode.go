@@ -42,7 +42,7 @@ type object struct {
 func (d *decoder) object(v *value, name string) (object, bool) {
 	o := object{d: d, v: v, section: section(name)}
 	if v.shape != mapping {
-		if v.shape != nothing || name != "world" {
+		if v.shape != nothing { // one without a value has been found already
 			d.fail(v, d.shown(v)+" is not a "+name, "want keys and values, such as "+o.sample())
 		}
 		return o, false
@@ -312,19 +312,23 @@ func (o object) kind() *Kind {
 	if !ok {
 		return nil
 	}
+	return o.d.kindNamed(v, v.text)
+}
+
+func (d *decoder) kindNamed(at *value, name string) *Kind {
 	var names []string
-	for i := range o.d.kinds {
-		if o.d.kinds[i].Kind == v.text {
-			return &o.d.kinds[i]
+	for i := range d.kinds {
+		if d.kinds[i].Kind == name {
+			return &d.kinds[i]
 		}
-		names = append(names, o.d.kinds[i].Kind)
+		names = append(names, d.kinds[i].Kind)
 	}
-	if !o.d.kindsUnknown {
+	if !d.kindsUnknown {
 		want := "want one of " + strings.Join(names, ", ")
-		if n := nearest(v.text, names); n != "" {
+		if n := nearest(name, names); n != "" {
 			want = "did you mean " + n + "?"
 		}
-		o.d.fail(v, fmt.Sprintf("no kind %q", shorten(v.text)), want)
+		d.fail(at, fmt.Sprintf("no kind %q", shorten(name)), want)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 type Expectation struct {
 	Text   string // as written
 	Line   int    // of the file; 0 when it was set from outside
-	Metric string // one of Metrics
+	Metric string // one of Metrics over all kinds, or with a kind and a dot before it, of that kind
 	Op     string // one of Ops
 	Value  float64
 	Other  string // the metric to compare with; empty: Value
@@ -113,7 +113,7 @@ func ParseExpectation(text string) (Expectation, error) {
 func (e Expectation) against(metric Metric, other string) (Expectation, error) {
 	m, ok := MetricNamed(other)
 	switch {
-	case !ok && strings.ContainsAny(other, "+-*/(). "):
+	case !ok && strings.ContainsAny(other, "+-*/() "):
 		return e, fmt.Errorf("%q is not a value of %s: want %s", other, e.Metric, metric.Unit.wants())
 	case !ok:
 		return e, unknownMetric(other)
@@ -210,8 +210,11 @@ func formatSeconds(v float64) string {
 	return FormatDuration(d)
 }
 
-// MetricNamed answers the metric of that name.
+// MetricNamed answers the metric of that name; "Thing.alarms" is that of one kind.
 func MetricNamed(name string) (Metric, bool) {
+	if kind, of, found := strings.Cut(name, "."); found && kind != "" {
+		name = of
+	}
 	i := slices.IndexFunc(Metrics, func(m Metric) bool { return m.Name == name })
 	if i < 0 {
 		return Metric{}, false

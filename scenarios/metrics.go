@@ -1,6 +1,6 @@
 package scenarios
 
-// Metric is a number that every run measures, over all kinds together.
+// Metric is a number that every run measures, for each kind and over all.
 type Metric struct {
 	Name  string
 	Unit  Unit
@@ -27,19 +27,17 @@ var Metrics = []Metric{
 	{"instances_released", UnitCount, "instances emptied and removed"},
 	{"instances_replaced", UnitCount, "pods deleted and created anew under their name, planned or not"},
 	{"instances_replaced_needlessly", UnitCount, "of those, pods that were healthy and that nobody had asked to replace"},
-	{"pods_crashed", UnitCount, "pods that a fault crashed"},
-	{"pods_hung", UnitCount, "pods that a fault hung"},
-	{"pods_lost", UnitCount, "pods lost with their node"},
+	{"pods_crashed", UnitCount, "pods that crashed"},
 	{"resources_unplaced_max", UnitCount, "most rows at one moment that stood in no instance's list"},
 	{"resources_unplaced_end", UnitCount, "rows that stood in no instance's list at the end"},
-	{"settle_time_p50", UnitDuration, "from a row's change to the right pod acting on it: the median"},
+	{"settle_time_p50", UnitDuration, "from a row's creation to one pod running it, or its deletion to none: the median"},
 	{"settle_time_p99", UnitDuration, "the same: 99 of 100 were not slower"},
 	{"settle_time_max", UnitDuration, "the same: the slowest"},
-	{"recover_time_p99", UnitDuration, "from a pod's failure until its resources ran again: 99 of 100 pods were not slower"},
+	{"recover_time_p99", UnitDuration, "from a row's pod failing to the row running again: 99 of 100 were not slower"},
 	{"recover_time_max", UnitDuration, "the same: the slowest"},
-	{"overlap_time_p99", UnitDuration, "how long two pods ran one resource: 99 of 100 moves were not longer"},
+	{"overlap_time_p99", UnitDuration, "how long two pods ran one resource at once: 99 of 100 times were not longer"},
 	{"overlap_time_max", UnitDuration, "the same: the longest"},
-	{"detection_time_max", UnitDuration, "from a pod's silence to the order to replace it: the slowest"},
+	{"detection_time_max", UnitDuration, "from a pod's failure or silence to the order to replace it: the slowest"},
 	{"orchestrations_done", UnitCount, "re-orchestrations completed"},
 	{"orchestrations_refused", UnitCount, "re-orchestrations refused"},
 	{"orchestration_time_max", UnitDuration, "from a request to re-orchestrate to its answer: the slowest"},
@@ -47,6 +45,6 @@ var Metrics = []Metric{
 	{"alarms", UnitCount, "alarms raised"},
 	{"imbalance_max_end", UnitCount, "at the end, the fullest instance's resources less the emptiest's (of one group under policy group)"},
 	{"capacity_used_max", UnitRatio, "the most of its capacity that any instance ever used"},
-	{"unsettled_end", UnitCount, "at the end, what had not settled; the report says what and why"},
+	{"unsettled_end", UnitCount, "rows that not exactly one pod ran at the end; the report says which and why"},
 	{"violations", UnitCount, "invariants broken; the report says which, when and where"},
 }

@@ -233,25 +233,40 @@ func (d *decoder) world(v *value) World {
 	if !ok {
 		return w
 	}
-	for i := range w.Latencies {
-		given := v.get(w.Latencies[i].Name)
-		if given == nil || given.shape == nothing {
+	for _, name := range subsystems() {
+		sub := v.get(name)
+		if sub == nil || sub.shape == nothing {
 			continue
 		}
-		l, ok := d.object(given, "latency")
+		if so, ok := o.d.object(sub, "world."+name); ok {
+			so.latencies(name, w.Latencies)
+		}
+	}
+	return w
+}
+
+// latencies reads a subsystem's steps. A mean given alone moves the bounds that
+// it crosses, so that one setting is enough to slow a step down.
+func (o object) latencies(subsystem string, into []Latency) {
+	for i := range into {
+		of, step, _ := strings.Cut(into[i].Name, ".")
+		given := o.v.get(step)
+		if of != subsystem || given == nil || given.shape == nothing {
+			continue
+		}
+		l, ok := o.d.object(given, "latency")
 		if !ok {
 			continue
 		}
-		to := &w.Latencies[i]
-		to.Min = l.length("min", to.Min, 0, maxLatency)
+		to := &into[i]
 		to.Mean = l.length("mean", to.Mean, 0, maxLatency)
-		to.Max = l.length("max", to.Max, 0, maxLatency)
+		to.Min = l.length("min", min(to.Min, to.Mean), 0, maxLatency)
+		to.Max = l.length("max", max(to.Max, to.Mean), 0, maxLatency)
 		if to.Min > to.Mean || to.Mean > to.Max {
 			o.d.fail(given, fmt.Sprintf("%s: min %s, mean %s, max %s are not in order", to.Name, FormatDuration(to.Min), FormatDuration(to.Mean), FormatDuration(to.Max)),
 				"want min ≤ mean ≤ max; what is not given keeps its default")
 		}
 	}
-	return w
 }
 
 func (d *decoder) expectation(v *value) Expectation {
@@ -264,6 +279,12 @@ func (d *decoder) expectation(v *value) Expectation {
 	if err != nil {
 		problem, want, _ := strings.Cut(err.Error(), ": ")
 		d.fail(v, "expect: "+problem, want)
+		return e
+	}
+	for _, name := range []string{e.Metric, e.Other} {
+		if kind, _, of := strings.Cut(name, "."); of {
+			d.kindNamed(v, kind)
+		}
 	}
 	return e
 }

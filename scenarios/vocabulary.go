@@ -23,7 +23,7 @@ type Section struct {
 const required = "required"
 
 // Vocabulary is everything that a scenario file can say, in reading order.
-var Vocabulary = []Section{
+var Vocabulary = append([]Section{
 	{"scenario", "the top of the file", "One run.", []Key{
 		{Name: "name", Type: "text", Default: required, Range: "lower case letters, digits and hyphens; up to 64", Example: "kafka-outage", About: "Its name in reports."},
 		{Name: "about", Type: "text", Default: required, Range: "up to 2000 characters", Example: "A Kafka outage restarts nobody.", About: "What it shows."},
@@ -35,7 +35,7 @@ var Vocabulary = []Section{
 		{Name: "faults", Type: "list of fault", Default: "none", Range: "up to 1000", Example: "[{at: 5m, for: 10m, kafka: down}]", About: "What breaks."},
 		{Name: "orders", Type: "list of order", Default: "none", Range: "up to 1000", Example: "[{at: 5m, kind: Thing, drain: 3}]", About: "What an operator does."},
 		{Name: "nodes", Type: "nodes", Default: "none: a pod always finds a node", Range: "", Example: "{trace: {file: nodes.csv, source: our own, time: ms, at: 1, action: 2, node: 3, header: false}}", About: "Nodes that come and go, and pods with them."},
-		{Name: "world", Type: "world", Default: "every latency's own", Range: "", Example: "{zookeeper: {mean: 10ms}}", About: "How fast the surroundings are."},
+		{Name: "world", Type: "world", Default: "every latency's own", Range: "", Example: "{zookeeper: {request: {mean: 10ms}}}", About: "How fast the surroundings are."},
 		{Name: "expect", Type: "list of text", Default: required, Range: "1 to 1000", Example: "[instances_replaced == 0]", About: "What must be true in the end; see Expectations."},
 	}},
 	{"kind", "`kinds[]`", "A class of resources, and the orchestrator's configuration of it. Keys from `heartbeatInterval` on are its timing and its limits.", []Key{
@@ -130,13 +130,7 @@ var Vocabulary = []Section{
 		Key{Name: "add", Type: "text", Default: "add", Range: "", Example: "add", About: "The action of a node that comes."},
 		Key{Name: "remove", Type: "text", Default: "remove", Range: "unlike add", Example: "remove", About: "The action of a node that goes."},
 	)},
-	{"world", "`world`", "How long each step takes. Each is drawn anew, between its min and max, around its mean.", worldKeys()},
-	{"latency", "`world.<name>`", "What is not given keeps its default.", []Key{
-		{Name: "min", Type: "duration", Default: "the latency's", Range: "up to mean", Example: "1ms", About: "The shortest."},
-		{Name: "mean", Type: "duration", Default: "the latency's", Range: "min to max", Example: "10ms", About: "The mean."},
-		{Name: "max", Type: "duration", Default: "the latency's", Range: "up to 1d", Example: "2s", About: "The longest."},
-	}},
-}
+}, worldSections()...)
 
 // tableKeys are the keys that all trace files share.
 func tableKeys(set string) []Key {
@@ -151,19 +145,6 @@ func tableKeys(set string) []Key {
 		{Name: "where", Type: "mapping of column to text or list of text", Default: "all rows", Range: "up to 100 columns", Example: "{CTRY: [US, CA]}", About: "Use only rows whose columns hold one of these values."},
 		{Name: "limit", Type: "number", Default: "all rows", Range: "1 to 100000000", Example: "1000", About: "Use at most so many rows, in the order of the file."},
 	}
-}
-
-func worldKeys() []Key {
-	keys := make([]Key, len(LatencyDefaults))
-	for i, l := range LatencyDefaults {
-		keys[i] = Key{
-			Name: l.Name, Type: "latency", Range: "0s to 1d",
-			Default: "{min: " + FormatDuration(l.Min) + ", mean: " + FormatDuration(l.Mean) + ", max: " + FormatDuration(l.Max) + "}",
-			Example: "{mean: 10ms}",
-			About:   l.About + ".",
-		}
-	}
-	return keys
 }
 
 func section(name string) *Section {
