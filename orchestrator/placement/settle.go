@@ -1,0 +1,232 @@
+package placement
+
+import (
+	"cmp"
+	"slices"
+
+	"dacorch/orchestrator/fleet"
+)
+
+// source is a resource that is to be placed, and where it comes from.
+type source struct {
+	h    uint32
+	from int32 // slot, or nowhere
+	kind reasonKind
+}
+
+// scratch is memory that calls share.
+type scratch struct {
+	sources []source
+	order   []int32
+	targets []int
+}
+
+// settle brings a pool to what its policy demands: the resources in fresh and
+// those that wait or are stuck get places, opening instances or raising
+// capacities where that is needed and allowed; instances with more than they
+// are to have give the rest away.
+//
+// It decides first how many resources each open instance is to have, then moves
+// only what exceeds that, so no resource moves for another's sake.
+func (a *Assignment) settle(pl *pool, fresh []source, p *Plan) {
+	total := pl.load + len(pl.waiting) + len(fresh) + pl.stuck
+	for total > pl.capacity && a.open < a.size.most() {
+		why := Reason{kind: openedFull, a: int32(total), b: int32(pl.capacity), group: pl.name()}
+		if len(pl.open) == 0 {
+			why.kind = openedFirst
+		}
+		a.openInstance(pl, why, p)
+	}
+	order := append(a.scratch.order[:0], pl.open...)
+	a.policy.order(a, order)
+	targets := slices.Grow(a.scratch.targets[:0], len(order))[:len(order)]
+	a.policy.targets(a, pl, order, total, targets, p)
+	room := 0
+	for i, s := range order {
+		room += max(0, targets[i]-a.inst[s].load())
+	}
+	sources := a.gather(pl, order, targets, fresh, room)
+	a.distribute(order, targets, sources, p)
+	a.scratch.order, a.scratch.targets, a.scratch.sources = order[:0], targets[:0], sources[:0]
+
+	if room < len(sources) {
+		for _, src := range sources[room:] {
+			a.noPlace(pl, src, p)
+		}
+	}
+	pl.full = len(pl.waiting)+pl.stuck > 0
+	a.policy.index(a, pl)
+}
+
+// gather lists what is to be placed: first what instances give away, then what
+// stands nowhere, by id, then as many of the stuck as there is room for.
+func (a *Assignment) gather(pl *pool, order []int32, targets []int, fresh []source, room int) []source {
+	sources := a.scratch.sources[:0]
+	for i, s := range order {
+		in := &a.inst[s]
+		kind := a.policy.gives()
+		for in.load() > targets[i] {
+			h := in.members[in.load()-1]
+			a.detach(h)
+			sources = append(sources, source{h: h, from: s, kind: kind})
+		}
+	}
+	sources = append(sources, a.merged(pl, fresh)...)
+	if pl.stuck > 0 && len(sources) < room {
+		a.byID(pl.closed, func(s int32) {
+			in := &a.inst[s]
+			for in.evacuate && in.load() > 0 && len(sources) < room {
+				h := in.members[in.load()-1]
+				a.detach(h)
+				sources = append(sources, source{h: h, from: s, kind: evacuated})
+			}
+		})
+	}
+	return sources
+}
+
+// merged is fresh, which is in order of id, and what waits in the pool, in
+// order of id; nothing waits afterwards.
+func (a *Assignment) merged(pl *pool, fresh []source) []source {
+	if len(pl.waiting) == 0 {
+		return fresh
+	}
+	hs := pl.waiting
+	from := make(map[uint32]source, len(fresh))
+	for _, src := range fresh {
+		hs = append(hs, src.h)
+		from[src.h] = src
+	}
+	a.waiting -= len(pl.waiting)
+	pl.waiting = pl.waiting[:0]
+	a.sortByID(hs)
+	all := make([]source, len(hs))
+	for i, h := range hs {
+		if src, ok := from[h]; ok {
+			all[i] = src
+		} else {
+			all[i] = source{h: h, from: nowhere}
+		}
+	}
+	return all
+}
+
+// distribute puts the sources, in order, on the instances that have fewer
+// resources than their target, in order.
+func (a *Assignment) distribute(order []int32, targets []int, sources []source, p *Plan) {
+	p.Moves = slices.Grow(p.Moves, len(sources))
+	next := 0
+	for i, s := range order {
+		need := min(targets[i]-a.inst[s].load(), len(sources)-next)
+		if need <= 0 {
+			continue
+		}
+		in := &a.inst[s]
+		in.members = slices.Grow(in.members, need)
+		for _, src := range sources[next : next+need] {
+			a.put(src, s, p)
+		}
+		next += need
+	}
+}
+
+// put attaches a source to an instance and says so in the plan.
+func (a *Assignment) put(src source, s int32, p *Plan) {
+	in := &a.inst[s]
+	why := Reason{kind: src.kind, instance: in.id, a: int32(in.load()), b: int32(in.capacity), group: in.pool.name()}
+	from := fleet.NoInstance
+	if src.from >= 0 {
+		from = a.inst[src.from].id
+		why.from = from
+	} else {
+		why.kind = placed
+	}
+	why.fill = a.policy.newest()
+	a.attach(src.h, s)
+	p.Moves = append(p.Moves, Move{Resource: a.res[src.h].id, From: from, To: in.id, Why: why})
+}
+
+// noPlace lets a source wait.
+func (a *Assignment) noPlace(pl *pool, src source, p *Plan) {
+	a.waitPush(pl, src.h)
+	if src.from >= 0 {
+		p.Moves = append(p.Moves, Move{Resource: a.res[src.h].id, From: a.inst[src.from].id, To: fleet.NoInstance, Why: a.whyUnplaced(pl)})
+	}
+}
+
+func (a *Assignment) whyUnplaced(pl *pool) Reason {
+	return Reason{kind: unplacedMax, a: int32(a.open), b: int32(a.size.most()), group: pl.name()}
+}
+
+// placeOne places one resource: at once when an instance has room.
+func (a *Assignment) placeOne(pl *pool, src source, p *Plan) {
+	if s := a.policy.pick(a, pl); s >= 0 {
+		a.put(src, s, p)
+		a.policy.changed(a, pl, s)
+		return
+	}
+	if pl.full {
+		a.noPlace(pl, src, p)
+		return
+	}
+	a.settle(pl, []source{src}, p)
+}
+
+// vacated follows the removal of a resource from an open instance: who waits
+// comes first, then who is stuck, then the policy evens out.
+func (a *Assignment) vacated(pl *pool, s int32, p *Plan) {
+	switch {
+	case len(pl.waiting) > 0:
+		h := pl.waiting[0]
+		a.waitRemove(pl, h)
+		a.put(source{h: h, from: nowhere}, s, p)
+		a.policy.changed(a, pl, s)
+		pl.full = len(pl.waiting)+pl.stuck > 0
+	case pl.stuck > 0:
+		from := a.firstStuck(pl)
+		h := a.inst[from].members[a.inst[from].load()-1]
+		a.detach(h)
+		a.put(source{h: h, from: from, kind: evacuated}, s, p)
+		a.policy.changed(a, pl, s)
+		pl.full = len(pl.waiting)+pl.stuck > 0
+	default:
+		a.policy.changed(a, pl, s)
+		a.policy.even(a, pl, p)
+	}
+}
+
+// firstStuck is the closed instance with the smallest id that resources are to leave.
+func (a *Assignment) firstStuck(pl *pool) int32 {
+	first := nowhere
+	for _, s := range pl.closed {
+		in := &a.inst[s]
+		if in.evacuate && in.load() > 0 && (first < 0 || in.id < a.inst[first].id) {
+			first = s
+		}
+	}
+	return first
+}
+
+// serveWaiting settles every pool that somebody waits in, after the number of
+// open instances has fallen.
+func (a *Assignment) serveWaiting(p *Plan) {
+	if a.shared != nil {
+		return
+	}
+	for _, pl := range a.pools() {
+		if len(pl.waiting)+pl.stuck > 0 && a.open < a.size.most() {
+			a.settle(pl, nil, p)
+		}
+	}
+}
+
+// cheapest sorts open slots by what keeping each of them saves, least first,
+// the greater id first among equals.
+func (a *Assignment) cheapest(slots []int32, saves func(load int) int) []int32 {
+	sorted := slices.Clone(slots)
+	slices.SortFunc(sorted, func(x, y int32) int {
+		p, q := &a.inst[x], &a.inst[y]
+		return cmp.Or(cmp.Compare(saves(p.load()), saves(q.load())), cmp.Compare(q.id, p.id))
+	})
+	return sorted
+}
