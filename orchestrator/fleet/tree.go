@@ -43,6 +43,9 @@ type Control struct {
 	// Capacity is what an instance created now is given: R after the contract's
 	// init rule; zero before the first orchestration.
 	Capacity int `json:"capacity,omitempty"`
+	// TargetInstances is the number of instances that a re-orchestration under
+	// way works towards; zero when none is. A restart resumes it.
+	TargetInstances int `json:"targetInstances,omitempty"`
 	// Closing are the instances whose resources are to move away and whose pods
 	// then go: drained on purpose, or surplus after an orchestration. Ascending.
 	Closing []InstanceID `json:"closing,omitempty"`

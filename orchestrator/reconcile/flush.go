@@ -1,0 +1,290 @@
+package reconcile
+
+import (
+	"slices"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/placement"
+)
+
+// builder gathers one transaction.
+type builder struct {
+	m         *Machine
+	txn       *fleet.Txn
+	touched   []*instance
+	bytes     int
+	decisions []placement.Move
+	full      bool // the next instance no longer fits
+}
+
+// flush sends what is pending, unless a transaction is in flight or nothing may
+// or need be sent.
+func (m *Machine) flush() {
+	if m.txn != nil || m.treeStale || m.retryAt > m.now && m.attempts > 0 {
+		return
+	}
+	if m.control.Maintenance && !m.controlDirty {
+		m.ack(m.ackSeen)
+		return
+	}
+	if len(m.pending) == 0 && len(m.touched) == 0 && len(m.strays) == 0 && !m.controlDirty {
+		m.ack(m.ackSeen)
+		return
+	}
+	b := builder{m: m, txn: &fleet.Txn{Epoch: m.epoch}}
+	if m.controlDirty {
+		control := m.control
+		control.Closing = slices.Clone(control.Closing)
+		b.txn.Control, b.txn.ControlVersion = &control, m.controlVersion
+		m.controlDirty = false
+	}
+	if !m.control.Maintenance {
+		b.takeTouched()
+		b.takeStrays()
+		b.takeUrgent()
+		b.takeMoves()
+		if len(b.touched) == 0 && m.txnMoves == 0 && b.txn.Control == nil {
+			b.breakCycle()
+		}
+	}
+	b.send()
+}
+
+// send finishes the transaction and gives it out.
+func (b *builder) send() {
+	m := b.m
+	if len(b.touched) == 0 && b.txn.Control == nil {
+		m.ack(m.ackSeen) // what waits is in the database, where a restart finds it again
+		return
+	}
+	slices.SortFunc(b.touched, func(x, y *instance) int { return int(x.id) - int(y.id) })
+	b.txn.Changes = make([]fleet.Change, 0, len(b.touched))
+	for _, in := range b.touched {
+		ch := in.txn
+		ch.Used = in.used + len(ch.Add) - len(ch.Remove)
+		ch.Times = in.times
+		if len(ch.Add)+len(ch.Remove) > 0 && ch.Kind != fleet.ChangeDelete {
+			ch.Times++
+		}
+		// A list longer than the planned capacity shrinks step by step: until
+		// then the capacity follows it, so that used never exceeds it.
+		ch.Capacity = max(m.plan.Capacity(in.id), ch.Used)
+		b.txn.Changes = append(b.txn.Changes, *ch)
+		in.txn, in.rewrite = nil, false
+	}
+	b.txn.ID = m.req()
+	m.txn = b.txn
+	m.sentAck = m.ackDone
+	if !b.full {
+		m.sentAck = m.ackSeen
+	}
+	m.emit(Commit{Txn: b.txn, Decisions: b.decisions})
+}
+
+// open makes sure that the instance takes part in the transaction. False: it
+// does not fit any more, or has no nodes and none are wanted.
+func (b *builder) open(in *instance) bool {
+	if in.txn != nil {
+		return true
+	}
+	if b.full {
+		return false
+	}
+	kind := fleet.ChangeUpdate
+	if !in.exists {
+		kind = fleet.ChangeCreate
+	}
+	cost := in.bytes + listOverhead
+	if len(b.touched) > 0 && b.bytes+cost > b.m.cfg.TxnBytes {
+		b.full = true
+		return false
+	}
+	b.bytes += cost
+	in.txn = &fleet.Change{Kind: kind, Instance: in.id, Versions: in.versions}
+	b.touched = append(b.touched, in)
+	return true
+}
+
+// grow accounts for an id that joins a list.
+func (b *builder) grow(id string) bool {
+	n := fleet.ListBytes(id)
+	if b.bytes+n > b.m.cfg.TxnBytes && len(b.m.sent) > 0 {
+		b.full = true
+		return false
+	}
+	b.bytes += n
+	return true
+}
+
+// takeTouched writes instances that must be created, resized or deleted.
+func (b *builder) takeTouched() {
+	m := b.m
+	keep := m.touched[:0]
+	for _, in := range m.touched {
+		if m.instances[in.id] != in {
+			continue
+		}
+		planned := m.plan.Has(in.id)
+		switch {
+		case in.exists && in.closing && m.empty(in) && in.phase == fleet.PhaseMissing && in.step == podIdle && m.podsKnown:
+			if !b.open(in) {
+				keep = append(keep, in)
+				continue
+			}
+			in.txn.Kind = fleet.ChangeDelete
+		case !in.exists && planned, in.exists && planned && (in.rewrite || in.capacity != max(m.plan.Capacity(in.id), in.used)):
+			if !b.open(in) {
+				keep = append(keep, in)
+				continue
+			}
+		}
+		in.queued = false
+	}
+	clear(m.touched[len(keep):])
+	m.touched = keep
+}
+
+// takeStrays removes second listings.
+func (b *builder) takeStrays() {
+	m := b.m
+	m.sentStray = 0
+	for _, s := range m.strays {
+		in := m.instances[s.instance]
+		if in == nil || !in.exists || !b.open(in) {
+			return
+		}
+		in.txn.Remove = append(in.txn.Remove, s.id)
+		m.sentStray++
+	}
+}
+
+// takeUrgent places and removes resources, first come first served.
+func (b *builder) takeUrgent() {
+	m := b.m
+	queue := m.urgent
+	m.urgent = m.spare[:0]
+	for i, c := range queue {
+		if b.full {
+			m.urgent = append(m.urgent, queue[i:]...)
+			break
+		}
+		switch {
+		case c.dead:
+			m.freeChange(c)
+		case c.inflight:
+			c.queued = false
+		case c.isMove():
+			c.queued = false
+			m.requeue(c)
+		case !b.mayPlace(c) || !b.take(c):
+			m.urgent = append(m.urgent, c)
+		}
+	}
+	clear(queue)
+	m.spare = nil
+	if cap(queue) <= 1<<16 {
+		m.spare = queue[:0]
+	}
+}
+
+// mayPlace says whether a resource that stands nowhere may join a list now.
+func (b *builder) mayPlace(c *change) bool {
+	if c.to == fleet.NoInstance {
+		return true
+	}
+	if was, held := b.m.releasing[c.id]; held && was != c.to {
+		return false // its former owner may still run it
+	}
+	return b.room(b.m.at(c.to))
+}
+
+// room says whether one more resource fits in the list as it will be.
+func (b *builder) room(in *instance) bool {
+	used := in.used
+	if in.txn != nil {
+		used += len(in.txn.Add) - len(in.txn.Remove)
+	}
+	return used < b.m.plan.Capacity(in.id)
+}
+
+// takeMoves moves resources to instances whose pods run, within the throttle.
+func (b *builder) takeMoves() {
+	m := b.m
+	m.txnMoves = 0
+	if m.moving == 0 {
+		return
+	}
+	for _, in := range m.order {
+		if len(in.incoming) > 0 && m.up(in) {
+			in.incoming = b.takeIncoming(in, in.incoming)
+		}
+	}
+}
+
+// takeIncoming moves what waits for one instance and answers what still waits.
+func (b *builder) takeIncoming(in *instance, queue []*change) []*change {
+	m := b.m
+	for i, c := range queue {
+		switch {
+		case c.dead:
+			m.freeChange(c)
+		case c.inflight:
+			c.queued = false
+		case c.to != in.id || !c.isMove():
+			c.queued = false
+			m.requeue(c)
+		case b.full || m.txnMoves+len(m.releasing) >= m.cfg.MovesInFlight || !b.room(in) || !b.take(c):
+			return slices.Delete(queue, 0, i)
+		default:
+			m.txnMoves++
+		}
+	}
+	clear(queue)
+	return queue[:0]
+}
+
+// breakCycle lets one move go past the capacity when nothing else can go: two
+// full instances that each wait for the other's place.
+func (b *builder) breakCycle() {
+	for _, in := range b.m.order {
+		if len(in.incoming) > 0 && b.m.up(in) && len(b.m.releasing) == 0 {
+			c := in.incoming[0]
+			if b.take(c) {
+				in.incoming = in.incoming[1:]
+				b.m.txnMoves++
+			}
+			return
+		}
+	}
+}
+
+// take puts a change into the transaction: both sides of it, or with strict
+// handoff and a living former owner the first side alone.
+func (b *builder) take(c *change) bool {
+	m := b.m
+	to := c.to
+	if c.isMove() && m.cfg.Handoff == fleet.HandoffStrict && !m.knownDead(m.instances[c.from]) {
+		to = fleet.NoInstance
+	}
+	var src, dst *instance
+	if c.from != fleet.NoInstance {
+		src = m.instances[c.from]
+		if src == nil || !b.open(src) {
+			return false
+		}
+	}
+	if to != fleet.NoInstance {
+		dst = m.at(to)
+		if !b.open(dst) || !b.grow(c.id) {
+			return false
+		}
+		dst.txn.Add = append(dst.txn.Add, c.id)
+	}
+	if src != nil {
+		src.txn.Remove = append(src.txn.Remove, c.id)
+	}
+	c.sent, c.inflight, c.queued = to, true, false
+	m.sent = append(m.sent, c)
+	b.decisions = append(b.decisions, placement.Move{Resource: c.id, From: c.from, To: to, Why: c.why})
+	return true
+}

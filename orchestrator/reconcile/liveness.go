@@ -1,0 +1,166 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+)
+
+// liveness judges silence. An instance is replaced for it only when
+//
+//   - the heartbeat channel is known to be up, and has been for a whole Silence;
+//   - no more than SilentShare of the watched instances are silent at once; and
+//   - witnesses were heard: a quarter of the others (at least one) have sent a
+//     heartbeat since the silent one missed its own. A channel that fails
+//     without anybody noticing falls silent for everyone at the same moment, so
+//     the first to pass its deadline has no witness.
+type liveness struct {
+	beatsUp    bool          // the channel is known to work
+	beatsSince time.Duration // since when it is
+}
+
+func (m *Machine) beatChannel(up bool) {
+	if up && !m.beatsUp {
+		m.beatsSince = m.now
+		m.wakeAt(m.now + m.cfg.Silence)
+	}
+	m.beatsUp = up
+	if m.stage == StageFollower || !m.cfg.Heartbeat {
+		return
+	}
+	if up {
+		m.alarmOff("heartbeats-down")
+	} else {
+		m.alarm("heartbeats-down", "the heartbeat channel is down: silence replaces nobody until it is back")
+	}
+}
+
+func (m *Machine) heartbeat(id fleet.InstanceID) {
+	m.stats.Heartbeats++
+	in := m.instances[id]
+	if in == nil {
+		m.stats.StrayBeats++
+		return
+	}
+	in.lastBeat = m.now
+	if in.silent {
+		in.silent = false
+		m.note(id, "heard again")
+	}
+}
+
+// heardSince is the moment from which an instance's silence counts.
+func (m *Machine) heardSince(in *instance) time.Duration { return max(in.lastBeat, m.beatsSince) }
+
+// sweepSilence replaces the instances that fell silent, when silence means
+// something, and asks for a Tick at the next deadline.
+func (m *Machine) sweepSilence() {
+	if !m.cfg.Heartbeat || !m.beatsUp || m.control.Maintenance {
+		return
+	}
+	var silent []*instance
+	watched := 0
+	for _, in := range m.order {
+		if !m.up(in) || !m.plan.Has(in.id) {
+			continue
+		}
+		watched++
+		if at := m.heardSince(in) + m.cfg.Silence; m.now < at {
+			m.wakeAt(at)
+			continue
+		}
+		silent = append(silent, in)
+	}
+	if len(silent) >= 2 && float64(len(silent)) > m.cfg.SilentShare*float64(watched) {
+		m.alarm("mass-silence", "%d of %d instances are silent at once: taken for a fault of the channel, nobody is replaced", len(silent), watched)
+		for _, in := range silent {
+			in.silent = true
+		}
+		m.wakeAt(m.now + m.cfg.HeartbeatInterval)
+		return
+	}
+	m.alarmOff("mass-silence")
+	for _, in := range silent {
+		if !in.silent {
+			in.silent = true
+			m.note(in.id, "silent for %v", (m.now - in.lastBeat).Round(time.Second))
+		}
+		heard, need := m.witnesses(in)
+		if heard < need {
+			m.wakeAt(m.now + m.cfg.HeartbeatInterval/4)
+			continue
+		}
+		m.replace(in, fmt.Sprintf("silent for %v while %d others were heard", (m.now-in.lastBeat).Round(time.Second), heard), false)
+		m.wakeAt(m.now + m.cfg.HeartbeatInterval/4)
+	}
+}
+
+// witnesses counts the other instances heard since this one missed its beat,
+// and how many are needed to believe in its silence.
+func (m *Machine) witnesses(silent *instance) (heard, need int) {
+	missed := m.heardSince(silent) + m.cfg.HeartbeatInterval
+	others := 0
+	for _, in := range m.order {
+		if in == silent || !m.up(in) {
+			continue
+		}
+		others++
+		if in.lastBeat > missed {
+			heard++
+		}
+	}
+	if others == 0 {
+		return 0, 0
+	}
+	return heard, max(1, others/4)
+}
+
+// statusSeen takes over what an instance wrote to tmp/status.
+func (m *Machine) statusSeen(id fleet.InstanceID, st fleet.Status) {
+	in := m.instances[id]
+	if in == nil {
+		return
+	}
+	in.status = st
+	if st.Present {
+		m.confirm(in, st.Times)
+		m.tend(in)
+	}
+}
+
+// released notes, with strict handoff, that a resource has left a list while
+// the list's DAC may still run it.
+func (m *Machine) released(in *instance, id string) {
+	if m.cfg.Handoff != fleet.HandoffStrict || m.knownDead(in) {
+		return
+	}
+	m.releasing[id] = in.id
+	in.confirm = append(in.confirm, unconfirm{id: id, times: in.times})
+}
+
+// confirm ends the wait for everything that the DAC has dropped by times.
+func (m *Machine) confirm(in *instance, times int64) {
+	n := slices.IndexFunc(in.confirm, func(u unconfirm) bool { return u.times > times })
+	if n < 0 {
+		n = len(in.confirm)
+	}
+	for _, u := range in.confirm[:n] {
+		if m.releasing[u.id] == in.id {
+			delete(m.releasing, u.id)
+		}
+	}
+	in.confirm = slices.Delete(in.confirm, 0, n)
+	if in.barrier && times >= in.times {
+		in.barrier = false
+		m.liftBarrier()
+	}
+}
+
+// confirmAll is confirm for an instance that is known dead.
+func (m *Machine) confirmAll(in *instance) {
+	if m.knownDead(in) {
+		m.confirm(in, 1<<62)
+	}
+}

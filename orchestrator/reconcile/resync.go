@@ -1,0 +1,420 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/placement"
+)
+
+const (
+	// maxBacklog bounds the notifications kept while the machine loads; more of
+	// them make it list the database again.
+	maxBacklog = 10_000
+	// maxLookup bounds the ids looked up one by one; more of them make it list
+	// the whole table.
+	maxLookup = 10_000
+)
+
+// reads is what the machine reads and waits for.
+type reads struct {
+	treeReq   uint64
+	treeFails int
+	treeRetry time.Duration
+	tree      *fleet.Tree
+	treeStale bool // ZooKeeper may hold something else than we think
+
+	listReq   uint64 // a listing of the whole table is under way
+	listFails int
+	listRetry time.Duration
+	listedAt  time.Duration
+	again     bool // something has happened that only another listing can tell
+	resyncAt  time.Duration
+	rows      []fleet.Resource
+	rowsKnown bool
+	backlog   []*fleet.Notification
+
+	lookupReq   uint64 // a listing of some ids is under way
+	lookup      []string
+	lookupNext  []string
+	lookupFails int
+
+	// fresh are ids that notifications named while a listing was under way: it
+	// may be older than they are.
+	fresh map[string]struct{}
+
+	podsReq   uint64
+	podsAsked time.Duration
+	podsAt    time.Duration
+	podsFails int
+	podsKnown bool
+}
+
+// listRows asks for the whole table, or remembers to when that is under way.
+func (m *Machine) listRows() {
+	if m.listReq != 0 {
+		m.again = true
+		return
+	}
+	m.again = false
+	m.listReq = m.req()
+	m.emit(ListRows{Req: m.listReq})
+}
+
+func (m *Machine) listPods() {
+	if m.podsReq != 0 {
+		return
+	}
+	m.podsReq, m.podsAsked = m.req(), m.now
+	m.emit(ListPods{Req: m.podsReq})
+}
+
+// sweepReads repeats what failed and what is due.
+func (m *Machine) sweepReads() {
+	due := func(at time.Duration) bool {
+		if at > m.now {
+			m.wakeAt(at)
+			return false
+		}
+		return true
+	}
+	if m.treeFails > 0 && m.treeReq == 0 && due(m.treeRetry) {
+		m.reload()
+	}
+	if m.listFails > 0 && m.listReq == 0 && due(m.listRetry) {
+		m.listRows()
+	}
+	if m.podsReq == 0 && (m.podsFails > 0 || m.stage == StageActive) && due(m.podsAt) {
+		m.listPods()
+	}
+	if m.stage != StageActive {
+		return
+	}
+	if m.again && m.listReq == 0 && due(m.listedAt+m.cfg.ResyncFloor) {
+		m.listRows()
+	}
+	if due(m.resyncAt) {
+		m.resyncAt = m.now + m.cfg.Resync
+		m.wakeAt(m.resyncAt)
+		m.listRows()
+	}
+	m.askLookup()
+}
+
+func (m *Machine) noteChannel(up bool) {
+	if !up {
+		m.alarm("notifications-down", "the notification channel is down: changes are found by comparison with the database every %v", m.cfg.Resync)
+		return
+	}
+	m.alarmOff("notifications-down")
+	m.resyncSoon()
+}
+
+// resyncSoon asks for a comparison with the database, at most one each
+// ResyncFloor.
+func (m *Machine) resyncSoon() {
+	m.again = true
+	if m.stage == StageActive && m.listReq == 0 {
+		m.wakeAt(max(m.now, m.listedAt+m.cfg.ResyncFloor))
+	}
+}
+
+// notified takes a notification: at once when active, later when loading. A
+// follower knows that whoever leads, or it itself on the day it does, compares
+// with the database.
+func (m *Machine) notified(ev Notified) {
+	if ev.Token > m.ackSeen {
+		m.ackSeen = ev.Token
+	}
+	switch {
+	case ev.Note.Table != string(m.cfg.Kind):
+		m.stats.Foreign++
+	case m.stage == StageFollower:
+		m.ack(ev.Token)
+	case m.stage == StageLoading:
+		m.stats.Notifications++
+		if len(m.backlog) < maxBacklog {
+			m.backlog = append(m.backlog, ev.Note)
+		} else {
+			m.again = true
+		}
+		m.ack(ev.Token) // the listing that start waits for, or one after it, finds it
+	default:
+		m.stats.Notifications++
+		m.apply(ev.Note)
+	}
+}
+
+// apply does to the plan what a notification says. Notifications are hints: one
+// that leaves a doubt asks the database.
+func (m *Machine) apply(n *fleet.Notification) {
+	rs := n.Resources
+	if m.listReq != 0 {
+		if m.fresh == nil {
+			m.fresh = map[string]struct{}{}
+		}
+		for _, r := range rs {
+			m.fresh[r.ID] = struct{}{}
+		}
+	}
+	if len(rs) == 0 {
+		if n.Op != fleet.OpBulkCreate {
+			m.resyncSoon() // a condition that names no ids, or a bare message
+		}
+		return
+	}
+	switch n.Op {
+	case fleet.OpCreate, fleet.OpBulkCreate:
+		if !m.groupsKnown(n) {
+			m.lookUp(rs)
+			return
+		}
+		if len(rs) == 1 {
+			if m.validID(rs[0].ID) {
+				m.plan.Add(rs[0], &m.scratch)
+			}
+		} else {
+			m.plan.Apply(slices.DeleteFunc(slices.Clone(rs), func(r fleet.Resource) bool { return !m.validID(r.ID) }), nil, &m.scratch)
+		}
+	case fleet.OpDelete, fleet.OpBulkDelete:
+		if len(rs) == 1 {
+			m.plan.Remove(rs[0].ID, &m.scratch)
+		} else {
+			ids := make([]string, len(rs))
+			for i, r := range rs {
+				ids[i] = r.ID
+			}
+			m.plan.Apply(nil, ids, &m.scratch)
+		}
+	case fleet.OpUpdate, fleet.OpBulkUpdate:
+		m.updated(n)
+	default:
+		m.resyncSoon()
+	}
+	m.absorb(&m.scratch)
+	m.checkUnplaced()
+}
+
+// groupsKnown says that the message is enough to place its resources.
+func (m *Machine) groupsKnown(n *fleet.Notification) bool {
+	return n.GroupKnown || m.cfg.Policy != fleet.PolicyGroup
+}
+
+// updated handles u and bu: they matter where they change a group, or name a
+// row whose creation was missed.
+func (m *Machine) updated(n *fleet.Notification) {
+	var doubt []fleet.Resource
+	for _, r := range n.Resources {
+		_, known := m.plan.Owner(r.ID)
+		switch {
+		case !known, !m.groupsKnown(n):
+			doubt = append(doubt, r)
+		case n.GroupKnown && m.plan.Group(r.ID) != r.Group:
+			m.plan.Add(r, &m.scratch)
+			m.absorb(&m.scratch)
+		}
+	}
+	m.lookUp(doubt)
+}
+
+// validID says whether an id can stand in a list, and tells people when not.
+func (m *Machine) validID(id string) bool {
+	err := fleet.CheckResourceID(id, m.cfg.MaxIDBytes)
+	if err == nil && fleet.ListBytes(id) > m.cfg.MaxIDBytes+3 {
+		err = &fleet.FieldError{Field: "id", Value: id, Want: "an id whose JSON is shorter"}
+	}
+	if err != nil {
+		m.stats.BadIDs++
+		m.alarm("bad-id", "a row cannot be placed: %v", err)
+		return false
+	}
+	return true
+}
+
+// lookUp asks the database about some ids.
+func (m *Machine) lookUp(rs []fleet.Resource) {
+	if len(rs) == 0 {
+		return
+	}
+	if len(m.lookupNext)+len(rs) > maxLookup {
+		m.lookupNext = nil
+		m.resyncSoon()
+		return
+	}
+	for _, r := range rs {
+		m.lookupNext = append(m.lookupNext, r.ID)
+	}
+	m.askLookup()
+}
+
+func (m *Machine) askLookup() {
+	if m.lookupReq != 0 || len(m.lookupNext) == 0 || m.lookupFails > 0 && m.listRetry > m.now {
+		return
+	}
+	m.lookup, m.lookupNext = m.lookupNext, nil
+	m.lookupReq = m.req()
+	m.emit(ListRows{Req: m.lookupReq, IDs: m.lookup})
+}
+
+func (m *Machine) listed(ev Listed) {
+	switch {
+	case ev.Req == m.listReq && ev.Req != 0:
+		m.listReq = 0
+		fresh := m.fresh
+		m.fresh = nil
+		if m.listingFailed(ev.Err) {
+			return
+		}
+		m.listedAt = m.now
+		if m.stage == StageLoading {
+			m.rows, m.rowsKnown = ev.Rows, true
+			m.start()
+			return
+		}
+		m.resync(ev.Rows, fresh)
+		m.planOrchestration()
+		if m.again {
+			m.resyncSoon()
+		}
+	case ev.Req == m.lookupReq && ev.Req != 0:
+		m.lookupReq = 0
+		ids := m.lookup
+		m.lookup = nil
+		if m.listingFailed(ev.Err) {
+			m.lookupFails++
+			m.lookupNext = append(ids, m.lookupNext...)
+			return
+		}
+		m.lookupFails = 0
+		m.lookedUp(ids, ev.Rows)
+		m.askLookup()
+	}
+}
+
+// listingFailed plans the next attempt when a listing failed.
+func (m *Machine) listingFailed(err string) bool {
+	if err == "" {
+		m.listFails = 0
+		m.alarmOff("database-unreadable")
+		return false
+	}
+	m.listFails++
+	m.listRetry = m.now + m.backoff("list", m.listFails)
+	m.wakeAt(m.listRetry)
+	m.alarm("database-unreadable", "the database cannot be listed: %s", err)
+	return true
+}
+
+// resync makes the plan agree with the table, except for the ids that
+// notifications named since the listing began.
+func (m *Machine) resync(rows []fleet.Resource, fresh map[string]struct{}) {
+	m.stats.Resyncs++
+	var add []fleet.Resource
+	known := 0
+	for _, r := range rows {
+		if _, ok := m.plan.Owner(r.ID); ok {
+			known++
+			if m.cfg.Policy != fleet.PolicyGroup || m.plan.Group(r.ID) == r.Group {
+				continue
+			}
+		}
+		if _, young := fresh[r.ID]; !young && m.validID(r.ID) {
+			add = append(add, r)
+		}
+	}
+	var remove []string
+	if known != m.plan.Len() {
+		exists := make(map[string]struct{}, len(rows))
+		for _, r := range rows {
+			exists[r.ID] = struct{}{}
+		}
+		for _, r := range m.knownRows() {
+			_, ok := exists[r.ID]
+			if _, young := fresh[r.ID]; !ok && !young {
+				remove = append(remove, r.ID)
+			}
+		}
+	}
+	if len(add)+len(remove) == 0 {
+		return
+	}
+	m.stats.Healed += len(add) + len(remove)
+	m.note(fleet.NoInstance, "comparison with the database: %d resources added, %d removed that no notification had told of", len(add), len(remove))
+	m.plan.Apply(add, remove, &m.scratch)
+	m.absorb(&m.scratch)
+	m.checkUnplaced()
+}
+
+// lookedUp makes the plan agree with the table for some ids.
+func (m *Machine) lookedUp(ids []string, rows []fleet.Resource) {
+	exists := make(map[string]struct{}, len(rows))
+	add := make([]fleet.Resource, 0, len(rows))
+	for _, r := range rows {
+		exists[r.ID] = struct{}{}
+		if m.validID(r.ID) {
+			add = append(add, r)
+		}
+	}
+	var remove []string
+	for _, id := range ids {
+		if _, ok := exists[id]; !ok {
+			remove = append(remove, id)
+		}
+	}
+	m.plan.Apply(add, remove, &m.scratch)
+	m.absorb(&m.scratch)
+	m.checkUnplaced()
+}
+
+// checkUnplaced raises an alarm while resources stand nowhere for want of room.
+func (m *Machine) checkUnplaced() {
+	n := m.plan.Unplaced()
+	if n == 0 {
+		if len(m.alarms) > 0 {
+			m.alarmOff("unplaced")
+		}
+		return
+	}
+	if _, on := m.alarms["unplaced"]; on {
+		return
+	}
+	m.plan.EachUnplaced(func(r fleet.Resource, why placement.Reason) bool {
+		m.alarm("unplaced", "%d resources have no place, the first is %s: %v", n, r.ID, why)
+		return false
+	})
+}
+
+func (m *Machine) podsListed(ev PodsListed) {
+	if ev.Req != m.podsReq {
+		return
+	}
+	m.podsReq = 0
+	if ev.Err != "" {
+		m.podsFails++
+		m.podsAt = m.now + m.backoff("pods", m.podsFails)
+		m.wakeAt(m.podsAt)
+		m.alarm("kubernetes-unreadable", "the pods cannot be listed: %s", ev.Err)
+		return
+	}
+	m.podsFails, m.podsAt = 0, m.now+m.cfg.Monitor
+	m.wakeAt(m.podsAt)
+	m.alarmOff("kubernetes-unreadable")
+	first := !m.podsKnown
+	m.podsKnown = true
+	listed := make(map[fleet.InstanceID]bool, len(ev.Pods))
+	for _, p := range ev.Pods {
+		listed[p.Instance] = true
+		if in := m.instances[p.Instance]; first || in == nil || in.seenAt < m.podsAsked {
+			m.podSeen(p)
+		}
+	}
+	for _, in := range slices.Clone(m.order) {
+		if !listed[in.id] && in.uid != "" && in.seenAt < m.podsAsked {
+			m.podGone(in.id, in.uid)
+		}
+	}
+	if first {
+		m.start()
+	}
+}
