@@ -9,6 +9,9 @@ import (
 	"dacorch/orchestrator/fleet"
 )
 
+// SettledName is the name of the invariant that after heal everything settles.
+const SettledName = "settled"
+
 // Report is everything that a run has shown. Its JSON field names are stable;
 // those of times end in their unit.
 type Report struct {
