@@ -277,7 +277,15 @@ func (o object) list(key string, low, high int) []*value {
 		o.wrong(key, v)
 		return nil
 	}
-	return v.items
+	items := make([]*value, 0, len(v.items))
+	for _, item := range v.items {
+		if item.shape == nothing {
+			o.d.fail(item, key+": an empty element", "want a value after the hyphen, or no hyphen")
+			continue
+		}
+		items = append(items, item)
+	}
+	return items
 }
 
 // texts is the key's text, or its list of texts.

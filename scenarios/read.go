@@ -204,10 +204,12 @@ func (o object) groups() []Group {
 
 // groupsKnown refuses rows without a group under policy group.
 func (d *decoder) groupsKnown(o object, s *Scenario) {
-	kinds := o.list("kinds", 1, maxKinds)
+	if len(d.errs) > 0 {
+		return
+	}
 	for i := range s.Kinds {
 		k := &s.Kinds[i]
-		if k.Policy != "group" || len(k.Groups) > 0 || len(d.errs) > 0 {
+		if k.Policy != "group" || len(k.Groups) > 0 {
 			continue
 		}
 		bare := k.Resources > 0
@@ -215,7 +217,7 @@ func (d *decoder) groupsKnown(o object, s *Scenario) {
 			bare = bare || c.Kind == k.Kind && (c.Trace == nil || c.Trace.Group == "")
 		}
 		if bare {
-			d.fail(kinds[i], "policy group without groups", "want groups: {aws: 5, azure: 3}, or rows from a trace with its group alone")
+			d.fail(o.at("kinds").items[i], "policy group without groups", "want groups: {aws: 5, azure: 3}, or rows from a trace with its group alone")
 		}
 	}
 }
