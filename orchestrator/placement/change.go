@@ -173,7 +173,7 @@ func (a *Assignment) deal(fresh []uint32, b *batch) {
 // only then the policy evens out.
 func (a *Assignment) absorb(pl *pool, b *batch, p *Plan) {
 	fresh, vacant := b.fresh[pl], b.vacant[pl]
-	if pl.full && !slices.ContainsFunc(fresh, func(s source) bool { return s.from >= 0 }) {
+	if waits := len(fresh) + len(pl.waiting) + pl.stuck; a.closedTo(pl) && waits >= len(vacant) && !slices.ContainsFunc(fresh, func(s source) bool { return s.from >= 0 }) {
 		for _, src := range fresh {
 			a.noPlace(pl, src, p)
 		}
@@ -189,10 +189,15 @@ func (a *Assignment) absorb(pl *pool, b *batch, p *Plan) {
 	for _, s := range vacant {
 		a.policy.changed(a, pl, s)
 	}
+	start := len(p.Moves)
 	for i, src := range fresh {
 		s := a.policy.pick(a, pl)
 		if s < 0 {
-			a.settle(pl, fresh[i:], p)
+			for _, src := range fresh[:i] {
+				a.detach(src.h)
+			}
+			p.Moves = p.Moves[:start]
+			a.settle(pl, fresh, p)
 			return
 		}
 		a.put(src, s, p)
@@ -257,7 +262,8 @@ func (a *Assignment) takeOffAll(remove []string, keep map[uint32]struct{}, b *ba
 	}
 	slices.SortFunc(gone, func(x, y uint32) int {
 		r, q := &a.res[x], &a.res[y]
-		return cmp.Or(cmp.Compare(r.slot, q.slot), cmp.Compare(q.pos, r.pos))
+		// Handles decide between those alone that wait, in different pools.
+		return cmp.Or(cmp.Compare(r.slot, q.slot), cmp.Compare(q.pos, r.pos), cmp.Compare(x, y))
 	})
 	gone = slices.Compact(gone)
 	for _, h := range gone {

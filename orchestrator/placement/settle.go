@@ -165,12 +165,15 @@ func (a *Assignment) placeOne(pl *pool, src source, p *Plan) {
 		a.policy.changed(a, pl, s)
 		return
 	}
-	if pl.full {
+	if a.closedTo(pl) {
 		a.noPlace(pl, src, p)
 		return
 	}
 	a.settle(pl, []source{src}, p)
 }
+
+// closedTo says that the pool has neither room nor a way to get some.
+func (a *Assignment) closedTo(pl *pool) bool { return pl.full && a.open >= a.size.most() }
 
 // vacated follows the removal of a resource from an open instance: who waits
 // comes first, then who is stuck, then the policy evens out.
