@@ -1,0 +1,169 @@
+package churn
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/timeline"
+)
+
+// Population is the live rows of a kind's table. Adding, removing and picking
+// one at random take constant time. It is deterministic: the same calls give
+// the same rows in the same order.
+type Population struct {
+	kind   fleet.Kind
+	groups *picker
+	stream *timeline.Stream // draws groups
+
+	rows   []fleet.Resource
+	index  map[string]int32 // id → place in rows
+	serial int              // of the newest synthetic id
+}
+
+// NewPopulation is an empty table. Groups may be nil: rows then have none. The
+// error names the group that is not valid.
+func NewPopulation(kind fleet.Kind, groups Groups, seed timeline.Seed) (*Population, error) {
+	if err := groups.Validate(); err != nil {
+		return nil, err
+	}
+	return &Population{
+		kind:   kind,
+		groups: newPicker(groups),
+		stream: seed.Stream("churn", string(kind), "groups"),
+		index:  map[string]int32{},
+	}, nil
+}
+
+// Len is the number of live rows.
+func (p *Population) Len() int { return len(p.rows) }
+
+// Has says whether a live row bears this id.
+func (p *Population) Has(id string) bool {
+	_, ok := p.index[id]
+	return ok
+}
+
+// Rows is a copy of the live rows, in an order that depends only on the calls
+// so far.
+func (p *Population) Rows() []fleet.Resource { return slices.Clone(p.rows) }
+
+// Seed adds n new rows and returns them. Their ids are "<kind>-<7 digits>",
+// counted up and never used twice; their groups are drawn by weight.
+func (p *Population) Seed(n int) []fleet.Resource {
+	made := make([]fleet.Resource, 0, max(n, 0))
+	p.rows = slices.Grow(p.rows, max(n, 0))
+	for len(made) < n {
+		p.serial++
+		row := fleet.Resource{ID: syntheticID(p.kind, p.serial), Group: p.groups.pick(p.stream)}
+		if p.Add(row) { // refused when a trace has brought a row of this very name
+			made = append(made, row)
+		}
+	}
+	return made
+}
+
+// Add adds a row that bears its own id, as from a trace; false when a live row
+// has that id.
+func (p *Population) Add(row fleet.Resource) bool {
+	if p.Has(row.ID) {
+		return false
+	}
+	p.index[row.ID] = int32(len(p.rows))
+	p.rows = append(p.rows, row)
+	return true
+}
+
+// Remove removes a row; false when there is none of that id.
+func (p *Population) Remove(id string) bool {
+	i, ok := p.index[id]
+	if !ok {
+		return false
+	}
+	last := len(p.rows) - 1
+	p.swap(int(i), last)
+	p.rows[last] = fleet.Resource{}
+	p.rows = p.rows[:last]
+	delete(p.index, id)
+	return true
+}
+
+// Sample is n different live rows, or all when there are fewer, each subset
+// equally likely. It costs O(n), whatever the number of rows.
+func (p *Population) Sample(stream *timeline.Stream, n int) []fleet.Resource {
+	n = max(0, min(n, len(p.rows)))
+	for i := range n {
+		p.swap(i, i+stream.IntN(len(p.rows)-i))
+	}
+	return slices.Clone(p.rows[:n])
+}
+
+func (p *Population) swap(i, j int) {
+	if i == j {
+		return
+	}
+	p.rows[i], p.rows[j] = p.rows[j], p.rows[i]
+	p.index[p.rows[i].ID] = int32(i)
+	p.index[p.rows[j].ID] = int32(j)
+}
+
+// syntheticID is "<kind>-<serial>", the serial at least seven digits long.
+func syntheticID(kind fleet.Kind, serial int) string {
+	return fmt.Sprintf("%s-%07d", kind, serial)
+}
+
+// Groups are the groups that new rows belong to. Nil: rows have no group.
+type Groups []Group
+
+// Group is a group's name and how often it is drawn in proportion to the others.
+type Group struct {
+	Name   string
+	Weight float64 // > 0
+}
+
+// Validate answers an error that names the group unless every name is there
+// once and every weight is a positive number.
+func (g Groups) Validate() error {
+	seen := map[string]bool{}
+	for i, group := range g {
+		field := fmt.Sprintf("groups[%d]", i)
+		switch {
+		case group.Name == "":
+			return &fleet.FieldError{Field: field + ".name", Value: `""`, Want: "a name"}
+		case seen[group.Name]:
+			return &fleet.FieldError{Field: field + ".name", Value: fmt.Sprintf("%q", group.Name), Want: "each group once"}
+		case !(group.Weight > 0) || math.IsInf(group.Weight, 0):
+			return &fleet.FieldError{Field: field + ".weight", Value: fmt.Sprint(group.Weight), Want: "a number above 0"}
+		}
+		seen[group.Name] = true
+	}
+	return nil
+}
+
+// picker draws a group's name by weight.
+type picker struct {
+	names []string
+	upTo  []float64 // running sum of the weights
+}
+
+func newPicker(groups Groups) *picker {
+	p := &picker{}
+	sum := 0.0
+	for _, g := range groups {
+		sum += g.Weight
+		p.names = append(p.names, g.Name)
+		p.upTo = append(p.upTo, sum)
+	}
+	return p
+}
+
+func (p *picker) pick(stream *timeline.Stream) string {
+	if len(p.names) == 0 {
+		return ""
+	}
+	last := len(p.names) - 1
+	x := stream.Float64() * p.upTo[last]
+	return p.names[min(sort.Search(last, func(i int) bool { return x < p.upTo[i] }), last)]
+}
