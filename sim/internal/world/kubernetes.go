@@ -1,0 +1,359 @@
+package world
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/timeline"
+)
+
+// The errors of a call to Kubernetes.
+var (
+	ErrAlreadyExists = errors.New("kubernetes: pod already exists") // 409; also while it terminates
+	ErrNotFound      = errors.New("kubernetes: pod not found")      // 404; also for another UID
+)
+
+// Runtime is what runs in the containers.
+type Runtime interface {
+	// StartContainer is the start of a pod's program.
+	StartContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string)
+	// StopContainer is the end of a pod's program, by its own fault or not.
+	// tidy says that it was asked to stop and had time to.
+	StopContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, tidy bool)
+}
+
+// Kubernetes is the API server, the scheduler and the kubelets, for bare pods
+// named <instanceName>-<instance>.
+type Kubernetes struct {
+	tl      *timeline.Timeline
+	cfg     KubernetesConfig
+	runtime Runtime
+
+	request, answer, watch, schedule, start, deletion, shutdown delay
+
+	kinds map[fleet.Kind]*podKind
+	uids  uint64
+	stats KubernetesStats
+
+	limited bool // AddNode has been called: pods need room on a node
+	nodes   []*node
+	waiting []*pod // for room, oldest first
+
+	// CreateError, unless nil, is asked at each creation: an error refuses it,
+	// as a quota or an admission webhook would.
+	CreateError func(now time.Duration, kind fleet.Kind, id fleet.InstanceID) error
+}
+
+// KubernetesStats counts since the start.
+type KubernetesStats struct {
+	Created       uint64 // pods
+	AlreadyExists uint64 // creations refused because the name was taken
+	Deleted       uint64 // pods that are gone
+	Failed        uint64 // pods that ended in phase Failed
+}
+
+// podKind is a kind's pods and those who watch them. What is sent to clients
+// about a kind stays in order.
+type podKind struct {
+	kind         fleet.Kind
+	instanceName string
+	pods         map[fleet.InstanceID]*pod
+	watches      []*PodWatch
+	down         pipe
+}
+
+type pod struct {
+	fleet.Pod
+	kind    *podKind
+	node    *node
+	started bool // its container has been told to start, and has not ended
+	running bool // its program runs
+	grace   time.Duration
+}
+
+// PodReply answers CreatePod and DeletePod.
+type PodReply struct {
+	Kind     fleet.Kind
+	Instance fleet.InstanceID
+	UID      string // of the pod created, or as given to DeletePod
+	Ref      uint64 // as given to the call
+	Err      error  // nil, ErrAlreadyExists, ErrNotFound, or what CreateError said
+}
+
+// podCall is a call under way.
+type podCall struct {
+	reply PodReply
+	grace time.Duration
+	done  func(now time.Duration, r PodReply)
+}
+
+// PodList answers ListPods.
+type PodList struct {
+	Kind fleet.Kind
+	Ref  uint64      // as given to the call
+	Pods []fleet.Pod // by instance; the caller's
+}
+
+type podListing struct {
+	list PodList
+	done func(now time.Duration, l PodList)
+}
+
+// PodWatch is a watch of a kind's pods.
+type PodWatch struct {
+	kube   *Kubernetes
+	kind   *podKind
+	onPod  func(now time.Duration, p fleet.Pod)
+	onGone func(now time.Duration, id fleet.InstanceID, uid string)
+	events queue[podEvent]
+	closed bool
+}
+
+type podEvent struct {
+	pod  fleet.Pod
+	gone bool
+}
+
+// NewKubernetes is a cluster without pods and without nodes: as long as AddNode
+// has not been called, there is room for any number of pods. The configuration
+// must be valid.
+func NewKubernetes(tl *timeline.Timeline, seed timeline.Seed, cfg KubernetesConfig, runtime Runtime) *Kubernetes {
+	stream := func(name string) *timeline.Stream { return seed.Stream("world", "kubernetes", name) }
+	return &Kubernetes{
+		tl: tl, cfg: cfg, runtime: runtime, kinds: map[fleet.Kind]*podKind{},
+		request:  delay{cfg.Request, stream("request")},
+		answer:   delay{cfg.Answer, stream("answer")},
+		watch:    delay{cfg.Watch, stream("watch")},
+		schedule: delay{cfg.Schedule, stream("schedule")},
+		start:    delay{cfg.Start, stream("start")},
+		deletion: delay{cfg.Delete, stream("delete")},
+		shutdown: delay{cfg.Shutdown, stream("shutdown")},
+	}
+}
+
+const (
+	opCreate uint32 = iota
+	opDelete
+	opReply
+	opList
+	opListed
+	opSchedule
+	opStart
+	opGone
+	opNodeUnknown
+	opPodEvent
+)
+
+// Handle is Kubernetes' part of the timeline.
+func (k *Kubernetes) Handle(now time.Duration, op uint32, _ int64, data any) {
+	switch op {
+	case opCreate:
+		k.create(now, data.(*podCall))
+	case opDelete:
+		k.delete(now, data.(*podCall))
+	case opReply:
+		c := data.(*podCall)
+		c.done(now, c.reply)
+	case opList:
+		k.list(now, data.(*podListing))
+	case opListed:
+		l := data.(*podListing)
+		l.done(now, l.list)
+	case opSchedule:
+		k.place(now, data.(*pod))
+	case opStart:
+		k.run(now, data.(*pod))
+	case opGone:
+		k.gone(now, data.(*pod))
+	case opNodeUnknown:
+		k.nodeUnknown(now, data.(*pod))
+	case opPodEvent:
+		data.(*PodWatch).deliver(now)
+	}
+}
+
+// AddKind names a kind's pods, before any other use of the kind; an error when
+// another kind uses the name. A kind that is not named calls its pods after itself.
+func (k *Kubernetes) AddKind(kind fleet.Kind, instanceName string) error {
+	for _, other := range k.kinds {
+		if other.instanceName == instanceName || other.kind == kind {
+			return fmt.Errorf("instanceName: %q of kind %s is not valid: want a name and a kind that no other uses", instanceName, kind)
+		}
+	}
+	k.addKind(kind, instanceName)
+	return nil
+}
+
+func (k *Kubernetes) addKind(kind fleet.Kind, instanceName string) *podKind {
+	p := &podKind{kind: kind, instanceName: instanceName, pods: map[fleet.InstanceID]*pod{}}
+	k.kinds[kind] = p
+	return p
+}
+
+func (k *Kubernetes) pods(kind fleet.Kind) *podKind {
+	if p := k.kinds[kind]; p != nil {
+		return p
+	}
+	return k.addKind(kind, string(kind))
+}
+
+// Stats is what has been counted so far.
+func (k *Kubernetes) Stats() KubernetesStats { return k.stats }
+
+// PodName is the name of an instance's pod.
+func (k *Kubernetes) PodName(kind fleet.Kind, id fleet.InstanceID) string {
+	return k.pods(kind).instanceName + "-" + id.String()
+}
+
+// Pod is an instance's pod as it stands now; PhaseMissing when there is none.
+func (k *Kubernetes) Pod(kind fleet.Kind, id fleet.InstanceID) fleet.Pod {
+	if p := k.pods(kind).pods[id]; p != nil {
+		return p.Pod
+	}
+	return fleet.Pod{Instance: id}
+}
+
+// CreatePod requests an instance's pod. done is called once with the answer.
+func (k *Kubernetes) CreatePod(kind fleet.Kind, id fleet.InstanceID, ref uint64, done func(now time.Duration, r PodReply)) {
+	c := &podCall{reply: PodReply{Kind: kind, Instance: id, Ref: ref}, done: done}
+	k.tl.After(k.request.draw(), k, opCreate, 0, c)
+}
+
+// DeletePod requests the deletion of an instance's pod: the one with this UID,
+// or with an empty uid whichever bears the name. done is called once with the
+// answer to the request; the pod is gone later. A pod that terminates already is
+// no error.
+func (k *Kubernetes) DeletePod(kind fleet.Kind, id fleet.InstanceID, uid string, grace time.Duration, ref uint64, done func(now time.Duration, r PodReply)) {
+	c := &podCall{reply: PodReply{Kind: kind, Instance: id, UID: uid, Ref: ref}, grace: grace, done: done}
+	k.tl.After(k.request.draw(), k, opDelete, 0, c)
+}
+
+// ListPods reads a kind's pods at one moment. done is called once. A watch's
+// events from before that moment come before the list, later ones after it.
+func (k *Kubernetes) ListPods(kind fleet.Kind, ref uint64, done func(now time.Duration, l PodList)) {
+	k.tl.After(k.request.draw(), k, opList, 0, &podListing{list: PodList{Kind: kind, Ref: ref}, done: done})
+}
+
+// WatchPods tells of every change of a kind's pods from now on, in order.
+func (k *Kubernetes) WatchPods(kind fleet.Kind, onPod func(now time.Duration, p fleet.Pod), onGone func(now time.Duration, id fleet.InstanceID, uid string)) *PodWatch {
+	w := &PodWatch{kube: k, kind: k.pods(kind), onPod: onPod, onGone: onGone}
+	w.kind.watches = append(w.kind.watches, w)
+	return w
+}
+
+// Close ends the watch: its callbacks hear no more.
+func (w *PodWatch) Close() {
+	w.closed = true
+	w.kind.watches = slices.DeleteFunc(w.kind.watches, func(x *PodWatch) bool { return x == w })
+}
+
+func (w *PodWatch) deliver(now time.Duration) {
+	e := w.events.pop()
+	switch {
+	case w.closed:
+	case e.gone:
+		w.onGone(now, e.pod.Instance, e.pod.UID)
+	default:
+		w.onPod(now, e.pod)
+	}
+}
+
+// announce tells the watches what a pod is now.
+func (k *Kubernetes) announce(now time.Duration, p *pod, gone bool) {
+	for _, w := range p.kind.watches {
+		w.events.push(podEvent{p.Pod, gone})
+		k.tl.At(p.kind.down.arrival(now+k.watch.draw()), k, opPodEvent, 0, w)
+	}
+}
+
+func (k *Kubernetes) reply(now time.Duration, c *podCall, err error) {
+	c.reply.Err = err
+	k.tl.At(now+k.answer.draw(), k, opReply, 0, c)
+}
+
+func (k *Kubernetes) list(now time.Duration, l *podListing) {
+	kind := k.pods(l.list.Kind)
+	for _, p := range kind.pods {
+		l.list.Pods = append(l.list.Pods, p.Pod)
+	}
+	slices.SortFunc(l.list.Pods, func(a, b fleet.Pod) int { return cmp.Compare(a.Instance, b.Instance) })
+	k.tl.At(kind.down.arrival(now+k.answer.draw()), k, opListed, 0, l)
+}
+
+func (k *Kubernetes) create(now time.Duration, c *podCall) {
+	kind, id := k.pods(c.reply.Kind), c.reply.Instance
+	if k.CreateError != nil {
+		if err := k.CreateError(now, kind.kind, id); err != nil {
+			k.reply(now, c, err)
+			return
+		}
+	}
+	if kind.pods[id] != nil {
+		k.stats.AlreadyExists++
+		k.reply(now, c, ErrAlreadyExists)
+		return
+	}
+	k.uids++
+	k.stats.Created++
+	p := &pod{kind: kind, Pod: fleet.Pod{Instance: id, UID: "pod-" + strconv.FormatUint(k.uids, 10), Phase: fleet.PhasePending}}
+	kind.pods[id] = p
+	k.announce(now, p, false)
+	c.reply.UID = p.UID
+	k.reply(now, c, nil)
+	k.tl.After(k.schedule.draw(), k, opSchedule, 0, p)
+}
+
+func (k *Kubernetes) delete(now time.Duration, c *podCall) {
+	p := k.pods(c.reply.Kind).pods[c.reply.Instance]
+	if p == nil || c.reply.UID != "" && c.reply.UID != p.UID {
+		k.reply(now, c, ErrNotFound)
+		return
+	}
+	k.reply(now, c, nil)
+	if p.Terminating {
+		return
+	}
+	p.Terminating, p.grace = true, c.grace
+	k.announce(now, p, false)
+	window := k.deletion.draw()
+	if !p.started {
+		window /= 10
+		k.vacate(now, p)
+	}
+	if p.running && c.grace > 0 {
+		window += min(c.grace, k.shutdown.draw())
+	}
+	k.tl.After(window, k, opGone, 0, p)
+}
+
+func (k *Kubernetes) gone(now time.Duration, p *pod) {
+	k.stop(now, p, p.grace > 0)
+	k.stats.Deleted++
+	delete(p.kind.pods, p.Instance)
+	k.announce(now, p, true)
+	k.vacate(now, p)
+}
+
+// run is the start of a pod's container, image and all.
+func (k *Kubernetes) run(now time.Duration, p *pod) {
+	if p.Phase != fleet.PhasePending || !p.started || p.Terminating {
+		return
+	}
+	p.Phase, p.running = fleet.PhaseRunning, true
+	k.announce(now, p, false)
+	k.runtime.StartContainer(now, p.kind.kind, p.Instance, p.UID)
+}
+
+// stop ends a pod's program if it runs.
+func (k *Kubernetes) stop(now time.Duration, p *pod, tidy bool) {
+	p.started = false
+	if p.running {
+		p.running = false
+		k.runtime.StopContainer(now, p.kind.kind, p.Instance, p.UID, tidy)
+	}
+}

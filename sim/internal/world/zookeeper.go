@@ -1,0 +1,300 @@
+package world
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/timeline"
+)
+
+// ErrDisconnected answers a read whose session has no connection, or lost it
+// before the answer came.
+var ErrDisconnected = errors.New("zookeeper: connection lost")
+
+// ZooKeeper is the ensemble, seen through the contract's tree: sessions, the
+// lists of instances, their status, the orchestrator's control node, and the
+// election of leaders. What it holds stands in a Znodes tree; here are latency,
+// connections and the typed values.
+type ZooKeeper struct {
+	tl    *timeline.Timeline
+	cfg   ZooKeeperConfig
+	nodes *Znodes
+
+	request, answer, watch, readTree delay
+
+	sessions, connections int64
+
+	kinds   map[fleet.Kind]*kindTree
+	stats   ZooKeeperStats
+	submits []*submit // free
+	checked uint64    // submissions that have been looked at
+
+	// OnCommit, unless nil, hears of every transaction at the moment it commits,
+	// when the tree has changed and nobody else has heard. It must not change the
+	// world. The epoch is in the transaction.
+	OnCommit func(now time.Duration, kind fleet.Kind, txn *fleet.Txn)
+
+	// OnSubmit, unless nil, decides what befalls a transaction on its way. It is
+	// asked when the transaction reaches the ensemble.
+	OnSubmit func(now time.Duration, kind fleet.Kind, txn *fleet.Txn) SubmitFault
+}
+
+// ZooKeeperStats counts since the start.
+type ZooKeeperStats struct {
+	Committed uint64 // transactions
+	Conflicts uint64 // transactions refused for a version or a node that was not as expected
+	Deposed   uint64 // transactions refused for their epoch
+	TooLarge  uint64 // transactions refused for their size
+	BadDelta  uint64 // transactions refused because a list's difference did not fit the list
+	Bytes     uint64 // written by committed transactions, whole lists as they stand on the wire
+	MaxBytes  int    // of the largest committed transaction
+	Expired   uint64 // sessions
+}
+
+// SessionState is what a session's client hears about its connection.
+type SessionState uint8
+
+// The states of a session, as its client sees them.
+const (
+	SessionConnected SessionState = iota
+	SessionDisconnected
+	SessionExpired
+)
+
+var sessionStateNames = [...]string{"connected", "disconnected", "expired"}
+
+// String is the state's name in traces.
+func (s SessionState) String() string { return sessionStateNames[s] }
+
+// Session is a client's session. It starts connected.
+type Session struct {
+	zk        *ZooKeeper
+	id        int64
+	onState   func(now time.Duration, state SessionState)
+	connected bool
+	expired   bool  // at the ensemble
+	dead      bool  // the process is gone: its callbacks hear no more
+	gen       int64 // of the connection
+	lingers   int64 // the connection whose requests arrive though the client has died; 0 for none
+	up, down  pipe
+	statuses  []*statusWatch
+	votes     []*candidate
+}
+
+// NewZooKeeper is an ensemble that holds the contract's root and nothing below.
+// The configuration must be valid.
+func NewZooKeeper(tl *timeline.Timeline, seed timeline.Seed, cfg ZooKeeperConfig) *ZooKeeper {
+	stream := func(name string) *timeline.Stream { return seed.Stream("world", "zookeeper", name) }
+	z := &ZooKeeper{
+		tl: tl, cfg: cfg, nodes: NewZnodes(cfg.MaxRequest), kinds: map[fleet.Kind]*kindTree{},
+		request:  delay{cfg.Request, stream("request")},
+		answer:   delay{cfg.Answer, stream("answer")},
+		watch:    delay{cfg.Watch, stream("watch")},
+		readTree: delay{cfg.ReadTree, stream("readTree")},
+	}
+	for _, path := range []string{"/iota", "/iota/orchestration", "/iota/orchestrator"} {
+		z.mustCreate(path, nil, 0)
+	}
+	return z
+}
+
+const (
+	opExpire uint32 = iota
+	opState
+	opCommit
+	opSubmitted
+	opReadTree
+	opTreeRead
+	opStatusSeen
+	opStand
+	opElected
+	opGained
+)
+
+// Handle is ZooKeeper's part of the timeline.
+func (z *ZooKeeper) Handle(now time.Duration, op uint32, arg int64, data any) {
+	switch op {
+	case opExpire:
+		if s := data.(*Session); arg == s.gen {
+			s.Expire()
+		}
+	case opState:
+		if s := data.(*Session); !s.dead && s.onState != nil {
+			s.onState(now, SessionState(arg))
+		}
+	case opCommit:
+		z.commit(now, data.(*submit))
+	case opSubmitted:
+		z.submitted(now, data.(*submit))
+	case opReadTree:
+		z.treeAtServer(now, data.(*treeRead))
+	case opTreeRead:
+		data.(*treeRead).finish(now)
+	case opStatusSeen:
+		data.(*statusWatch).deliver(now, arg)
+	case opStand:
+		if c := data.(*candidate); c.session.reaches(arg) {
+			c.stand()
+		}
+	case opElected:
+		if c := data.(*candidate); c.session.reaches(arg) {
+			c.elected(now)
+		}
+	case opGained:
+		data.(*candidate).gained(now, arg)
+	}
+}
+
+// Stats is what has been counted so far.
+func (z *ZooKeeper) Stats() ZooKeeperStats { return z.stats }
+
+// Nodes is the tree itself, for reading.
+func (z *ZooKeeper) Nodes() *Znodes { return z.nodes }
+
+// Open starts a session. onState, unless nil, hears of every change after that.
+func (z *ZooKeeper) Open(onState func(now time.Duration, state SessionState)) *Session {
+	z.sessions++
+	return &Session{zk: z, id: z.sessions, gen: z.connection(), onState: onState, connected: true}
+}
+
+// connection numbers the connections of all sessions, from 1.
+func (z *ZooKeeper) connection() int64 {
+	z.connections++
+	return z.connections
+}
+
+// Connected says whether requests can reach the ensemble.
+func (s *Session) Connected() bool { return s.connected }
+
+// Expired says whether the ensemble has ended the session. Its client may not
+// know yet.
+func (s *Session) Expired() bool { return s.expired }
+
+// Close ends the session in order: its ephemerals go at once, its callbacks hear
+// no more.
+func (s *Session) Close() {
+	s.dead = true
+	s.disconnect()
+	s.end()
+}
+
+// Kill is the death, or the hanging for ever, of the client's process: its
+// callbacks hear no more, and the session expires after its timeout. Requests
+// that it has sent still arrive.
+func (s *Session) Kill() {
+	if !s.dead {
+		s.dead = true
+		s.lingers = s.gen
+		s.Cut()
+	}
+}
+
+// Cut breaks the connection. Answers on their way are lost; the client hears at
+// once. Unless Restore comes before its timeout, the session expires.
+func (s *Session) Cut() {
+	if !s.connected {
+		return
+	}
+	s.disconnect()
+	s.zk.tl.After(0, s.zk, opState, int64(SessionDisconnected), s)
+	s.zk.tl.After(s.zk.cfg.SessionTimeout, s.zk, opExpire, s.gen, s)
+}
+
+// Restore connects again. The client hears SessionConnected, or SessionExpired
+// when it came too late.
+func (s *Session) Restore() {
+	if s.connected || s.dead {
+		return
+	}
+	state := SessionExpired
+	if !s.expired {
+		s.connected, state = true, SessionConnected
+		s.gen = s.zk.connection()
+	}
+	s.zk.tl.At(s.down.arrival(s.zk.tl.Now()+s.zk.answer.draw()), s.zk, opState, int64(state), s)
+	if s.connected {
+		for _, c := range s.votes {
+			c.campaign()
+		}
+	}
+}
+
+// Expire makes the ensemble end the session now. A connected client hears
+// SessionExpired after the watch latency, one that is cut off at Restore.
+func (s *Session) Expire() {
+	if s.expired {
+		return
+	}
+	s.zk.stats.Expired++
+	if s.connected {
+		s.zk.tl.At(s.down.arrival(s.zk.tl.Now()+s.zk.watch.draw()), s.zk, opState, int64(SessionExpired), s)
+	}
+	s.disconnect()
+	s.end()
+}
+
+func (s *Session) disconnect() {
+	s.connected = false
+	s.gen = s.zk.connection()
+	s.up = pipe{}
+}
+
+// end removes what the session held.
+func (s *Session) end() {
+	if s.expired {
+		return
+	}
+	s.expired = true
+	for _, w := range s.statuses {
+		w.close()
+	}
+	owned := slices.Clone(s.zk.nodes.ephemerals[s.id])
+	s.zk.nodes.CloseSession(s.id)
+	for _, n := range owned {
+		switch owner := n.Data.(type) {
+		case *instanceNodes:
+			owner.status = nil
+			owner.statusChanged(s.zk.tl.Now())
+		case *candidate:
+			owner.gone()
+		}
+	}
+}
+
+// reaches says whether a request sent on connection gen arrives.
+func (s *Session) reaches(gen int64) bool {
+	return !s.expired && (gen == s.gen || gen == s.lingers)
+}
+
+// sent is when a request made now reaches the ensemble.
+func (s *Session) sent(now time.Duration) time.Duration {
+	return s.up.arrival(now + s.zk.request.draw())
+}
+
+// answered is when an answer given now reaches the client.
+func (s *Session) answered(now time.Duration) time.Duration {
+	return s.down.arrival(now + s.zk.answer.draw())
+}
+
+// noticed is when a watch that fires now reaches the client.
+func (s *Session) noticed(now time.Duration) time.Duration {
+	return s.down.arrival(now + s.zk.watch.draw())
+}
+
+func (z *ZooKeeper) mustCreate(path string, data any, size int) *Znode {
+	if err := z.nodes.Create(path, data, size, 0); err != nil {
+		panic("world: " + path + ": " + err.Error()) // the paths are this package's own
+	}
+	return z.nodes.nodes[path]
+}
+
+func digits(n int64) int {
+	if n >= 0 && n < 10 {
+		return 1
+	}
+	var buf [20]byte
+	return len(strconv.AppendInt(buf[:0], n, 10))
+}
