@@ -43,7 +43,7 @@ func (d *decoder) object(v *value, name string) (object, bool) {
 	o := object{d: d, v: v, section: section(name)}
 	if v.shape != mapping {
 		if v.shape != nothing { // one without a value has been found already
-			d.fail(v, d.shown(v)+" is not a "+name, "want keys and values, such as "+o.sample())
+			d.fail(v, name+": "+d.shown(v)+" is not valid", "want keys and values, such as {"+o.sample()+"}")
 		}
 		return o, false
 	}
@@ -157,6 +157,9 @@ func (o object) scalar(key string) (*value, bool) {
 func (o object) wrong(key string, v *value) {
 	k := o.section.key(key)
 	want := k.Type
+	if first, _, _ := strings.Cut(k.Type, " "); first != "text" && first != "true" {
+		want = "a " + want
+	}
 	if k.Range != "" {
 		want += " (" + k.Range + ")"
 	}
@@ -356,6 +359,9 @@ func (d *decoder) shown(v *value) string {
 	case scalar:
 		return strconv.Quote(shorten(v.text))
 	case list:
+		if len(v.items) == 0 {
+			return "an empty list"
+		}
 		return fmt.Sprintf("a list of %d", len(v.items))
 	case mapping:
 		return "a mapping"

@@ -163,9 +163,9 @@ func (u Unit) wants() string {
 	case UnitDuration:
 		return "a duration, such as 30s, or a metric that is a duration"
 	case UnitRatio:
-		return "a percentage or a number, such as 90% or 0.9, or a metric that is a ratio"
+		return "a percentage or a number of at least 0, such as 90% or 0.9, or a metric that is a ratio"
 	}
-	return "a number, such as 100, or a metric that is a count"
+	return "a number of at least 0, such as 100, or a metric that is a count"
 }
 
 func (u Unit) parse(s string) (float64, error) {

@@ -56,7 +56,7 @@ func (o object) burst(c *Churn) *Burst {
 	if b.Bulk > 0 && b.Verb != Create {
 		b.Condition = ConditionIDs
 	}
-	if o.has("condition") {
+	if o.has("condition") && o.has("bulk") {
 		if b.Verb == Create {
 			o.d.fail(o.at("condition"), "condition has no meaning for created rows", "want it beside verb: update or delete; bc always names the keys")
 		} else {
@@ -100,7 +100,7 @@ func (o object) swing(key string) Swing {
 	switch {
 	case s.has("peak") && w.Peak == 0:
 		o.d.fail(s.at("peak"), key+": a peak of 0", "want a rate above 0, such as peak: 10/s")
-	case w.Trough > w.Peak:
+	case s.has("peak") && w.Trough > w.Peak:
 		o.d.fail(s.at("trough"), fmt.Sprintf("%s: the trough %s is above the peak %s", key, w.Trough, w.Peak), "want it at or below")
 	}
 	return w
