@@ -103,6 +103,14 @@ func (b *batch) touch(pl *pool) {
 	}
 }
 
+// leave notes that a resource has left an instance.
+func (b *batch) leave(a *Assignment, pl *pool, s int32) {
+	if !a.inst[s].closed {
+		a.policy.changed(a, pl, s)
+		b.vacant[pl] = append(b.vacant[pl], s)
+	}
+}
+
 // Apply adds and removes many resources at once, with the fewest moves for the
 // batch as a whole. The order within each list does not matter. An id in both
 // lists is not removed. An id that is given twice with different groups takes
@@ -120,8 +128,8 @@ func (a *Assignment) Apply(add []fleet.Resource, remove []string, p *Plan) {
 		from := a.takeOff(h.h)
 		a.relabel(h.h, h.group)
 		b.touch(old)
-		if from >= 0 && !a.inst[from].closed {
-			b.vacant[old] = append(b.vacant[old], from)
+		if from >= 0 {
+			b.leave(a, old, from)
 		}
 		now := a.res[h.h].label.pool
 		b.touch(now)
@@ -186,9 +194,7 @@ func (a *Assignment) absorb(pl *pool, b *batch, p *Plan) {
 		a.settle(pl, fresh, p)
 		return
 	}
-	for _, s := range vacant {
-		a.policy.changed(a, pl, s)
-	}
+	pl.full = false
 	start := len(p.Moves)
 	for i, src := range fresh {
 		s := a.policy.pick(a, pl)
@@ -273,9 +279,7 @@ func (a *Assignment) takeOffAll(remove []string, keep map[uint32]struct{}, b *ba
 		// read anew each time, so the order above serves only the members.
 		if s := a.takeOff(h); s >= 0 {
 			p.Moves = append(p.Moves, Move{Resource: a.res[h].id, From: a.inst[s].id, To: fleet.NoInstance, Why: Reason{kind: removed}})
-			if !a.inst[s].closed {
-				b.vacant[pl] = append(b.vacant[pl], s)
-			}
+			b.leave(a, pl, s)
 		}
 		a.dropResource(h)
 	}

@@ -26,7 +26,7 @@ func (a *Assignment) before(which int, x, y int32) bool {
 // The heaps of a pool.
 const (
 	heapRoomy = iota // open instances with room, newest first
-	heapLow          // open instances, least loaded first, newest among equals
+	heapLow          // open instances below their limit, least loaded first, newest among equals
 	heapHigh         // open instances, most loaded first, newest among equals
 	heaps
 )

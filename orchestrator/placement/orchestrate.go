@@ -19,6 +19,7 @@ func (a *Assignment) SetSize(s Size) {
 	a.size = s
 	for _, pl := range a.pools() {
 		pl.full = false
+		a.policy.index(a, pl)
 	}
 }
 

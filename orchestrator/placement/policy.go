@@ -15,7 +15,8 @@ type policy interface {
 
 	// pick is the instance with room that takes the next resource, or nowhere.
 	pick(a *Assignment, pl *pool) int32
-	// changed follows a change of the instance's load.
+	// changed follows each change of an instance's load, at once: the heaps bear
+	// one instance out of order at a time.
 	changed(a *Assignment, pl *pool, s int32)
 	// even moves resources between instances until the policy holds.
 	even(a *Assignment, pl *pool, p *Plan)
@@ -130,7 +131,12 @@ func (balance) gives() reasonKind               { return evens }
 func (balance) instances(s Size, total int) int { return fill{}.instances(s, total) }
 
 // An instance is to have total/n, or one more.
-func (balance) keeps(load, total, n, _ int) int { return min(load, total/n+1) }
+func (balance) keeps(load, total, n, _ int) int {
+	if n == 0 {
+		return 0
+	}
+	return min(load, total/n+1)
+}
 
 func (balance) pick(a *Assignment, pl *pool) int32 {
 	if h := &pl.heap[heapLow]; len(h.slots) > 0 {
@@ -142,30 +148,51 @@ func (balance) pick(a *Assignment, pl *pool) int32 {
 }
 
 func (balance) changed(a *Assignment, pl *pool, s int32) {
-	a.heapFix(&pl.heap[heapLow], s)
 	a.heapFix(&pl.heap[heapHigh], s)
-}
-
-func (balance) index(a *Assignment, pl *pool) {
-	for _, which := range []int{heapLow, heapHigh} {
-		h := &pl.heap[which]
-		h.slots = append(h.slots[:0], pl.open...)
-		a.heapInit(h)
+	low, in := &pl.heap[heapLow], &a.inst[s]
+	switch has, is := in.pos[heapLow] >= 0, in.load() < a.limit(in); {
+	case has && is:
+		a.heapFix(low, s)
+	case has:
+		a.heapRemove(low, s)
+	case is:
+		a.heapPush(low, s)
 	}
 }
 
+func (balance) index(a *Assignment, pl *pool) {
+	low, high := &pl.heap[heapLow], &pl.heap[heapHigh]
+	high.slots = append(high.slots[:0], pl.open...)
+	a.heapInit(high)
+	low.slots = low.slots[:0]
+	for _, s := range pl.open {
+		in := &a.inst[s]
+		in.pos[heapLow] = -1
+		if in.load() < a.limit(in) {
+			low.slots = append(low.slots, s)
+		}
+	}
+	a.heapInit(low)
+}
+
+// limit is how far an instance's load may rise.
+func (a *Assignment) limit(in *instance) int { return max(in.capacity, a.size.ceiling()) }
+
 func (b balance) even(a *Assignment, pl *pool, p *Plan) {
-	for len(pl.open) > 1 {
+	for len(pl.heap[heapLow].slots) > 0 {
 		low, high := pl.heap[heapLow].slots[0], pl.heap[heapHigh].slots[0]
-		from := &a.inst[high]
-		if from.load()-a.inst[low].load() < 2 || a.inst[low].load() >= a.inst[low].capacity {
+		from, to := &a.inst[high], &a.inst[low]
+		if from.load()-to.load() < 2 {
 			return
+		}
+		if to.load() >= to.capacity {
+			a.raise(low, a.size.ceiling(), p)
 		}
 		h := from.members[from.load()-1]
 		a.detach(h)
+		b.changed(a, pl, high)
 		a.put(source{h: h, from: high, kind: evens}, low, p)
 		b.changed(a, pl, low)
-		b.changed(a, pl, high)
 	}
 }
 
@@ -177,8 +204,6 @@ func (balance) order(a *Assignment, slots []int32) {
 // capacity, or the ceiling) lies below the level stays at its limit. Those
 // that get one more than others are those that have it already, if any.
 func (balance) targets(a *Assignment, pl *pool, order []int32, total int, targets []int, p *Plan) {
-	ceiling := a.size.ceiling()
-	limit := func(s int32) int { return max(a.inst[s].capacity, ceiling) }
 	for i := range targets {
 		targets[i] = -1
 	}
@@ -187,8 +212,8 @@ func (balance) targets(a *Assignment, pl *pool, order []int32, total int, target
 		again = false
 		level := left / n
 		for i, s := range order {
-			if targets[i] < 0 && limit(s) <= level {
-				targets[i] = limit(s)
+			if targets[i] < 0 && a.limit(&a.inst[s]) <= level {
+				targets[i] = a.limit(&a.inst[s])
 				left -= targets[i]
 				n--
 				again = true
@@ -213,7 +238,7 @@ func (balance) targets(a *Assignment, pl *pool, order []int32, total int, target
 	}
 	for i, s := range order {
 		if targets[i] > a.inst[s].capacity {
-			a.raise(s, ceiling, p)
+			a.raise(s, a.size.ceiling(), p)
 		}
 	}
 }

@@ -193,6 +193,7 @@ func (a *Assignment) vacated(pl *pool, s int32, p *Plan) {
 		a.policy.changed(a, pl, s)
 		pl.full = len(pl.waiting)+pl.stuck > 0
 	default:
+		pl.full = false
 		a.policy.changed(a, pl, s)
 		a.policy.even(a, pl, p)
 	}
