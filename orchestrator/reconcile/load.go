@@ -188,6 +188,11 @@ func (m *Machine) adopt(tree *fleet.Tree, rows []fleet.Resource) (instances []pl
 	for _, r := range rows {
 		group[r.ID] = r.Group
 	}
+	m.control.Closing = slices.DeleteFunc(slices.Clone(m.control.Closing), func(id fleet.InstanceID) bool {
+		stale := !slices.ContainsFunc(tree.Instances, func(ti fleet.TreeInstance) bool { return ti.ID == id })
+		m.controlDirty = m.controlDirty || stale // it went, and the note of it was lost
+		return stale
+	})
 	for i := range tree.Instances {
 		ti := &tree.Instances[i]
 		in := m.at(ti.ID)

@@ -69,7 +69,7 @@ func (m *Machine) ordered(ev Ordered) {
 		default:
 			in.drainReq = ev.Req
 			m.close(in, "drained on request")
-			m.plan.Close(o.Instance, false, &m.scratch)
+			m.plan.Close(o.Instance, true, &m.scratch)
 			m.absorb(&m.scratch)
 			m.checkUnplaced()
 			m.tend(in)

@@ -1,0 +1,532 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+)
+
+// rig is a world of the simplest kind around one machine: a table, a tree, pods
+// and DACs that do at once what they are told. It executes the machine's
+// commands one by one, so that a test can stop, fail or lose any of them, and
+// it judges: whatever must never happen ends up in broken.
+type rig struct {
+	cfg   Config
+	m     *Machine
+	now   time.Duration
+	epoch int64
+	token uint64
+	uids  int
+	born  int64
+
+	rows  map[string]string // id → group
+	tree  map[fleet.InstanceID]*fleet.TreeInstance
+	pods  map[fleet.InstanceID]*fleet.Pod
+	ctl   fleet.Control
+	ctlV  int32
+	queue []any                             // commands not yet executed
+	runs  map[string]map[string]bool        // resource → pods (by UID) that run it
+	lists map[fleet.InstanceID]*rigDAC      // what each running pod has loaded
+	mute  map[fleet.InstanceID]bool         // pods that neither reload nor send
+	hold  func(cmd Command) (verdict, bool) // a test's way to interfere
+
+	acked   uint64
+	replies map[uint64]string
+	broken  []string
+	trace   func(prefix string, what any) // each event, command and broken rule
+	created int
+	deleted int
+	moves   int
+}
+
+type rigDAC struct {
+	uid   string
+	ids   map[string]bool
+	times int64
+}
+
+// verdict is what a test makes of a command.
+type verdict int
+
+const (
+	execute    verdict = iota
+	lose               // neither done nor answered
+	doSilently         // done, not answered
+	refuse             // not done, answered with a failure
+	conflict           // commits: another writer was faster
+	unknown            // commits: done or not by the caller's choice; answered as unknown
+)
+
+func newRig(cfg Config) *rig {
+	g := &rig{cfg: cfg, rows: map[string]string{}, tree: map[fleet.InstanceID]*fleet.TreeInstance{}, pods: map[fleet.InstanceID]*fleet.Pod{},
+		ctlV: -1, runs: map[string]map[string]bool{}, lists: map[fleet.InstanceID]*rigDAC{}, mute: map[fleet.InstanceID]bool{},
+		replies: map[uint64]string{}, trace: func(string, any) {}}
+	g.restart()
+	return g
+}
+
+// restart is a crash of the orchestrator: a new machine, nothing of the old
+// one's commands left.
+func (g *rig) restart() {
+	m, err := New(g.cfg)
+	if err != nil {
+		panic(err)
+	}
+	g.m, g.queue = m, nil
+	g.step(HeartbeatChannel{Up: true})
+}
+
+func (g *rig) lead() {
+	g.epoch++
+	g.step(Led{Epoch: g.epoch})
+}
+
+func (g *rig) break_(format string, args ...any) {
+	g.broken = append(g.broken, fmt.Sprintf("%v: ", g.now)+fmt.Sprintf(format, args...))
+	g.trace("BROKEN ", g.broken[len(g.broken)-1])
+}
+
+func (g *rig) step(ev Event) {
+	g.trace("> ", ev)
+	for _, c := range g.m.Step(g.now, ev) {
+		g.trace("  ", c)
+		switch c := c.(type) {
+		case Ack:
+			if c.Token <= g.acked || c.Token > g.token {
+				g.break_("ack %d after %d, seen %d", c.Token, g.acked, g.token)
+			}
+			g.acked = c.Token
+		case Reply:
+			if old, twice := g.replies[c.Req]; twice {
+				g.break_("order %d answered twice: %q, %q", c.Req, old, c.Err)
+			}
+			g.replies[c.Req] = c.Err
+		case Note, Alarm:
+		default:
+			g.queue = append(g.queue, c)
+		}
+	}
+}
+
+// run executes commands until none is left.
+func (g *rig) run() {
+	for n := 0; len(g.queue) > 0; n++ {
+		if n > 100_000 {
+			g.break_("the machine never comes to rest: %s", Describe(g.queue[0]))
+			return
+		}
+		g.one()
+	}
+}
+
+// one executes the first command.
+func (g *rig) one() {
+	if len(g.queue) == 0 {
+		return
+	}
+	c := g.queue[0]
+	g.queue = g.queue[1:]
+	v := execute
+	if g.hold != nil {
+		if w, ok := g.hold(c.(Command)); ok {
+			v = w
+		}
+	}
+	if v == lose {
+		return
+	}
+	answers := g.execute(c, v)
+	if v == doSilently {
+		return
+	}
+	for _, ev := range answers {
+		g.step(ev)
+	}
+}
+
+func (g *rig) execute(c any, v verdict) []Event {
+	switch c := c.(type) {
+	case ReadTree:
+		if v == refuse {
+			return []Event{TreeRead{Req: c.Req, Err: "connection refused"}}
+		}
+		return []Event{TreeRead{Req: c.Req, Tree: g.snapshot()}}
+	case ListRows:
+		if v == refuse {
+			return []Event{Listed{Req: c.Req, Err: "connection refused"}}
+		}
+		return []Event{Listed{Req: c.Req, Rows: g.list(c.IDs)}}
+	case ListPods:
+		if v == refuse {
+			return []Event{PodsListed{Req: c.Req, Err: "connection refused"}}
+		}
+		pods := []fleet.Pod{}
+		for _, id := range sortedIDs(g.pods) {
+			pods = append(pods, *g.pods[id])
+		}
+		return []Event{PodsListed{Req: c.Req, Pods: pods}}
+	case Commit:
+		return g.commit(c.Txn, v)
+	case CreatePod:
+		if v == refuse {
+			return []Event{PodCreated{Instance: c.Instance, Answer: PodRefused, Err: "quota exceeded"}}
+		}
+		if p := g.pods[c.Instance]; p != nil {
+			return []Event{PodCreated{Instance: c.Instance, Answer: PodAlreadyExists}}
+		}
+		g.uids++
+		g.created++
+		p := &fleet.Pod{Instance: c.Instance, UID: fmt.Sprintf("u%d", g.uids), Phase: fleet.PhasePending}
+		g.pods[c.Instance] = p
+		return []Event{PodCreated{Instance: c.Instance, UID: p.UID, Answer: PodAccepted}, PodSeen{Pod: *p}}
+	case DeletePod:
+		if v == refuse {
+			return []Event{PodDeleted{Instance: c.Instance, UID: c.UID, Answer: PodRefused, Err: "timeout"}}
+		}
+		p := g.pods[c.Instance]
+		if p == nil || p.UID != c.UID {
+			return []Event{PodDeleted{Instance: c.Instance, UID: c.UID, Answer: PodNotFound}}
+		}
+		g.deleted++
+		p.Terminating = true
+		return []Event{PodDeleted{Instance: c.Instance, UID: c.UID, Answer: PodAccepted}, PodSeen{Pod: *p}}
+	case StepDown:
+		return nil
+	}
+	panic(fmt.Sprintf("unknown command %T", c))
+}
+
+func (g *rig) list(ids []string) []fleet.Resource {
+	out := []fleet.Resource{}
+	for id, group := range g.rows {
+		if ids == nil || slices.Contains(ids, id) {
+			out = append(out, fleet.Resource{ID: id, Group: group})
+		}
+	}
+	slices.SortFunc(out, fleet.Resource.Compare)
+	return out
+}
+
+func (g *rig) snapshot() fleet.Tree {
+	t := fleet.Tree{Control: g.ctl, ControlVersion: g.ctlV}
+	for _, id := range sortedIDs(g.tree) {
+		ti := *g.tree[id]
+		ti.IDs = slices.Clone(ti.IDs)
+		t.Instances = append(t.Instances, ti)
+	}
+	return t
+}
+
+// commit does what ZooKeeper does with a transaction, and checks what a
+// committed state must fulfil.
+func (g *rig) commit(t *fleet.Txn, v verdict) []Event {
+	answer := func(o fleet.Outcome) []Event { return []Event{Committed{Txn: t.ID, Outcome: o, Err: "injected"}} }
+	switch v {
+	case refuse:
+		return answer(fleet.OutcomeFailed)
+	case conflict:
+		return answer(fleet.OutcomeConflict)
+	}
+	if t.Epoch != g.epoch {
+		return answer(fleet.OutcomeDeposed)
+	}
+	if t.Control != nil && t.ControlVersion != g.ctlV {
+		return answer(fleet.OutcomeConflict)
+	}
+	for _, ch := range t.Changes {
+		ti := g.tree[ch.Instance]
+		if (ch.Kind == fleet.ChangeCreate) != (ti == nil) || ti != nil && ti.Versions != ch.Versions {
+			return answer(fleet.OutcomeConflict)
+		}
+	}
+	if t.Control != nil {
+		g.ctl = *t.Control
+		g.ctlV++
+	}
+	size := 0
+	g.born++
+	for _, ch := range t.Changes {
+		size += g.apply(ch)
+	}
+	if size > 1<<20 {
+		g.break_("a transaction of %d bytes", size)
+	}
+	g.checkTree()
+	if v == unknown {
+		return answer(fleet.OutcomeUnknown)
+	}
+	return []Event{Committed{Txn: t.ID, Outcome: fleet.OutcomeDone}}
+}
+
+func (g *rig) apply(ch fleet.Change) int {
+	ti := g.tree[ch.Instance]
+	switch ch.Kind {
+	case fleet.ChangeDelete:
+		if len(ti.IDs) > 0 {
+			g.break_("instance %v deleted with %d resources", ch.Instance, len(ti.IDs))
+		}
+		if g.pods[ch.Instance] != nil {
+			g.break_("instance %v deleted while its pod exists", ch.Instance)
+		}
+		delete(g.tree, ch.Instance)
+		return 0
+	case fleet.ChangeCreate:
+		ti = &fleet.TreeInstance{ID: ch.Instance, Born: g.born, Status: fleet.Status{Times: -1}}
+		g.tree[ch.Instance] = ti
+	case fleet.ChangeUpdate:
+		ti.Versions.Node++
+		ti.Versions.Resources++
+		ti.Versions.Reload++
+	}
+	for _, id := range ch.Remove {
+		i := slices.Index(ti.IDs, id)
+		if i < 0 {
+			g.break_("%s removed from instance %v, where it is not", id, ch.Instance)
+			continue
+		}
+		ti.IDs = slices.Delete(ti.IDs, i, i+1)
+	}
+	for _, id := range ch.Add {
+		if slices.Contains(ti.IDs, id) {
+			g.break_("%s added to instance %v, where it is", id, ch.Instance)
+		}
+		ti.IDs = append(ti.IDs, id)
+	}
+	if changed := len(ch.Add)+len(ch.Remove) > 0; changed != (ch.Times == ti.Times+1) || !changed && ch.Times != ti.Times {
+		g.break_("instance %v: _reload goes from %d to %d, list changed: %t", ch.Instance, ti.Times, ch.Times, changed)
+	}
+	ti.Times, ti.Used, ti.Capacity = ch.Times, ch.Used, ch.Capacity
+	return 3*len(ti.IDs) + len(strings.Join(ti.IDs, ""))
+}
+
+// checkTree holds a committed state to what must always be true of it.
+func (g *rig) checkTree() {
+	owner := map[string]fleet.InstanceID{}
+	for _, id := range sortedIDs(g.tree) {
+		ti := g.tree[id]
+		if ti.Used != len(ti.IDs) {
+			g.break_("instance %v: used=%d, %d in the list", id, ti.Used, len(ti.IDs))
+		}
+		if ti.Used > ti.Capacity {
+			g.break_("instance %v: %d of %d", id, ti.Used, ti.Capacity)
+		}
+		for _, r := range ti.IDs {
+			if o, twice := owner[r]; twice {
+				g.break_("%s stands on instances %v and %v", r, o, id)
+			}
+			owner[r] = id
+		}
+	}
+}
+
+// settlePods lets every pod's state go one step on: Pending runs, Terminating
+// ends.
+func (g *rig) settlePods() {
+	for _, id := range sortedIDs(g.pods) {
+		p := g.pods[id]
+		switch {
+		case p.Terminating:
+			g.gone(id)
+		case p.Phase == fleet.PhasePending && p.Reason == "":
+			g.phase(id, fleet.PhaseRunning)
+		}
+	}
+}
+
+func (g *rig) gone(id fleet.InstanceID) {
+	p := g.pods[id]
+	delete(g.pods, id)
+	g.stop(id)
+	delete(g.mute, id)
+	g.step(PodGone{Instance: id, UID: p.UID})
+}
+
+func (g *rig) phase(id fleet.InstanceID, ph fleet.Phase) {
+	p := g.pods[id]
+	if p == nil {
+		return
+	}
+	p.Phase = ph
+	if ph == fleet.PhaseFailed || ph == fleet.PhaseSucceeded {
+		g.stop(id)
+	}
+	g.step(PodSeen{Pod: *p})
+}
+
+// stop ends what an instance's DAC runs.
+func (g *rig) stop(id fleet.InstanceID) {
+	if d := g.lists[id]; d != nil {
+		for r := range d.ids {
+			delete(g.runs[r], d.uid)
+		}
+		delete(g.lists, id)
+		if ti := g.tree[id]; ti != nil {
+			ti.Status = fleet.Status{Times: -1}
+		}
+	}
+}
+
+// reload lets every running DAC read its list and confirm it.
+func (g *rig) reload() {
+	for _, id := range sortedIDs(g.pods) {
+		p, ti := g.pods[id], g.tree[id]
+		if p.Phase != fleet.PhaseRunning || ti == nil || g.mute[id] {
+			continue
+		}
+		d := g.lists[id]
+		if d == nil {
+			d = &rigDAC{uid: p.UID, ids: map[string]bool{}, times: -1}
+			g.lists[id] = d
+		}
+		if d.times == ti.Times {
+			continue
+		}
+		for r := range d.ids {
+			if !slices.Contains(ti.IDs, r) {
+				delete(d.ids, r)
+				delete(g.runs[r], d.uid)
+			}
+		}
+		for _, r := range ti.IDs {
+			d.ids[r] = true
+			if g.runs[r] == nil {
+				g.runs[r] = map[string]bool{}
+			}
+			g.runs[r][d.uid] = true
+			if len(g.runs[r]) > 1 && g.cfg.Handoff == fleet.HandoffStrict {
+				g.break_("%s runs on %d pods", r, len(g.runs[r]))
+			}
+		}
+		d.times = ti.Times
+		ti.Status = fleet.Status{Present: true, Times: ti.Times}
+		g.step(StatusSeen{Instance: id, Status: ti.Status})
+	}
+}
+
+// pass lets time go by: due ticks, heartbeats every 20 s of those that send,
+// pods and DACs that go on.
+func (g *rig) pass(d time.Duration) {
+	end := g.now + d
+	for g.now < end {
+		next := min(end, g.now-g.now%(20*time.Second)+20*time.Second)
+		if at, ok := g.m.Deadline(); ok && at < next {
+			next = max(at, g.now+time.Millisecond)
+		}
+		g.now = next
+		if at, ok := g.m.Deadline(); ok && at <= g.now {
+			g.step(Tick{})
+		}
+		if g.now%(20*time.Second) == 0 && g.cfg.Heartbeat {
+			for _, id := range sortedIDs(g.pods) {
+				if p := g.pods[id]; p.Phase == fleet.PhaseRunning && !g.mute[id] {
+					g.step(Heartbeat{Instance: id})
+				}
+			}
+		}
+		g.run()
+		g.settlePods()
+		g.run()
+		g.reload()
+		g.run()
+	}
+}
+
+// rest lets everything come to its end: as pass, without failures.
+func (g *rig) rest() { g.hold = nil; g.pass(25 * time.Minute) }
+
+// unsettled answers what is not as it should be at rest.
+func (g *rig) unsettled() []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	owner := map[string]fleet.InstanceID{}
+	for _, id := range sortedIDs(g.tree) {
+		for _, r := range g.tree[id].IDs {
+			owner[r] = id
+			if _, exists := g.rows[r]; !exists {
+				add("%s stands on instance %v and does not exist", r, id)
+			}
+		}
+		if p := g.pods[id]; p == nil || p.Phase != fleet.PhaseRunning {
+			add("instance %v has no running pod: %+v", id, p)
+		}
+	}
+	for _, r := range g.list(nil) {
+		if _, ok := owner[r.ID]; !ok {
+			if at, _ := g.m.plan.Owner(r.ID); at != fleet.NoInstance || len(g.tree) < g.ctl.MaxInstances {
+				add("%s stands nowhere", r.ID)
+			}
+		} else if len(g.runs[r.ID]) != 1 {
+			add("%s runs on %d pods", r.ID, len(g.runs[r.ID]))
+		}
+	}
+	for _, id := range sortedIDs(g.pods) {
+		if g.tree[id] == nil {
+			add("pod %v has no instance", id)
+		}
+	}
+	for _, p := range g.m.Pending(5) {
+		if !strings.Contains(p, "has no place: ") {
+			add("%s", p)
+		}
+	}
+	return out
+}
+
+func (g *rig) notify(op fleet.Op, table string, known bool, ids ...string) {
+	g.token++
+	n := &fleet.Notification{Op: op, Table: table, GroupKnown: known}
+	for _, id := range ids {
+		n.Resources = append(n.Resources, fleet.Resource{ID: id, Group: g.rows[id]})
+	}
+	g.step(Notified{Token: g.token, Note: n})
+}
+
+// line writes a line of the trace.
+func line(prefix string, what any) string {
+	if s, ok := what.(string); ok {
+		return prefix + s
+	}
+	return prefix + strings.ReplaceAll(Describe(what), "\n", "\n"+prefix)
+}
+
+// picture is ZooKeeper and Kubernetes in a few lines.
+func (g *rig) picture() string {
+	var b strings.Builder
+	for _, id := range sortedIDs(g.tree) {
+		ti := g.tree[id]
+		ids := slices.Clone(ti.IDs)
+		sort.Strings(ids)
+		fmt.Fprintf(&b, "%v %d/%d times=%d %s%s\n", id, ti.Used, ti.Capacity, ti.Times, podLine(g.pods[id]), list(" ", ids))
+	}
+	for _, id := range sortedIDs(g.pods) {
+		if g.tree[id] == nil {
+			fmt.Fprintf(&b, "no instance %v: %s\n", id, podLine(g.pods[id]))
+		}
+	}
+	fmt.Fprintf(&b, "control %s\n", describeControl(&g.ctl))
+	return b.String()
+}
+
+func podLine(p *fleet.Pod) string {
+	if p == nil {
+		return "no pod"
+	}
+	s := fmt.Sprintf("%v(%s)", p.Phase, p.UID)
+	if p.Terminating {
+		s += " terminating"
+	}
+	return s
+}
+
+func sortedIDs[V any](m map[fleet.InstanceID]V) []fleet.InstanceID {
+	ids := make([]fleet.InstanceID, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
