@@ -49,12 +49,9 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 		return
 	}
 	for i := range k.recs {
-		if k.recs[i].owners > 0 {
-			k.recs[i].owners, k.recs[i].owner = 0, fleet.NoInstance
-			delete(k.moreOwners, int32(i))
-			c.update(k, int32(i), false)
-		}
+		k.recs[i].owners, k.recs[i].owner = 0, fleet.NoInstance
 	}
+	k.moreOwners = nil
 	for i := range k.instances {
 		in := &k.instances[i]
 		in.exists, in.used, in.life = false, 0, in.life+1
@@ -68,7 +65,14 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 		in.exists, in.capacity, in.times, in.versions = true, t.Capacity, t.Times, t.Versions
 		k.exist++
 		for _, id := range t.IDs {
-			c.own(k, id, t.ID, in)
+			if i := k.record(id); !k.owned(i, t.ID) {
+				k.own(i, t.ID, in)
+			}
+		}
+	}
+	for i := range k.recs { // only now: nothing was unplaced in between
+		if at, ok := k.index[k.recs[i].id]; ok && at == int32(i) {
+			c.update(k, at, false)
 		}
 	}
 }
@@ -158,8 +162,8 @@ func (c *Checker) shape(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
 // apply puts what joins into the list and checks the instance as it is then.
 func (c *Checker) apply(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
 	in := c.instance(k, ch.Instance)
-	if in == nil {
-		return
+	if in == nil || !in.exists {
+		return // counted already
 	}
 	for _, id := range ch.Add {
 		c.ownIn(k, txn, id, ch.Instance, in)
@@ -184,9 +188,6 @@ func (c *Checker) apply(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
 
 // drop takes an instance out of the tree.
 func (c *Checker) drop(k *kindState, txn *fleet.Txn, id fleet.InstanceID, in *instance) {
-	if !in.exists {
-		return
-	}
 	if in.used > 0 {
 		c.fail(k, TreeShape, "transaction %d deletes instance %d, whose list still holds %d resources", txn.ID, id, in.used)
 		for i := range k.recs {
@@ -218,23 +219,16 @@ func (c *Checker) ownIn(k *kindState, txn *fleet.Txn, id string, by fleet.Instan
 	if r.last != fleet.NoInstance && r.last != by && r.row {
 		k.counted[history.MovesMade]++
 	}
-	join(&k.moreOwners, i, &r.owner, &r.owners, by)
-	r.last = by
-	in.used++
+	k.own(i, by, in)
 	c.update(k, i, false)
 }
 
-// own puts a resource on an instance's list as a tree was read.
-func (c *Checker) own(k *kindState, id string, by fleet.InstanceID, in *instance) {
-	i := k.record(id)
-	if k.owned(i, by) {
-		return
-	}
+// own puts a record on the list of an instance that does not hold it.
+func (k *kindState) own(i int32, by fleet.InstanceID, in *instance) {
 	r := &k.recs[i]
 	join(&k.moreOwners, i, &r.owner, &r.owners, by)
 	r.last = by
 	in.used++
-	c.update(k, i, false)
 }
 
 // disown takes a resource off an instance's list by a transaction.

@@ -39,7 +39,7 @@ func (c *Checker) started(k *kindState, by fleet.InstanceID, id string) {
 		r.overlapAt, r.late = c.now, false
 		if k.cfg.Handoff == fleet.HandoffStrict {
 			r.late = true
-			c.fail(k, Overlap, "%s %q runs on instances %v at once from %v on, and the handoff is strict", k.cfg.Kind, id, k.runners(i), c.now)
+			c.fail(k, Overlap, "%s %q runs on %s at once from %v on, and the handoff is strict", k.cfg.Kind, id, list(k.runners(i)), c.now)
 		} else if k.cfg.OverlapBound > 0 {
 			k.overlaps.push(deadline{at: c.now + k.cfg.OverlapBound, since: c.now, rec: i, gen: r.gen})
 		}
@@ -85,7 +85,7 @@ func (c *Checker) failOverlap(k *kindState, i int32) {
 	r := &k.recs[i]
 	r.late = true
 	c.fail(k, Overlap, "%s %q ran on several instances at once from %v on, longer than the %v that a fast handoff may take; now on %v",
-		k.cfg.Kind, r.id, r.overlapAt, k.cfg.OverlapBound, k.runners(i))
+		k.cfg.Kind, r.id, r.overlapAt, k.cfg.OverlapBound, list(k.runners(i)))
 }
 
 // Alive says that an instance's DAC has become able to work (running and
