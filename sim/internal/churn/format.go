@@ -205,7 +205,7 @@ func (c *clock) want() string {
 	if c.perUnit == 0 {
 		return "a time like " + c.layout
 	}
-	return "a number (" + c.layout + ")"
+	return "a number (" + c.layout + ") within 73,000 years"
 }
 
 // scenario is the scenario's time of a moment, 0 for those before the origin,
