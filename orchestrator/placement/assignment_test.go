@@ -42,6 +42,16 @@ type fataler interface {
 // and to remove.
 func (m *mirror) follow(t fataler, p *Plan, added []fleet.Resource, gone []string) {
 	t.Helper()
+	forced, bound, tight := m.bound(p, added, gone)
+	if between := movesBetween(p); tight && between != forced+bound {
+		t.Fatalf("%d moves, of which %d are forced, but the bound on the others is %d\n%s", between, forced, bound, show(p))
+	}
+	m.followUnbound(t, p, added, gone)
+}
+
+// followUnbound takes a plan over without counting its moves.
+func (m *mirror) followUnbound(t fataler, p *Plan, added []fleet.Resource, gone []string) {
+	t.Helper()
 	for _, r := range added {
 		if _, ok := m.owner[r.ID]; !ok {
 			m.owner[r.ID] = fleet.NoInstance
