@@ -3,6 +3,7 @@ package churn
 import (
 	"bytes"
 	"io"
+	"runtime"
 	"testing"
 	"time"
 
@@ -15,11 +16,20 @@ func BenchmarkReadJobs(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
+	heap := func() float64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	before := heap()
+	var trace *Trace
 	for b.Loop() {
-		if _, _, err := ReadTrace(bytes.NewReader(raw), jobsFormat); err != nil {
+		if trace, _, err = ReadTrace(bytes.NewReader(raw), jobsFormat); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric((heap()-before)/float64(trace.Rows()), "kept-B/row")
 }
 
 func BenchmarkRunJobs(b *testing.B) {

@@ -201,7 +201,10 @@ func (g *Generator) apply(s step, stream *timeline.Stream) []fleet.Resource {
 			p.Add(s.exactly[0])
 			g.counts.Created++
 		} else {
-			p.Remove(s.exactly[0].ID)
+			// By its id, as the data centre would: another source may have brought it.
+			if row, _ := p.Remove(s.exactly[0].ID); row != s.exactly[0] {
+				s.exactly = []fleet.Resource{row}
+			}
 			g.counts.Deleted++
 		}
 		return s.exactly

@@ -76,18 +76,19 @@ func (p *Population) Add(row fleet.Resource) bool {
 	return true
 }
 
-// Remove removes a row; false when there is none of that id.
-func (p *Population) Remove(id string) bool {
+// Remove removes a row and returns it; false when there is none of that id.
+func (p *Population) Remove(id string) (fleet.Resource, bool) {
 	i, ok := p.index[id]
 	if !ok {
-		return false
+		return fleet.Resource{}, false
 	}
 	last := len(p.rows) - 1
 	p.swap(int(i), last)
-	p.rows[last] = fleet.Resource{}
+	row := p.rows[last]
+	p.rows[last] = fleet.Resource{} // frees its strings
 	p.rows = p.rows[:last]
 	delete(p.index, id)
-	return true
+	return row, true
 }
 
 // Sample is n different live rows, or all when there are fewer, each subset

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,7 +36,7 @@ var jobsFormat = Format{
 	File: "job_lifecycle.csv.gz", ID: []string{"job"}, Created: "submit_s", Deleted: "end_s", Group: "sched_class", Time: "s",
 }
 
-// sumOfSkips checks that no row is unaccounted for.
+// checkAccounts checks that no row is unaccounted for.
 func checkAccounts(t testing.TB, s Stats) {
 	t.Helper()
 	if s.Used+s.Filtered+s.SkippedRows() != s.Rows {
@@ -58,7 +59,6 @@ func TestRealStations(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkAccounts(t, stats)
-	t.Logf("%+v", stats)
 
 	// The same figures by another way: split at `","`, dates compared as text.
 	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")[1:]
@@ -100,46 +100,106 @@ func TestRealJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkAccounts(t, stats)
-	t.Logf("%+v", stats)
 
+	// The same figures by another way.
 	unzipped, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, backwards, before, ended, gone := 0, 0, 0, 0, 0
+	rows, unusable, initial, deletions := 0, 0, 0, 0
 	lines := bufio.NewScanner(unzipped)
 	for lines.Scan(); lines.Scan(); rows++ {
 		f := strings.Split(lines.Text(), ",")
 		submit, _ := strconv.ParseFloat(f[2], 64)
 		end, err := strconv.ParseFloat(f[4], 64)
-		switch {
-		case err == nil && end < submit:
-			backwards++
-		case err == nil && end <= 0:
-			gone++
-		case submit <= 0:
-			before++
-			fallthrough
-		default:
-			if err == nil {
-				ended++
+		if ends := err == nil; ends && (end < submit || end <= 0) {
+			unusable++
+			continue
+		} else if ends {
+			deletions++
+		}
+		if submit <= 0 {
+			initial++
+		}
+	}
+	if rows != 672_074 || stats.Rows != rows || stats.Used != rows-unusable || stats.Initial != initial || stats.First != "0" {
+		t.Errorf("%+v; want %d rows, %d not to be used, %d at the start", stats, rows, unusable, initial)
+	}
+	p, g := start(t, 1, 0, nil, trace)
+	for _, ok := g.Next(); ok; _, ok = g.Next() {
+	}
+	want := Counts{Ops: stats.Used - initial + deletions, Created: stats.Used - initial, Deleted: deletions}
+	if g.Counts() != want || p.Len() != stats.Used-deletions {
+		t.Errorf("it runs as %+v and leaves %d rows, want %+v and %d", g.Counts(), p.Len(), want, stats.Used-deletions)
+	}
+}
+
+// With half of the id the stations' file is full of duplicates: those whose
+// lives overlap are skipped, the others are re-creations.
+func TestRealStationsWithAnIDThatIsNotUnique(t *testing.T) {
+	raw, err := io.ReadAll(openShared(t, "noaa-isd-stations/isd-history.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	format := stationsFormat
+	format.ID = []string{"USAF"}
+	trace, stats, err := ReadTrace(bytes.NewReader(raw), format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkAccounts(t, stats)
+
+	lives := map[string][][2]string{}
+	for line := range strings.SplitSeq(strings.TrimSpace(string(raw)), "\n") {
+		f := strings.Split(strings.Trim(line, `"`), `","`)
+		lives[f[0]] = append(lives[f[0]], [2]string{f[9], f[10]})
+	}
+	delete(lives, "USAF") // the header
+	used := 0
+	for _, l := range lives {
+		slices.SortFunc(l, func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) })
+		free := ""
+		for _, life := range l {
+			if life[0] >= free {
+				used++
+				free = life[1]
 			}
 		}
 	}
-	if rows != 672_074 || stats.Rows != rows || stats.Used != rows-backwards-gone || stats.Initial != before {
-		t.Errorf("%d rows, %d used, %d at the start; want %d, %d, %d", stats.Rows, stats.Used, stats.Initial, rows, rows-backwards-gone, before)
+	if len(stats.Skipped) != 1 || stats.Skipped[0].Reason != reasonNames[overlaps] || stats.Used != used || stats.Used < len(lives) {
+		t.Errorf("%d used, skipped %v; want %d of %d ids", stats.Used, stats.Skipped, used, len(lives))
 	}
-	_ = trace
-	_ = ended
+	if _, g := start(t, 1, 0, nil, trace); len(take(g, 100_000, always)) < used || g.Counts().OutOfPlace != 0 {
+		t.Errorf("it runs as %+v", g.Counts())
+	}
 }
 
 var p3Format = NodeFormat{File: "p3-trace.csv", NoHeader: true, At: "1", Verb: "2", Node: "3", Time: "ms"}
 
 func TestRealSpotNodes(t *testing.T) {
-	events, stats, err := ReadNodes(openShared(t, "spot-preemption-bamboo/p3-trace.csv"), p3Format)
-	if err != nil {
-		t.Fatal(err)
+	for name, want := range map[string]struct {
+		adds, removes int // as the SOURCE note says
+		last          time.Duration
+	}{
+		"p3-trace.csv":   {177, 167, 40_920_000 * time.Millisecond},
+		"g4dn-trace.csv": {79, 74, 38_760_000 * time.Millisecond},
+	} {
+		format := p3Format
+		format.Origin = "0"
+		events, stats, err := ReadNodes(openShared(t, "spot-preemption-bamboo/"+name), format)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkAccounts(t, stats)
+		adds := 0
+		for _, e := range events {
+			if e.Add {
+				adds++
+			}
+		}
+		last := events[len(events)-1].At
+		if adds != want.adds || len(events)-adds != want.removes || stats.Used != len(events) || len(stats.Skipped) != 0 || last != want.last {
+			t.Errorf("%s: %d added, %d removed, the last at %v, skipped %v; want %+v", name, adds, len(events)-adds, last, stats.Skipped, want)
+		}
 	}
-	checkAccounts(t, stats)
-	t.Logf("%+v %v", stats, events[len(events)-1])
 }

@@ -14,7 +14,7 @@ import (
 // as arguments and the file as input, in which \r and \t stand for what an editor
 // would not keep.
 func TestStories(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			input := strings.NewReplacer(`\r`, "\r", `\t`, "\t").Replace(d.Input)
 			switch d.Cmd {
