@@ -112,12 +112,16 @@ func (c *Checker) RowInserted(now time.Duration, kind fleet.Kind, res fleet.Reso
 	}
 	r.row, r.rowAt, r.group = true, now, res.Group
 	r.waiting = true
+	if r.owners == 0 {
+		r.last = fleet.NoInstance // where an earlier row of the id stood is no matter
+	}
 	k.rows++
 	k.counted[history.ResourcesCreated]++
 	if r.runners > 0 { // a deleted row of the same id still runs
 		k.startedRow(r, now)
 	}
 	c.update(k, i, true)
+	c.peak(k)
 }
 
 // RowUpdated says that the database has committed a change of a row.

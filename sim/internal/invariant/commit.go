@@ -75,6 +75,7 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 			c.update(k, at, false)
 		}
 	}
+	c.peak(k)
 }
 
 // Committed says that ZooKeeper has committed a transaction while epoch was the
@@ -106,6 +107,20 @@ func (c *Checker) Committed(now time.Duration, kind fleet.Kind, epoch int64, txn
 	}
 	for n := range txn.Changes {
 		c.apply(k, txn, &txn.Changes[n])
+	}
+	for _, i := range k.touched { // only now: in the middle of a move nothing is unplaced
+		k.recs[i].touched = false
+		c.update(k, i, false)
+	}
+	k.touched = k.touched[:0]
+	c.peak(k)
+}
+
+// touch has a record brought up to date when the transaction is through.
+func (k *kindState) touch(i int32) {
+	if !k.recs[i].touched {
+		k.recs[i].touched = true
+		k.touched = append(k.touched, i)
 	}
 }
 
@@ -194,7 +209,7 @@ func (c *Checker) drop(k *kindState, txn *fleet.Txn, id fleet.InstanceID, in *in
 			r := &k.recs[i]
 			if k.owned(int32(i), id) {
 				leave(k.moreOwners, int32(i), &r.owner, &r.owners, id)
-				c.update(k, int32(i), false)
+				k.touch(int32(i))
 			}
 		}
 	}
@@ -220,7 +235,7 @@ func (c *Checker) ownIn(k *kindState, txn *fleet.Txn, id string, by fleet.Instan
 		k.counted[history.MovesMade]++
 	}
 	k.own(i, by, in)
-	c.update(k, i, false)
+	k.touch(i)
 }
 
 // own puts a record on the list of an instance that does not hold it.
@@ -241,5 +256,5 @@ func (c *Checker) disown(k *kindState, txn *fleet.Txn, id string, by fleet.Insta
 	r := &k.recs[i]
 	leave(k.moreOwners, i, &r.owner, &r.owners, by)
 	in.used--
-	c.update(k, i, false)
+	k.touch(i)
 }

@@ -91,7 +91,8 @@ func (c *Checker) expire(work int) {
 			if !ok {
 				break
 			}
-			if r := &k.recs[d.rec]; r.gen == d.gen && r.state&pending != 0 && r.unsettledAt == d.since {
+			if r := &k.recs[d.rec]; r.gen == d.gen && r.state&pending != 0 && r.unsettledAt == d.since && !r.overdue {
+				r.overdue = true
 				c.fail(k, Settled, "%s %q is not settled %v after it had to be: %s", k.cfg.Kind, r.id, c.now-d.at, c.why(k, d.rec))
 			}
 		}

@@ -153,6 +153,32 @@ func TestPendingGroupsByReason(t *testing.T) {
 	}
 }
 
+// A row that is inserted again and placed elsewhere has not moved.
+func TestANewRowOfAnOldIDHasNotMoved(t *testing.T) {
+	c := healthy(fleet.HandoffFast)
+	c.RowDeleted(at(11), thing, "x")
+	commit(c, 12, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 1, Capacity: 3, Remove: []string{"x"}, Times: 2})
+	c.RowInserted(at(13), thing, fleet.Resource{ID: "x"}) // the old one still runs
+	commit(c, 14, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 3, Used: 3, Add: []string{"x"}, Times: 2})
+	if _, total := c.Figures(); total[history.MovesMade] != 0 || len(c.Violations()) > 0 {
+		t.Errorf("moves_made = %v, violations %v; want none", total[history.MovesMade], c.Violations())
+	}
+}
+
+// A move is one transaction: in its middle nothing is unplaced.
+func TestAMoveLeavesNothingUnplaced(t *testing.T) {
+	c := New(Config{Kinds: []KindConfig{{Kind: thing}}})
+	commit(c, 1, fleet.Change{Kind: fleet.ChangeCreate, Instance: 0, Capacity: 3, Used: 1, Add: []string{"b"}, Times: 1})
+	commit(c, 2, fleet.Change{Kind: fleet.ChangeCreate, Instance: 1, Capacity: 3, Times: 1})
+	c.RowInserted(at(3), thing, fleet.Resource{ID: "b"})
+	removed := move()[1]
+	removed.Used = 0
+	commit(c, 4, removed, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 1, Capacity: 3, Used: 1, Add: []string{"b"}, Times: 2})
+	if _, total := c.Figures(); total[history.ResourcesUnplacedMax] != 0 || len(c.Violations()) > 0 {
+		t.Errorf("resources_unplaced_max = %v, violations %v; want none", total[history.ResourcesUnplacedMax], c.Violations())
+	}
+}
+
 // A tree that others wrote replaces what was known, without a moment in which
 // everything looks unplaced.
 func TestTreeReplacesWhatWasKnown(t *testing.T) {

@@ -23,8 +23,9 @@ type kindState struct {
 	moreRunners map[int32][]fleet.InstanceID
 
 	epoch     int64
-	txns      int64 // transactions seen: stamps instances inside one
-	exist     int   // instances in ZooKeeper
+	txns      int64   // transactions seen: stamps instances inside one
+	touched   []int32 // records that the transaction in hand has changed
+	exist     int     // instances in ZooKeeper
 	rows      int
 	unplaced  int
 	unsettled int
@@ -68,6 +69,8 @@ type record struct {
 	hadRow      bool // the database held it once
 	waiting     bool // it has not run since its row was inserted
 	late        bool // this overlap was counted as a violation
+	touched     bool // the transaction in hand has changed its owners
+	overdue     bool // that it is still pending was counted as a violation
 }
 
 // record finds the record of id, or makes one.
@@ -121,8 +124,6 @@ func (c *Checker) update(k *kindState, i int32, anew bool) {
 			by := step(state & unplaced)
 			k.unplaced += by
 			c.unplaced += by
-			k.unplacedMax = max(k.unplacedMax, k.unplaced)
-			c.unplacedMax = max(c.unplacedMax, c.unplaced)
 		}
 		if changed&unsettled != 0 {
 			k.unsettled += step(state & unsettled)
@@ -132,7 +133,7 @@ func (c *Checker) update(k *kindState, i int32, anew bool) {
 		}
 	}
 	if state&pending != 0 && (was&pending == 0 || anew) {
-		r.unsettledAt = c.now
+		r.unsettledAt, r.overdue = c.now, false
 		if c.healed {
 			k.demandSettled(i, c.now)
 		}
@@ -143,6 +144,13 @@ func (c *Checker) update(k *kindState, i int32, anew bool) {
 		*r = record{gen: gen}
 		k.free = append(k.free, i)
 	}
+}
+
+// peak raises the maxima once a fact is through: in the middle of a
+// transaction, what joins and what leaves would count at once.
+func (c *Checker) peak(k *kindState) {
+	k.unplacedMax = max(k.unplacedMax, k.unplaced)
+	c.unplacedMax = max(c.unplacedMax, c.unplaced)
 }
 
 func step(set uint8) int {
