@@ -114,7 +114,8 @@ type KubernetesConfig struct {
 	// A pod without a container goes within a tenth of it.
 	Delete timeline.Latency
 	// Shutdown is how long a program takes to stop by itself when it is given a
-	// grace period; at most the period. Default 0.2–5 s, mean 1 s.
+	// grace period; at its end, and when it hangs, it is killed. Default 0.2–5 s,
+	// mean 1 s.
 	Shutdown timeline.Latency
 	// NodeUnknown is the time from the loss of a node to phase Unknown. Default 5 min.
 	NodeUnknown time.Duration

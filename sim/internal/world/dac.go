@@ -1,6 +1,7 @@
 package world
 
 import (
+	"cmp"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -91,7 +92,7 @@ func (d *dac) beat(now time.Duration) {
 		return
 	}
 	d.dacs.kafka.Produce(d.kind.spec.Kind, d.id, now)
-	d.dacs.tl.After(d.dacs.cfg.Heartbeat, d, opBeat, 0, nil)
+	d.dacs.tl.After(cmp.Or(d.kind.spec.HeartbeatInterval, d.dacs.cfg.Heartbeat), d, opBeat, 0, nil)
 }
 
 func (d *dac) open(now time.Duration) {
@@ -279,7 +280,7 @@ func (d *dac) end(now time.Duration, tidy bool) {
 	d.gone = true
 	if d.session != nil {
 		d.unwatch()
-		if tidy && !d.hung {
+		if tidy {
 			d.session.Close()
 		} else {
 			d.session.Kill()

@@ -15,6 +15,9 @@ type KindSpec struct {
 	InstanceName string // the pods are named <InstanceName>-<instance>
 	Heartbeat    bool   // its DACs send heartbeats
 	Confirms     bool   // its DACs write the times applied into tmp/status
+
+	// HeartbeatInterval is the time between heartbeats; 0 is that of DACConfig.
+	HeartbeatInterval time.Duration
 }
 
 // DACs are the simulated programs in the instance pods: each loads, reads its
@@ -169,6 +172,12 @@ func (f *DACs) StartContainer(now time.Duration, kind fleet.Kind, id fleet.Insta
 	k.dacs[id] = d
 	f.process(now, d, ProcessStarted)
 	f.tl.After(f.loading.draw(), d, opLoaded, 0, nil)
+}
+
+// Responds says whether an instance's program has not hung.
+func (f *DACs) Responds(kind fleet.Kind, id fleet.InstanceID, uid string) bool {
+	d := f.find(kind, id)
+	return d != nil && d.uid == uid && !d.hung
 }
 
 // StopContainer ends an instance's program.

@@ -3,7 +3,6 @@ package world
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -27,7 +26,7 @@ type Listing struct {
 	Kind fleet.Kind
 	Ref  uint64           // as given to List
 	IDs  []string         // as given to List; nil for all rows
-	Rows []fleet.Resource // by id, ascending
+	Rows []fleet.Resource // in a stable order that is not that of the ids
 	At   time.Duration    // the moment at which the rows were read
 	Err  error            // nil, or ErrDatabaseDown
 }
@@ -45,50 +44,64 @@ func NewDatabase(tl *timeline.Timeline, seed timeline.Seed, cfg DatabaseConfig) 
 // Insert adds a row; false, and nothing changes, when its id exists.
 func (d *Database) Insert(kind fleet.Kind, r fleet.Resource) bool {
 	t := d.table(kind)
-	if _, ok := t.groups[r.ID]; ok {
+	if _, ok := t.pos[r.ID]; ok {
 		return false
 	}
-	t.groups[r.ID] = r.Group
-	t.touch(r.ID)
+	t.pos[r.ID] = int32(len(t.rows))
+	t.rows = append(t.rows, r)
 	return true
 }
 
 // Update changes a row's group; false when there is no such row.
 func (d *Database) Update(kind fleet.Kind, r fleet.Resource) bool {
 	t := d.table(kind)
-	if _, ok := t.groups[r.ID]; !ok {
-		return false
+	i, ok := t.pos[r.ID]
+	if ok {
+		t.rows[i].Group = r.Group
 	}
-	t.groups[r.ID] = r.Group
-	t.touch(r.ID)
-	return true
+	return ok
 }
 
 // Delete removes a row; false when there is no such row.
 func (d *Database) Delete(kind fleet.Kind, id string) bool {
 	t := d.table(kind)
-	if _, ok := t.groups[id]; !ok {
+	i, ok := t.pos[id]
+	if !ok {
 		return false
 	}
-	delete(t.groups, id)
-	t.touch(id)
+	last := len(t.rows) - 1
+	if int(i) != last {
+		t.rows[i] = t.rows[last]
+		t.pos[t.rows[i].ID] = i
+	}
+	t.rows[last] = fleet.Resource{}
+	t.rows = t.rows[:last]
+	delete(t.pos, id)
 	return true
 }
 
 // Len counts the kind's rows.
-func (d *Database) Len(kind fleet.Kind) int { return len(d.table(kind).groups) }
+func (d *Database) Len(kind fleet.Kind) int { return len(d.table(kind).rows) }
 
 // Has says whether a row exists.
 func (d *Database) Has(kind fleet.Kind, id string) bool {
-	_, ok := d.table(kind).groups[id]
+	_, ok := d.table(kind).pos[id]
 	return ok
 }
 
 // Get is one row.
 func (d *Database) Get(kind fleet.Kind, id string) (fleet.Resource, bool) {
-	group, ok := d.table(kind).groups[id]
-	return fleet.Resource{ID: id, Group: group}, ok
+	t := d.table(kind)
+	i, ok := t.pos[id]
+	if !ok {
+		return fleet.Resource{}, false
+	}
+	return t.rows[i], true
 }
+
+// Rows are a kind's rows as they stand now, in stable order. The slice is the
+// table's own: it is good until the next change, and must not be changed.
+func (d *Database) Rows(kind fleet.Kind) []fleet.Resource { return d.table(kind).rows }
 
 // SetDown makes listings fail (true) or succeed again. Rows still change.
 func (d *Database) SetDown(down bool) { d.down = down }
@@ -108,7 +121,6 @@ const (
 type listQuery struct {
 	table   *table
 	listing Listing
-	buf     *rowBuffer
 	done    func(time.Duration, *Listing)
 }
 
@@ -117,8 +129,8 @@ func (d *Database) Handle(now time.Duration, op uint32, _ int64, data any) {
 	q := data.(*listQuery)
 	if op == opListAnswer {
 		q.done(now, &q.listing)
-		if q.buf != nil {
-			q.table.release(q.buf)
+		if q.listing.IDs == nil && q.listing.Err == nil {
+			q.table.release(q.listing.Rows)
 		}
 		return
 	}
@@ -127,8 +139,7 @@ func (d *Database) Handle(now time.Duration, op uint32, _ int64, data any) {
 	case d.down:
 		q.listing.Err = ErrDatabaseDown
 	case q.listing.IDs == nil:
-		q.buf = q.table.snapshot()
-		q.listing.Rows = q.buf.rows
+		q.listing.Rows = q.table.snapshot()
 	default:
 		q.listing.Rows = q.table.pick(q.listing.IDs)
 	}
@@ -138,110 +149,44 @@ func (d *Database) Handle(now time.Duration, op uint32, _ int64, data any) {
 func (d *Database) table(kind fleet.Kind) *table {
 	t := d.tables[kind]
 	if t == nil {
-		t = &table{groups: map[string]string{}, sorted: &rowBuffer{}}
+		t = &table{pos: map[string]int32{}}
 		d.tables[kind] = t
 	}
 	return t
 }
 
-// table holds a kind's rows in a map, and their order as of the last snapshot:
-// a snapshot merges the ids changed since into it.
+// table holds a kind's rows in a stable order: that of insertion, with the last
+// taking the place of one that is deleted.
 type table struct {
-	groups  map[string]string // by id
-	sorted  *rowBuffer
-	changed []string // ids touched since sorted was made; may repeat
-	spare   []*rowBuffer
+	rows  []fleet.Resource
+	pos   map[string]int32
+	spare [][]fleet.Resource // buffers that no listing reads
 }
 
-// rowBuffer is rows sorted by id, and how many unanswered listings read them.
-type rowBuffer struct {
-	rows    []fleet.Resource
-	readers int
-}
-
-func (t *table) touch(id string) {
-	t.changed = append(t.changed, id)
-	if len(t.changed) > 1024 && len(t.changed) > 2*len(t.groups) {
-		t.compact() // nobody lists: keep no more than the rows themselves warrant
-	}
-}
-
-func (t *table) compact() {
-	slices.Sort(t.changed)
-	t.changed = slices.Compact(t.changed)
-	if len(t.changed) > len(t.groups) {
-		t.merge()
-	}
-}
-
-// snapshot is the table now. release gives it back.
-func (t *table) snapshot() *rowBuffer {
-	if len(t.changed) > 0 {
-		slices.Sort(t.changed)
-		t.changed = slices.Compact(t.changed)
-		t.merge()
-	}
-	t.sorted.readers++
-	return t.sorted
-}
-
-func (t *table) release(b *rowBuffer) {
-	b.readers--
-	if b.readers == 0 && b != t.sorted {
-		t.spare = append(t.spare, b)
-	}
-}
-
-// merge brings sorted up to date. The runs of rows between two changed ids are
-// copied whole.
-func (t *table) merge() {
-	old := t.sorted
-	next := &rowBuffer{}
+// snapshot copies the rows into a buffer that release takes back.
+func (t *table) snapshot() []fleet.Resource {
+	var buf []fleet.Resource
 	if n := len(t.spare); n > 0 {
-		next, t.spare = t.spare[n-1], t.spare[:n-1]
+		buf, t.spare = t.spare[n-1], t.spare[:n-1]
 	}
-	rest, out := old.rows, slices.Grow(next.rows[:0], len(t.groups))
-	for _, id := range t.changed {
-		i, found := seek(rest, id)
-		out = append(out, rest[:i]...)
-		if found {
-			i++
-		}
-		rest = rest[i:]
-		if group, ok := t.groups[id]; ok {
-			out = append(out, fleet.Resource{ID: id, Group: group})
-		}
-	}
-	next.rows = append(out, rest...)
-	t.sorted = next
-	clear(t.changed)
-	t.changed = t.changed[:0]
-	if old.readers == 0 {
-		t.spare = append(t.spare, old)
-	}
+	return append(buf[:0], t.rows...)
 }
 
-// seek is a binary search whose bounds gallop from the front: the next changed
-// id is usually near.
-func seek(rows []fleet.Resource, id string) (int, bool) {
-	bound := 1
-	for bound < len(rows) && rows[bound].ID < id {
-		bound *= 2
-	}
-	from := bound / 2
-	i, found := slices.BinarySearchFunc(rows[from:min(bound+1, len(rows))], id, func(r fleet.Resource, id string) int {
-		return strings.Compare(r.ID, id)
-	})
-	return from + i, found
+func (t *table) release(buf []fleet.Resource) {
+	t.spare = append(t.spare, buf)
 }
 
 func (t *table) pick(ids []string) []fleet.Resource {
-	rows := make([]fleet.Resource, 0, len(ids))
+	found := make([]int32, 0, len(ids))
 	for _, id := range ids {
-		if group, ok := t.groups[id]; ok {
-			rows = append(rows, fleet.Resource{ID: id, Group: group})
+		if i, ok := t.pos[id]; ok {
+			found = append(found, i)
 		}
 	}
-	slices.SortFunc(rows, fleet.Resource.Compare)
-	return slices.Compact(rows)
+	slices.Sort(found)
+	rows := make([]fleet.Resource, 0, len(found))
+	for _, i := range slices.Compact(found) {
+		rows = append(rows, t.rows[i])
+	}
+	return rows
 }

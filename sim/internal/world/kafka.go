@@ -273,7 +273,9 @@ func (c *Consumer) cut() {
 	c.pipe = pipe{}
 }
 
+// resume fetches again; an outage that has not been noticed never will be.
 func (c *Consumer) resume(now time.Duration) {
+	c.gen++
 	if !c.assigned {
 		c.assign(now)
 		return

@@ -22,6 +22,8 @@ var (
 type Runtime interface {
 	// StartContainer is the start of a pod's program.
 	StartContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string)
+	// Responds says whether a pod's program stops when it is asked to.
+	Responds(kind fleet.Kind, id fleet.InstanceID, uid string) bool
 	// StopContainer is the end of a pod's program, by its own fault or not.
 	// tidy says that it was asked to stop and had time to.
 	StopContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, tidy bool)
@@ -47,6 +49,9 @@ type Kubernetes struct {
 	// CreateError, unless nil, is asked at each creation: an error refuses it,
 	// as a quota or an admission webhook would.
 	CreateError func(now time.Duration, kind fleet.Kind, id fleet.InstanceID) error
+	// OnPod, unless nil, hears of each fact of a pod's life at the moment it
+	// becomes one, before any watch tells of it.
+	OnPod func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, fact PodFact)
 }
 
 // KubernetesStats counts since the start.
@@ -71,9 +76,10 @@ type pod struct {
 	fleet.Pod
 	kind    *podKind
 	node    *node
-	started bool // its container has been told to start, and has not ended
-	running bool // its program runs
-	grace   time.Duration
+	started bool          // its container has been told to start, and has not ended
+	running bool          // its program runs
+	grace   time.Duration // of its deletion
+	killed  bool          // the grace period is too short for its program
 }
 
 // PodReply answers CreatePod and DeletePod.
@@ -295,6 +301,7 @@ func (k *Kubernetes) create(now time.Duration, c *podCall) {
 	}
 	if kind.pods[id] != nil {
 		k.stats.AlreadyExists++
+		k.fact(now, kind.pods[id], PodWasRefused)
 		k.reply(now, c, ErrAlreadyExists)
 		return
 	}
@@ -302,6 +309,7 @@ func (k *Kubernetes) create(now time.Duration, c *podCall) {
 	k.stats.Created++
 	p := &pod{kind: kind, Pod: fleet.Pod{Instance: id, UID: "pod-" + strconv.FormatUint(k.uids, 10), Phase: fleet.PhasePending}}
 	kind.pods[id] = p
+	k.fact(now, p, PodWasCreated)
 	k.announce(now, p, false)
 	c.reply.UID = p.UID
 	k.reply(now, c, nil)
@@ -319,6 +327,7 @@ func (k *Kubernetes) delete(now time.Duration, c *podCall) {
 		return
 	}
 	p.Terminating, p.grace = true, c.grace
+	k.fact(now, p, PodIsTerminating)
 	k.announce(now, p, false)
 	window := k.deletion.draw()
 	if !p.started {
@@ -326,15 +335,26 @@ func (k *Kubernetes) delete(now time.Duration, c *podCall) {
 		k.vacate(now, p)
 	}
 	if p.running && c.grace > 0 {
-		window += min(c.grace, k.shutdown.draw())
+		shutdown := k.shutdown.draw()
+		if shutdown > c.grace || !k.runtime.Responds(p.kind.kind, p.Instance, p.UID) {
+			shutdown, p.killed = c.grace, true
+		}
+		window += shutdown
 	}
 	k.tl.After(window, k, opGone, 0, p)
 }
 
+func (k *Kubernetes) fact(now time.Duration, p *pod, fact PodFact) {
+	if k.OnPod != nil {
+		k.OnPod(now, p.kind.kind, p.Instance, p.UID, fact)
+	}
+}
+
 func (k *Kubernetes) gone(now time.Duration, p *pod) {
-	k.stop(now, p, p.grace > 0)
+	k.stop(now, p, p.grace > 0 && !p.killed)
 	k.stats.Deleted++
 	delete(p.kind.pods, p.Instance)
+	k.fact(now, p, PodIsGone)
 	k.announce(now, p, true)
 	k.vacate(now, p)
 }

@@ -155,7 +155,7 @@ func (z *ZooKeeper) check(t *kindTree, txn *fleet.Txn) (fleet.Outcome, int) {
 		if txn.ControlVersion != version {
 			return fleet.OutcomeConflict, 0
 		}
-		bytes += controlSize(txn.Control) + len(t.own.Path) + opOverhead
+		bytes += len(encodeControl(txn.Control)) + len(t.own.Path) + opOverhead
 	}
 	z.checked++
 	for i := range txn.Changes {
@@ -260,13 +260,12 @@ func (in *instanceNodes) delete() {
 }
 
 func (z *ZooKeeper) writeControl(t *kindTree, control *fleet.Control) {
-	copied := cloneControl(*control)
-	size := controlSize(control)
+	data := encodeControl(control)
 	if t.control != nil {
-		z.nodes.set(t.control, &copied, size)
+		z.nodes.set(t.control, data, len(data))
 		return
 	}
-	n, err := z.nodes.add(t.own, "control", t.own.Path+"/control", &copied, size, 0)
+	n, err := z.nodes.add(t.own, "control", t.own.Path+"/control", data, len(data), 0)
 	if err != nil {
 		panic("world: control: " + err.Error()) // check has seen that it is not there
 	}

@@ -162,23 +162,27 @@ func (t *kindTree) snapshot() fleet.Tree {
 	}
 	slices.SortFunc(tree.Instances, func(a, b fleet.TreeInstance) int { return cmp.Compare(a.ID, b.ID) })
 	if t.control != nil {
-		tree.Control = cloneControl(*t.control.Data.(*fleet.Control))
+		tree.Control = decodeControl(t.control.Data.([]byte))
 		tree.ControlVersion = t.control.Version
 	}
 	return tree
 }
 
-func cloneControl(c fleet.Control) fleet.Control {
-	c.Closing = slices.Clone(c.Closing)
-	return c
-}
-
-func controlSize(c *fleet.Control) int {
+// encodeControl is the control node's data: JSON, since it is written rarely and
+// holds whatever the vocabulary says.
+func encodeControl(c *fleet.Control) []byte {
 	b, err := json.Marshal(c)
 	if err != nil {
-		panic("world: " + err.Error()) // numbers and booleans always marshal
+		panic("world: control: " + err.Error()) // plain values always marshal
 	}
-	return len(b)
+	return b
+}
+
+func decodeControl(b []byte) (c fleet.Control) {
+	if err := json.Unmarshal(b, &c); err != nil {
+		panic("world: control: " + err.Error()) // encodeControl has written it
+	}
+	return c
 }
 
 func (in *instanceNodes) currentStatus() fleet.Status {
