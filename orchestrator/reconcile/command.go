@@ -34,13 +34,23 @@ type CreatePod struct {
 	Why      string
 }
 
+// Purpose is what a pod is deleted for.
+type Purpose uint8
+
+// The purposes of a deletion.
+const (
+	PurposeReplace Purpose = iota // the machine found it failed: it is created anew
+	PurposeOrdered                // somebody ordered it replaced
+	PurposeRelease                // its instance goes, or never was
+)
+
 // DeletePod requests the deletion of the pod with this UID. Answer: PodDeleted,
 // later PodGone.
 type DeletePod struct {
 	Instance fleet.InstanceID
 	UID      string
+	Purpose  Purpose
 	Why      string
-	Healthy  bool // as far as the machine knew, the pod did its work
 }
 
 // Ack says that all notifications up to Token are safe: committed, or certain

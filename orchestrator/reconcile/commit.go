@@ -79,6 +79,9 @@ func (m *Machine) absorb(p *placement.Plan) {
 		m.touch(m.at(c.Instance))
 	}
 	for i := range p.Moves {
+		if mv := &p.Moves[i]; mv.From != fleet.NoInstance && mv.To != fleet.NoInstance {
+			m.stats.MovesPlanned++
+		}
 		m.want(p.Moves[i].Resource, p.Moves[i].From, p.Moves[i].To, p.Moves[i].Why)
 	}
 	for _, r := range p.Released {

@@ -31,7 +31,7 @@ type TreeRead struct {
 // Listed answers a ListRows command.
 type Listed struct {
 	Req  uint64
-	Rows []fleet.Resource // for a command that named ids: those of them that exist
+	Rows []fleet.Resource // for a command that named ids: those of them that exist; good only during Step
 	Err  string           // why it could not be listed; empty when it was
 }
 

@@ -92,7 +92,7 @@ func (m *Machine) sweepSilence() {
 			m.wakeAt(m.now + m.cfg.HeartbeatInterval/4)
 			continue
 		}
-		m.replace(in, fmt.Sprintf("silent for %v while %d others were heard", (m.now-in.lastBeat).Round(time.Second), heard), false)
+		m.replace(in, fmt.Sprintf("silent for %v while %d others were heard", (m.now-in.lastBeat).Round(time.Second), heard), PurposeReplace)
 		m.wakeAt(m.now + m.cfg.HeartbeatInterval/4)
 	}
 }

@@ -75,6 +75,7 @@ type Stats struct {
 	Conflicts     int // transactions refused because ZooKeeper held something else
 	Unknown       int // transactions whose outcome was not known
 	Replaced      int // pods deleted in order to be created anew
+	MovesPlanned  int // moves that the placement decided on: each plan makes as few as can be
 	Moves         int // resources moved between instances by committed transactions
 	Committed     int // transactions committed
 	Resyncs       int // whole comparisons with the database

@@ -95,7 +95,7 @@ func (m *Machine) ordered(ev Ordered) {
 		default:
 			in.retryAt = 0
 			in.replacing = true
-			m.replace(in, "on request", m.up(in))
+			m.replace(in, "on request", PurposeOrdered)
 			m.emit(Reply{Req: ev.Req})
 		}
 	default:

@@ -65,7 +65,7 @@ func (m *Machine) tend(in *instance) {
 			m.keepUp(in)
 		}
 	case in.phase != fleet.PhaseMissing:
-		m.deletePod(in, fmt.Sprintf("no instance %d in ZooKeeper", in.id), false)
+		m.deletePod(in, fmt.Sprintf("no instance %d in ZooKeeper", in.id), PurposeRelease)
 	case !in.exists && in.step == podIdle && !in.terminating:
 		m.drop(in)
 	}
@@ -90,7 +90,7 @@ func (m *Machine) keepUp(in *instance) {
 			m.wakeAt(in.since + m.cfg.Pending)
 			return
 		}
-		m.replace(in, fmt.Sprintf("Pending for %v%s", age.Round(time.Second), because(in.reason)), false)
+		m.replace(in, fmt.Sprintf("Pending for %v%s", age.Round(time.Second), because(in.reason)), PurposeReplace)
 	case fleet.PhaseRunning:
 		if !in.nodeLost {
 			return
@@ -99,9 +99,9 @@ func (m *Machine) keepUp(in *instance) {
 			m.wakeAt(in.since + m.cfg.Silence)
 			return
 		}
-		m.replace(in, fmt.Sprintf("its node has not answered for %v", age.Round(time.Second)), false)
+		m.replace(in, fmt.Sprintf("its node has not answered for %v", age.Round(time.Second)), PurposeReplace)
 	default:
-		m.replace(in, in.phase.String()+because(in.reason), false)
+		m.replace(in, in.phase.String()+because(in.reason), PurposeReplace)
 	}
 }
 
@@ -194,7 +194,7 @@ func (m *Machine) mayReplace(in *instance) bool {
 }
 
 // replace deletes an instance's pod; once it is gone, keepUp creates it anew.
-func (m *Machine) replace(in *instance, why string, healthy bool) {
+func (m *Machine) replace(in *instance, why string, purpose Purpose) {
 	if in.step != podIdle || in.terminating || in.phase == fleet.PhaseMissing || m.late(in) || !m.mayReplace(in) {
 		return
 	}
@@ -203,7 +203,7 @@ func (m *Machine) replace(in *instance, why string, healthy bool) {
 	}
 	in.attempts++
 	m.stats.Replaced++
-	m.deletePod(in, why, healthy)
+	m.deletePod(in, why, purpose)
 	if in.attempts > 1 {
 		in.retryAt = m.now + m.backoff("pod", in.attempts+5)
 	}
@@ -226,12 +226,12 @@ func (m *Machine) createPod(in *instance, why string) {
 	m.emit(CreatePod{Instance: in.id, Why: why})
 }
 
-func (m *Machine) deletePod(in *instance, why string, healthy bool) {
+func (m *Machine) deletePod(in *instance, why string, purpose Purpose) {
 	if in.step != podIdle || in.terminating {
 		return
 	}
 	in.step = podDeleting
-	m.emit(DeletePod{Instance: in.id, UID: in.uid, Why: why, Healthy: healthy})
+	m.emit(DeletePod{Instance: in.id, UID: in.uid, Purpose: purpose, Why: why})
 }
 
 func (m *Machine) podCreated(ev PodCreated) {
@@ -343,7 +343,7 @@ func (m *Machine) empty(in *instance) bool {
 func (m *Machine) letGo(in *instance) {
 	if in.phase != fleet.PhaseMissing {
 		if !m.late(in) {
-			m.deletePod(in, "drained: nothing stands on it any more", false)
+			m.deletePod(in, "drained: nothing stands on it any more", PurposeRelease)
 		}
 		return
 	}

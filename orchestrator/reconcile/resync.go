@@ -268,7 +268,7 @@ func (m *Machine) listed(ev Listed) {
 		}
 		m.listedAt = m.now
 		if m.stage == StageLoading {
-			m.rows, m.rowsKnown = ev.Rows, true
+			m.rows, m.rowsKnown = slices.Clone(ev.Rows), true
 			m.start()
 			return
 		}

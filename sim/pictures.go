@@ -1,0 +1,118 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/scenarios"
+	"dacorch/sim/internal/history"
+	"dacorch/sim/internal/world"
+)
+
+// pictures are the run's time series: what an engineer wants to see first.
+type pictures struct {
+	series    *history.Series
+	resources *history.Row
+	instances *history.Row
+	running   *history.Row
+	unplaced  *history.Row
+	unsettled *history.Row
+	commits   *history.Row
+	replacing *history.Row
+	hung      map[dacAt]bool
+	r         *run
+}
+
+// dacAt names a DAC.
+type dacAt struct {
+	kind fleet.Kind
+	id   fleet.InstanceID
+}
+
+// buckets divides well into every terminal's width.
+const buckets = 240
+
+func newPictures(r *run) pictures {
+	s := history.NewSeries(r.sc.Duration, buckets)
+	return pictures{
+		r: r, series: s, hung: map[dacAt]bool{},
+		resources: s.Row("resources", history.Last),
+		instances: s.Row("instances", history.Last),
+		running:   s.Row("pods running", history.Min),
+		unplaced:  s.Row("unplaced", history.Max),
+		unsettled: s.Row("unsettled", history.Max),
+		commits:   s.Row("transactions", history.Total),
+		replacing: s.Row("replaced", history.Total),
+	}
+}
+
+func (p *pictures) fault(f *scenarios.Fault) {
+	name := string(f.What)
+	if f.For == 0 {
+		p.series.Mark(f.At, name)
+		return
+	}
+	p.series.Band(name, f.At, f.At+f.For)
+}
+
+func (p *pictures) order(o *scenarios.Order) {
+	label := string(o.What)
+	switch o.What {
+	case scenarios.Drain, scenarios.Undrain, scenarios.Replace:
+		label += fmt.Sprintf(" %d", o.Instance)
+	case scenarios.Maintenance:
+		label += map[bool]string{true: " on", false: " off"}[o.On]
+	}
+	p.series.Mark(o.At, label)
+}
+
+func (p *pictures) committed(now time.Duration) {
+	p.commits.Add(now, 1)
+	p.levels(now)
+}
+
+func (p *pictures) rows(now time.Duration) { p.levels(now) }
+
+// levels notes the levels that have just changed, so that no peak is missed.
+func (p *pictures) levels(now time.Duration) {
+	var unplaced, unsettled int
+	for _, k := range p.r.kinds {
+		live := p.r.check.Live(k.name)
+		unplaced += live.Unplaced
+		unsettled += live.Unsettled
+	}
+	p.unplaced.Set(now, float64(unplaced))
+	p.unsettled.Set(now, float64(unsettled))
+}
+
+// sample notes the levels that change slowly.
+func (p *pictures) sample(r *run, now time.Duration) {
+	var resources, instances int
+	for _, k := range r.kinds {
+		live := r.check.Live(k.name)
+		resources += live.Resources
+		instances += live.Instances
+	}
+	p.resources.Set(now, float64(resources))
+	p.instances.Set(now, float64(instances))
+	p.levels(now)
+}
+
+// process counts the pods whose programs do their work.
+func (p *pictures) process(now time.Duration, kind fleet.Kind, id fleet.InstanceID, state world.ProcessState) {
+	at := dacAt{kind, id}
+	switch {
+	case state == world.ProcessStarted:
+		p.running.Add(now, 1)
+		return
+	case state == world.ProcessHung:
+		p.hung[at] = true
+	case p.hung[at]:
+		delete(p.hung, at) // no longer counted already
+		return
+	}
+	p.running.Add(now, -1)
+}
+
+func (p *pictures) replaced(now time.Duration) { p.replacing.Add(now, 1) }

@@ -1,0 +1,212 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/reconcile"
+)
+
+// The kinds of record in a run's trace. Every event that the core is told and
+// every command that it gives is one; so are the rows' changes, which cause
+// them.
+const (
+	recChurn byte = iota + 1
+	recHeal
+	recLed
+	recDeposed
+	recTreeRead
+	recListed
+	recPodsListed
+	recNotified
+	recNotificationChannel
+	recHeartbeat
+	recHeartbeatChannel
+	recPodSeen
+	recPodGone
+	recPodCreated
+	recPodDeleted
+	recCommitted
+	recStatusSeen
+	recTick
+	recOrdered
+	recReadTree
+	recListRows
+	recListPods
+	recCommit
+	recCreatePod
+	recDeletePod
+	recAck
+	recReply
+	recStepDown
+	recAlarm
+	recNote
+)
+
+func (r *run) record(now time.Duration, what byte) { r.trace.Begin(now, what) }
+
+func (r *run) log(now time.Duration, kind fleet.Kind, arrow string, x any) {
+	fmt.Fprintf(r.opts.Log, "%-12v %s %s %s\n", now.Round(time.Microsecond), kind, arrow, reconcile.Describe(x))
+}
+
+// recordEvent puts an event into the trace before the core sees it.
+func (r *run) recordEvent(now time.Duration, kind fleet.Kind, ev reconcile.Event) {
+	if r.opts.Log != nil {
+		r.log(now, kind, "→", ev)
+	}
+	t := r.trace
+	begin := func(what byte) {
+		t.Begin(now, what)
+		t.String(string(kind))
+	}
+	switch ev := ev.(type) {
+	case reconcile.Led:
+		begin(recLed)
+		t.Int(ev.Epoch)
+	case reconcile.Deposed:
+		begin(recDeposed)
+	case reconcile.TreeRead:
+		begin(recTreeRead)
+		t.Int(int64(len(ev.Tree.Instances)))
+		t.String(ev.Err)
+	case reconcile.Listed:
+		begin(recListed)
+		t.Int(int64(len(ev.Rows)))
+		t.String(ev.Err)
+	case reconcile.PodsListed:
+		begin(recPodsListed)
+		t.Int(int64(len(ev.Pods)))
+		t.String(ev.Err)
+	case reconcile.Notified:
+		begin(recNotified)
+		t.Int(int64(ev.Token))
+		t.Int(int64(ev.Note.Op))
+		for i := range ev.Note.Resources {
+			t.String(ev.Note.Resources[i].ID)
+		}
+	case reconcile.NotificationChannel:
+		begin(recNotificationChannel)
+		t.Bool(ev.Up)
+	case reconcile.Heartbeat:
+		begin(recHeartbeat)
+		t.Int(int64(ev.Instance))
+	case reconcile.HeartbeatChannel:
+		begin(recHeartbeatChannel)
+		t.Bool(ev.Up)
+	case reconcile.PodSeen:
+		begin(recPodSeen)
+		t.Int(int64(ev.Pod.Instance))
+		t.String(ev.Pod.UID)
+		t.Int(int64(ev.Pod.Phase))
+		t.Bool(ev.Pod.Terminating)
+		t.Bool(ev.Pod.NodeLost)
+	case reconcile.PodGone:
+		begin(recPodGone)
+		t.Int(int64(ev.Instance))
+		t.String(ev.UID)
+	case reconcile.PodCreated:
+		begin(recPodCreated)
+		t.Int(int64(ev.Instance))
+		t.Int(int64(ev.Answer))
+	case reconcile.PodDeleted:
+		begin(recPodDeleted)
+		t.Int(int64(ev.Instance))
+		t.Int(int64(ev.Answer))
+	case reconcile.Committed:
+		begin(recCommitted)
+		t.Int(int64(ev.Txn))
+		t.Int(int64(ev.Outcome))
+	case reconcile.StatusSeen:
+		begin(recStatusSeen)
+		t.Int(int64(ev.Instance))
+		t.Bool(ev.Status.Present)
+		t.Int(ev.Status.Times)
+	case reconcile.Tick:
+		begin(recTick)
+	case reconcile.Ordered:
+		begin(recOrdered)
+		t.Int(int64(ev.Req))
+		t.String(reconcile.Describe(ev))
+	default:
+		panic(fmt.Sprintf("sim: event %T is not recorded", ev))
+	}
+	t.End()
+}
+
+// recordCommand puts a command into the trace before it is executed.
+func (r *run) recordCommand(now time.Duration, kind fleet.Kind, c reconcile.Command) {
+	if r.opts.Log != nil {
+		r.log(now, kind, "←", c)
+	}
+	t := r.trace
+	begin := func(what byte) {
+		t.Begin(now, what)
+		t.String(string(kind))
+	}
+	switch c := c.(type) {
+	case reconcile.ReadTree:
+		begin(recReadTree)
+	case reconcile.ListRows:
+		begin(recListRows)
+		t.Int(int64(len(c.IDs)))
+	case reconcile.ListPods:
+		begin(recListPods)
+	case reconcile.Commit:
+		begin(recCommit)
+		r.recordTxn(c.Txn)
+	case reconcile.CreatePod:
+		begin(recCreatePod)
+		t.Int(int64(c.Instance))
+		t.String(c.Why)
+	case reconcile.DeletePod:
+		begin(recDeletePod)
+		t.Int(int64(c.Instance))
+		t.String(c.UID)
+		t.String(c.Why)
+	case reconcile.Ack:
+		begin(recAck)
+		t.Int(int64(c.Token))
+	case reconcile.Reply:
+		begin(recReply)
+		t.Int(int64(c.Req))
+		t.String(c.Err)
+	case reconcile.StepDown:
+		begin(recStepDown)
+	case reconcile.Alarm:
+		begin(recAlarm)
+		t.String(c.Code)
+		t.Bool(c.On)
+	case reconcile.Note:
+		begin(recNote)
+		t.Int(int64(c.Instance))
+		t.String(c.Text)
+	default:
+		panic(fmt.Sprintf("sim: command %T is not recorded", c))
+	}
+	t.End()
+}
+
+func (r *run) recordTxn(txn *fleet.Txn) {
+	t := r.trace
+	t.Int(int64(txn.ID))
+	t.Int(txn.Epoch)
+	for i := range txn.Changes {
+		ch := &txn.Changes[i]
+		t.Int(int64(ch.Kind))
+		t.Int(int64(ch.Instance))
+		t.Int(int64(ch.Used))
+		t.Int(int64(ch.Capacity))
+		t.Int(ch.Times)
+		for _, id := range ch.Add {
+			t.String(id)
+		}
+		t.Bool(true)
+		for _, id := range ch.Remove {
+			t.String(id)
+		}
+	}
+	if c := txn.Control; c != nil {
+		t.String(fmt.Sprint(*c))
+	}
+}
