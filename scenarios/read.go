@@ -139,7 +139,7 @@ func (o object) sizing(k *Kind) {
 	k.Resources = o.number("resources", 0, 0, maxResources)
 	k.MovesInFlight = o.number("movesInFlight", 1000, 1, 1_000_000)
 	k.Replacing = o.number("replacing", 10, 1, 100_000)
-	k.MaxIDBytes = o.number("maxIdBytes", 256, 1, 4096)
+	k.MaxIDBytes = o.number("maxIdBytes", 90, 1, 4096)
 	// The contract's sizing: floor(count/R)+1 instances.
 	if n := k.Resources/k.ResourcePerInstance + 1; n > k.MaxInstances {
 		o.d.fail(o.at("resources"), fmt.Sprintf("resources: %d need %d instances of %d", k.Resources, n, k.ResourcePerInstance),

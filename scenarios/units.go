@@ -247,29 +247,28 @@ func (c Clock) Parse(s string) (time.Duration, error) {
 		}
 		return d, nil
 	}
-	number, negative := strings.CutPrefix(s, "-")
-	n, err := parseNumber(number)
-	if err != nil || strings.Contains(number, "_") || n*float64(c.Unit) >= math.MaxInt64 {
-		return 0, fmt.Errorf("%q is not a time: want a number of %s", s, shortDuration(c.Unit))
+	bad := func() (time.Duration, error) {
+		return 0, fmt.Errorf("%q is not a time: want a number of %s within 292 years", s, shortDuration(c.Unit))
 	}
-	whole, frac, _ := strings.Cut(number, ".")
+	number, negative := strings.CutPrefix(s, "-")
+	whole, frac, dotted := strings.Cut(number, ".")
+	if strings.Contains(number, "_") || !isDigits(whole) || dotted && !isDigits(frac) {
+		return bad()
+	}
 	w, err := strconv.ParseInt(whole, 10, 64)
 	if err != nil || w > math.MaxInt64/int64(c.Unit) {
-		return 0, fmt.Errorf("%q is not a time: want fewer of %s", s, shortDuration(c.Unit))
+		return bad()
 	}
-	d := time.Duration(w) * c.Unit // exact, where the float above was not
-	if frac != "" {
-		f, err := strconv.ParseFloat("0."+frac, 64)
-		if err != nil {
-			return 0, fmt.Errorf("%q is not a time: want a number of %s", s, shortDuration(c.Unit))
-		}
-		d += time.Duration(math.Round(f * float64(c.Unit)))
+	f, err := strconv.ParseFloat("0."+frac, 64)
+	if err != nil {
+		return bad()
 	}
-	if d < 0 {
-		return 0, fmt.Errorf("%q is not a time: want fewer of %s", s, shortDuration(c.Unit))
-	}
-	if negative {
-		d = -d
+	d := time.Duration(w)*c.Unit + time.Duration(math.Round(f*float64(c.Unit))) // whole units exactly
+	switch {
+	case d < 0: // beyond the largest
+		return bad()
+	case negative:
+		return -d, nil
 	}
 	return d, nil
 }

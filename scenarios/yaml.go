@@ -53,6 +53,8 @@ func (v *value) get(key string) *value {
 const (
 	maxFlowDepth   = 16  // [ and { inside each other
 	maxBlockColumn = 200 // of a "-", "?" or ":" outside of them
+	// The parser's time grows with the square of a mapping's size.
+	maxTokens = 100_000 // words and signs of a file
 )
 
 // parseYAML reads one document whose top is a mapping.
@@ -113,6 +115,9 @@ func parseText(file, text string) (root *value, err *Error) {
 
 // guard refuses aliases (so nothing can grow), tags, and nesting beyond reason.
 func guard(file string, tokens token.Tokens) *Error {
+	if len(tokens) > maxTokens {
+		return refuse(file, tokens[maxTokens], fmt.Sprintf("more than %d words and signs", maxTokens), "want a smaller scenario; data belongs in a trace file")
+	}
 	depth := 0
 	for _, t := range tokens {
 		switch t.Type {
