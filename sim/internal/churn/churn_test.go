@@ -233,10 +233,11 @@ func TestSameSeedSameChurn(t *testing.T) {
 			Day{Verb: Update, Peak: 3}, Burst{At: time.Minute, Verb: Delete, Count: 30, Bulk: 7})
 		return fmt.Sprint(take(g, 2000, always))
 	}
-	if run(1) != run(1) {
+	first := run(1)
+	if run(1) != first {
 		t.Error("two runs of one seed differ")
 	}
-	if run(1) == run(2) {
+	if run(2) == first {
 		t.Error("two seeds give the same churn")
 	}
 }
@@ -355,5 +356,39 @@ func TestGroupsThatMakeNoSense(t *testing.T) {
 		if _, err := NewPopulation("T", g, 1); err == nil || err.Error() != want {
 			t.Errorf("%v: %v, want %s", g, err, want)
 		}
+	}
+}
+
+// Names come from outside: those that could not stand in an instance's list, or
+// would fill memory, are counted like every row that cannot be used.
+func TestNamesThatNoListCanHold(t *testing.T) {
+	long := strings.Repeat("x", maxIDBytes+1)
+	file := "id,from,g\n" + long + ",1,\n" + long[1:] + ",1,\n\xff,1,\na,1,\x00\nb,1," + long + "\nc,1,red\n"
+	trace, stats, err := ReadTrace(strings.NewReader(file), Format{ID: []string{"id"}, Created: "from", Group: "g", Time: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkAccounts(t, stats)
+	if rows := trace.Initial(); len(rows) != 2 || rows[0].ID != long[1:] || rows[1] != (fleet.Resource{ID: "c", Group: "red"}) {
+		t.Errorf("used are %v", rows)
+	}
+	for i, want := range []string{
+		"id that no list can hold: 2 rows, such as line 2, id \"" + long[:maxShown] + "…\": want at most 512 bytes, not 513; line 4, id \"\\xff\": want UTF-8",
+		"malformed group: 2 rows, such as line 5, id \"a\": \"\\x00\", want no control characters; line 6, id \"b\": \"" + long[:maxShown] + "…\", want at most 512 bytes, not 513",
+	} {
+		if got := stats.Skipped[i].String(); got != want {
+			t.Errorf("skipped %s\nwant    %s", got, want)
+		}
+	}
+}
+
+func TestScalesThatMakeNoSense(t *testing.T) {
+	for _, s := range []Scale{{Trace: time.Second}, {Scenario: time.Second}, {Trace: -1, Scenario: 1}, {Trace: 1, Scenario: time.Second}} {
+		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "want two times above 0") {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	if err := (Scale{}).Validate(); err != nil {
+		t.Error(err)
 	}
 }

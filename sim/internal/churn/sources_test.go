@@ -68,7 +68,7 @@ func TestRatesThatEndAtOnce(t *testing.T) {
 // Over two days the hours around the peak see the peak's rate, those around the
 // trough the trough's, and the whole day the mean of both.
 func TestDayCurve(t *testing.T) {
-	d := Day{Peak: 10, Trough: 2, PeakAt: 14 * time.Hour, Until: 48 * time.Hour}
+	d := Day{Peak: 1, Trough: 0.2, PeakAt: 14 * time.Hour, Until: 48 * time.Hour}
 	perHour := make([]float64, 48)
 	at := timesOf(d, always)
 	for _, a := range at {
@@ -78,13 +78,13 @@ func TestDayCurve(t *testing.T) {
 		mean := 0.0
 		for m := range 60 { // the rate's integral over the hour, computed apart
 			phase := (float64(hour) + (float64(m)+0.5)/60 - 14) / 24
-			mean += 60 * (6 + 4*math.Cos(2*math.Pi*phase))
+			mean += 60 * (0.6 + 0.4*math.Cos(2*math.Pi*phase))
 		}
 		if math.Abs(n-mean) > 5*math.Sqrt(mean) {
 			t.Errorf("hour %d: %v events, want about %.0f", hour, n, mean)
 		}
 	}
-	if n, mean := float64(len(at)), 6.0*172_800; math.Abs(n-mean) > 5*math.Sqrt(mean) {
+	if n, mean := float64(len(at)), 0.6*172_800; math.Abs(n-mean) > 5*math.Sqrt(mean) {
 		t.Errorf("%v events in two days, want about %v", n, mean)
 	}
 }
