@@ -15,7 +15,7 @@ import (
 
 const (
 	maxIDBytes   = 512        // longer ids are no ids
-	maxTraceRows = 20_000_000 // about 2 GB in memory; Limit and Where reach further
+	maxTraceRows = 20_000_000 // a few GB while reading; Limit and Where reach further
 	forever      = math.MaxInt64
 )
 
