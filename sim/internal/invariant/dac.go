@@ -41,7 +41,7 @@ func (c *Checker) started(k *kindState, by fleet.InstanceID, id string) {
 			r.late = true
 			c.fail(k, Overlap, "%s %q runs on %s at once from %v on, and the handoff is strict", k.cfg.Kind, id, list(k.runners(i)), c.now)
 		} else if k.cfg.OverlapBound > 0 {
-			k.overlaps.push(deadline{at: c.now + k.cfg.OverlapBound, since: c.now, rec: i, gen: r.gen})
+			k.overlaps.push(deadline{at: c.now + k.cfg.OverlapBound, since: c.now, of: i})
 		}
 	}
 	c.update(k, i, false)

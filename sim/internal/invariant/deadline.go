@@ -10,13 +10,14 @@ import (
 // tickWork bounds the deadlines of each sort that one Tick looks at.
 const tickWork = 4096
 
-// deadline is something that must have ended by then. It holds for a record
-// (rec, gen) or for an instance (rec, gen being its number and life).
+// deadline is something that must have ended by then: what a record has been
+// in since some time, or what an instance owes in one life. When a record is no
+// longer in it since that time, the deadline is void.
 type deadline struct {
 	at, since time.Duration
-	times     int64
-	rec       int32
-	gen       uint32
+	times     int64  // instances: what must have been applied
+	of        int32  // the record, or the instance
+	life      uint32 // instances
 }
 
 // queue holds deadlines of one bound, which come in the order they fall due.
@@ -46,15 +47,14 @@ func (q *queue) due(now time.Duration) (deadline, bool) {
 // demandReload demands that the instance's DAC applies its list in time.
 func (k *kindState) demandReload(id fleet.InstanceID, in *instance, now time.Duration) {
 	if k.cfg.ReloadBound > 0 {
-		k.reloads.push(deadline{at: now + k.cfg.ReloadBound, since: now, times: in.times, rec: int32(id), gen: in.life})
+		k.reloads.push(deadline{at: now + k.cfg.ReloadBound, since: now, times: in.times, of: int32(id), life: in.life})
 	}
 }
 
 // demandSettled demands that a pending record settles in time.
 func (k *kindState) demandSettled(i int32, now time.Duration) {
 	if k.cfg.SettleBound > 0 {
-		r := &k.recs[i]
-		k.unsettleds.push(deadline{at: now + k.cfg.SettleBound, since: r.unsettledAt, rec: i, gen: r.gen})
+		k.unsettleds.push(deadline{at: now + k.cfg.SettleBound, since: k.recs[i].unsettledAt, of: i})
 	}
 }
 
@@ -72,8 +72,8 @@ func (c *Checker) expire(work int) {
 			if !ok {
 				break
 			}
-			if r := &k.recs[d.rec]; r.gen == d.gen && r.runners > 1 && r.overlapAt == d.since && !r.late {
-				c.failOverlap(k, d.rec)
+			if r := &k.recs[d.of]; r.runners > 1 && r.overlapAt == d.since && !r.late {
+				c.failOverlap(k, d.of)
 			}
 		}
 		for range work {
@@ -81,9 +81,9 @@ func (c *Checker) expire(work int) {
 			if !ok {
 				break
 			}
-			if in := &k.instances[d.rec]; in.life == d.gen && in.applied < d.times {
+			if in := &k.instances[d.of]; in.life == d.life && in.applied < d.times {
 				c.fail(k, ReloadReaches, "instance %d is healthy, but has not applied _reload times %d, there since %v, within %v (applied: %s)",
-					d.rec, d.times, d.since, k.cfg.ReloadBound, appliedTimes(in.applied))
+					d.of, d.times, d.since, k.cfg.ReloadBound, appliedTimes(in.applied))
 			}
 		}
 		for range work {
@@ -91,9 +91,9 @@ func (c *Checker) expire(work int) {
 			if !ok {
 				break
 			}
-			if r := &k.recs[d.rec]; r.gen == d.gen && r.state&pending != 0 && r.unsettledAt == d.since && !r.overdue {
+			if r := &k.recs[d.of]; r.state&pending != 0 && r.unsettledAt == d.since && !r.overdue {
 				r.overdue = true
-				c.fail(k, Settled, "%s %q is not settled %v after it had to be: %s", k.cfg.Kind, r.id, c.now-d.at, c.why(k, d.rec))
+				c.fail(k, Settled, "%s %q is not settled %v after it had to be: %s", k.cfg.Kind, r.id, c.now-d.at, c.why(k, d.of))
 			}
 		}
 	}

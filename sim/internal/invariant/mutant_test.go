@@ -114,6 +114,9 @@ func TestMutants(t *testing.T) {
 		{"times falls without a change of the list", fleet.HandoffFast, func(c *Checker) {
 			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 5, Used: 2, Times: 0})
 		}, TimesRise, "leaves the list of instance 0 as it is, but its _reload times goes from 1 to 0"},
+		{"times rises by two without a change of the list", fleet.HandoffFast, func(c *Checker) {
+			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 5, Used: 2, Times: 3})
+		}, TimesRise, "leaves the list of instance 0 as it is, but its _reload times goes from 1 to 3"},
 		{"a new capacity alone", fleet.HandoffFast, func(c *Checker) {
 			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 5, Used: 2, Times: 1})
 		}, invariantCount, ""},
@@ -172,6 +175,13 @@ func TestMutants(t *testing.T) {
 			c.Tick(at(21))
 			c.Running(at(21), thing, 0, "b", false)
 		}, invariantCount, ""},
+		{"two short overlaps, fast", fleet.HandoffFast, func(c *Checker) {
+			c.Running(at(11), thing, 1, "b", true)
+			c.Running(at(15), thing, 1, "b", false)
+			c.Running(at(16), thing, 1, "b", true)
+			c.Tick(at(23))
+			c.Running(at(24), thing, 0, "b", false)
+		}, invariantCount, ""},
 		{"an overlap that ended too late, fast", fleet.HandoffFast, func(c *Checker) {
 			c.Running(at(11), thing, 1, "b", true)
 			c.Running(at(22), thing, 0, "b", false)
@@ -228,6 +238,14 @@ func TestMutants(t *testing.T) {
 			c.Tick(at(80))
 			c.Running(at(80), thing, 0, "a", true)
 			c.Tick(at(200))
+		}, invariantCount, ""},
+		{"twice unsettled for a while after heal", fleet.HandoffFast, func(c *Checker) {
+			c.Heal(at(20))
+			c.Running(at(30), thing, 0, "a", false)
+			c.Running(at(60), thing, 0, "a", true)
+			c.Running(at(70), thing, 0, "a", false)
+			c.Tick(at(100))
+			c.Running(at(120), thing, 0, "a", true)
 		}, invariantCount, ""},
 		{"does not settle after heal", fleet.HandoffFast, func(c *Checker) {
 			c.Running(at(11), thing, 0, "a", false)

@@ -58,7 +58,6 @@ type record struct {
 	stoppedAt   time.Duration // when its last DAC stopped
 	overlapAt   time.Duration // when the second DAC started
 	unsettledAt time.Duration // when it came to be pending
-	gen         uint32        // raised when freed: tells deadlines of an earlier use apart
 	owners      int32
 	runners     int32
 	owner       fleet.InstanceID // the first list that holds it
@@ -86,9 +85,8 @@ func (k *kindState) record(id string) int32 {
 		i = int32(len(k.recs))
 		k.recs = append(k.recs, record{})
 	}
-	gen := k.recs[i].gen
 	k.recs[i] = record{
-		id: id, gen: gen,
+		id:    id,
 		owner: fleet.NoInstance, runner: fleet.NoInstance, last: fleet.NoInstance,
 	}
 	k.index[id] = i
@@ -140,8 +138,7 @@ func (c *Checker) update(k *kindState, i int32, anew bool) {
 	}
 	if gone {
 		delete(k.index, r.id)
-		gen := r.gen + 1
-		*r = record{gen: gen}
+		*r = record{}
 		k.free = append(k.free, i)
 	}
 }
