@@ -227,27 +227,30 @@ func (a *Assignment) admit(add []fleet.Resource, wantKeep bool) (fresh []uint32,
 	a.res = slices.Grow(a.res, max(0, len(add)-len(a.freeRes)))
 	fresh = make([]uint32, 0, len(add))
 	var l *label
-	for i := range add {
-		r := &add[i]
-		tag := a.index.tag(r.ID)
-		h, at, known := a.lookup(r.ID, tag)
-		switch {
-		case !known:
-			if l == nil || l.name != r.Group {
-				l = a.labelOf(r.Group)
+	var tags [256]uint32
+	for block := range slices.Chunk(add, len(tags)) {
+		a.index.tags(block, tags[:])
+		for i := range block {
+			r := &block[i]
+			h, at, known := a.lookup(r.ID, tags[i])
+			switch {
+			case !known:
+				if l == nil || l.name != r.Group {
+					l = a.labelOf(r.Group)
+				}
+				h = a.newResource(r.ID, l, at, tags[i])
+				fresh = append(fresh, h)
+			case a.res[h].slot == pending: // twice in this batch
+				if r.Group < a.res[h].label.name {
+					a.relabel(h, r.Group)
+					l = nil
+				}
+			case a.res[h].label.name != r.Group:
+				regroups = append(regroups, regrouping{h, r.Group})
 			}
-			h = a.newResource(r.ID, l, at, tag)
-			fresh = append(fresh, h)
-		case a.res[h].slot == pending: // twice in this batch
-			if r.Group < a.res[h].label.name {
-				a.relabel(h, r.Group)
-				l = nil
+			if keep != nil {
+				keep[h] = struct{}{}
 			}
-		case a.res[h].label.name != r.Group:
-			regroups = append(regroups, regrouping{h, r.Group})
-		}
-		if keep != nil {
-			keep[h] = struct{}{}
 		}
 	}
 	slices.SortFunc(regroups, func(x, y regrouping) int {

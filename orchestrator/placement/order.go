@@ -3,6 +3,7 @@ package placement
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -114,37 +115,54 @@ func keyAt(id string, offset int) (uint64, bool) {
 	return binary.BigEndian.Uint64(b[:]), false
 }
 
-// radix sorts keys, stably, least significant digit first, with other as
-// buffer; it answers the sorted slice and the other one. A digit is up to 11
-// of the bits that are set in differ.
+// radix sorts keys, with other as buffer; it answers the sorted slice and the
+// other one. Up to three digits of 11 bits, the highest in which keys differ
+// (differ), are sorted least significant first. Of 2³³ values few are equal
+// unless the ids are made so; keys that agree in them are compared.
 func radix(keys, other []keyed, differ uint64) (sorted, buffer []keyed) {
-	const bits = 11
-	if len(keys) < 1<<bits {
-		slices.SortFunc(keys, func(x, y keyed) int { return cmp.Or(cmp.Compare(x.key, y.key), cmp.Compare(x.h, y.h)) })
+	const width = 11
+	compare := func(x, y keyed) int { return cmp.Compare(x.key, y.key) }
+	if len(keys) < 1<<width {
+		slices.SortFunc(keys, compare)
 		return keys, other
 	}
-	var counts [1 << bits]uint32
-	for low := 0; low < 64; {
-		if differ>>low&1 == 0 {
-			low++
-			continue
-		}
-		digit := uint64(1<<bits - 1)
+	var lows []int // the digits' lowest bits, descending
+	rest := differ
+	for len(lows) < 3 && rest != 0 {
+		low := max(0, bits.Len64(rest)-width)
+		lows = append(lows, low)
+		rest &= 1<<low - 1
+	}
+	var counts [1 << width]uint32
+	for _, low := range slices.Backward(lows) {
 		clear(counts[:])
 		for i := range keys {
-			counts[keys[i].key>>low&digit]++
+			counts[keys[i].key>>low%(1<<width)]++
 		}
 		sum := uint32(0)
 		for d := range counts {
 			sum, counts[d] = sum+counts[d], sum
 		}
 		for _, k := range keys {
-			d := k.key >> low & digit
+			d := k.key >> low % (1 << width)
 			other[counts[d]] = k
 			counts[d]++
 		}
 		keys, other = other, keys
-		low += bits
+	}
+	if rest == 0 {
+		return keys, other
+	}
+	low := lows[len(lows)-1]
+	for from := 0; from < len(keys); {
+		to := from + 1
+		for to < len(keys) && keys[to].key>>low == keys[from].key>>low {
+			to++
+		}
+		if to-from > 1 {
+			slices.SortFunc(keys[from:to], compare)
+		}
+		from = to
 	}
 	return keys, other
 }

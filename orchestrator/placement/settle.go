@@ -47,8 +47,7 @@ func (a *Assignment) settle(pl *pool, fresh []source, p *Plan) {
 	}
 	sources := a.gather(pl, order, targets, fresh, room)
 	a.distribute(order, targets, sources, p)
-	a.scratch.order, a.scratch.targets, a.scratch.sources = order[:0], targets[:0], sources[:0]
-
+	a.scratch.order, a.scratch.targets = order[:0], targets[:0]
 	if room < len(sources) {
 		for _, src := range sources[room:] {
 			a.noPlace(pl, src, p)
@@ -71,6 +70,9 @@ func (a *Assignment) gather(pl *pool, order []int32, targets []int, fresh []sour
 			sources = append(sources, source{h: h, from: s, kind: kind})
 		}
 	}
+	if len(sources) == 0 && pl.stuck == 0 {
+		return a.merged(pl, fresh)
+	}
 	sources = append(sources, a.merged(pl, fresh)...)
 	if pl.stuck > 0 && len(sources) < room {
 		a.byID(pl.closed, func(s int32) {
@@ -82,6 +84,7 @@ func (a *Assignment) gather(pl *pool, order []int32, targets []int, fresh []sour
 			}
 		})
 	}
+	a.scratch.sources = sources[:0]
 	return sources
 }
 
@@ -121,29 +124,40 @@ func (a *Assignment) distribute(order []int32, targets []int, sources []source, 
 		if need <= 0 {
 			continue
 		}
-		in := &a.inst[s]
-		in.members = slices.Grow(in.members, need)
-		for _, src := range sources[next : next+need] {
-			a.put(src, s, p)
-		}
+		a.putAll(sources[next:next+need], s, p)
 		next += need
 	}
 }
 
-// put attaches a source to an instance and says so in the plan.
-func (a *Assignment) put(src source, s int32, p *Plan) {
+// putAll attaches sources to an open instance and says so in the plan.
+func (a *Assignment) putAll(sources []source, s int32, p *Plan) {
 	in := &a.inst[s]
-	why := Reason{kind: src.kind, instance: in.id, a: int32(in.load()), b: int32(in.capacity), group: in.pool.name()}
-	from := fleet.NoInstance
-	if src.from >= 0 {
-		from = a.inst[src.from].id
-		why.from = from
-	} else {
-		why.kind = placed
+	in.members = slices.Grow(in.members, len(sources))
+	in.pool.load += len(sources)
+	why := Reason{fill: a.policy.newest(), instance: in.id, b: int32(in.capacity), group: in.pool.name()}
+	for len(sources) > 0 {
+		block := sources[:min(128, len(sources))]
+		sources = sources[len(block):]
+		for _, src := range block { // these reads overlap; see index.tags
+			a.index.touched ^= uint64(a.res[src.h].pos)
+		}
+		for _, src := range block {
+			why.kind, why.from, why.a = placed, fleet.NoInstance, int32(len(in.members))
+			if src.from >= 0 {
+				why.kind, why.from = src.kind, a.inst[src.from].id
+			}
+			r := &a.res[src.h]
+			r.slot, r.pos = s, int32(len(in.members))
+			in.members = append(in.members, src.h)
+			p.Moves = append(p.Moves, Move{Resource: r.id, From: why.from, To: in.id, Why: why})
+		}
 	}
-	why.fill = a.policy.newest()
-	a.attach(src.h, s)
-	p.Moves = append(p.Moves, Move{Resource: a.res[src.h].id, From: from, To: in.id, Why: why})
+}
+
+// put attaches one source to an open instance and says so in the plan.
+func (a *Assignment) put(src source, s int32, p *Plan) {
+	one := [1]source{src}
+	a.putAll(one[:], s, p)
 }
 
 // noPlace lets a source wait.
