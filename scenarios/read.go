@@ -16,6 +16,10 @@ const (
 	maxEntries   = 1000
 	maxKinds     = 100
 	maxResources = 10_000_000
+	// maxListBytes is what an instance's list may take of a ZooKeeper transaction
+	// of 1,000,000 bytes, in which a move's two sides must fit; an id takes three
+	// bytes more than its own.
+	maxListBytes = 500_000 - 512
 )
 
 var (
@@ -135,11 +139,15 @@ func defaultInstanceName(kind string) string {
 func (o object) sizing(k *Kind) {
 	k.MaxInstances = o.number("maxInstances", 100, 3, 100_000)
 	k.InitInstances = o.number("initInstances", min(10, k.MaxInstances), 1, k.MaxInstances)
-	k.ResourcePerInstance = o.number("resourcePerInstance", 5000, 1, 1_000_000)
+	k.ResourcePerInstance = o.number("resourcePerInstance", 5000, 1, 100_000)
 	k.Resources = o.number("resources", 0, 0, maxResources)
 	k.MovesInFlight = o.number("movesInFlight", 1000, 1, 1_000_000)
 	k.Replacing = o.number("replacing", 10, 1, 100_000)
 	k.MaxIDBytes = o.number("maxIdBytes", 90, 1, 4096)
+	if fit := maxListBytes / (k.MaxIDBytes + 3); k.ResourcePerInstance > fit {
+		o.d.fail(o.at("resourcePerInstance"), fmt.Sprintf("resourcePerInstance: %d ids of %d bytes do not fit in an instance's list", k.ResourcePerInstance, k.MaxIDBytes),
+			fmt.Sprintf("want at most %d, or a smaller maxIdBytes", fit))
+	}
 	// The contract's sizing: floor(count/R)+1 instances.
 	if n := k.Resources/k.ResourcePerInstance + 1; n > k.MaxInstances {
 		o.d.fail(o.at("resources"), fmt.Sprintf("resources: %d need %d instances of %d", k.Resources, n, k.ResourcePerInstance),
@@ -209,15 +217,20 @@ func (d *decoder) groupsKnown(o object, s *Scenario) {
 	}
 	for i := range s.Kinds {
 		k := &s.Kinds[i]
-		if k.Policy != "group" || len(k.Groups) > 0 {
+		if k.Policy != "group" {
 			continue
 		}
-		bare := k.Resources > 0
+		named := len(k.Groups) > 0
+		bare := k.Resources > 0 && !named
 		for _, c := range s.Churn {
-			bare = bare || c.Kind == k.Kind && (c.Trace == nil || c.Trace.Group == "")
+			if c.Kind == k.Kind && c.Trace != nil {
+				bare = bare || c.Trace.Group == ""
+			} else if c.Kind == k.Kind {
+				bare = bare || !named
+			}
 		}
 		if bare {
-			d.fail(o.at("kinds").items[i], "policy group without groups", "want groups: {aws: 5, azure: 3}, or rows from a trace with its group alone")
+			d.fail(o.at("kinds").items[i], "policy group, and rows without a group", "want groups: {aws: 5, azure: 3}, and a group of every trace")
 		}
 	}
 }

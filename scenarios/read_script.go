@@ -70,10 +70,7 @@ func (o object) burst(c *Churn) *Burst {
 }
 
 func (o object) day() *Day {
-	c := &Day{
-		Period:   o.length("period", day, time.Second, maxRun),
-		Arrivals: o.word("arrivals", Poisson, Poisson, Constant),
-	}
+	c := &Day{Period: o.length("period", day, time.Second, maxRun)}
 	c.PeakAt = o.moment("peakAt", 0, c.Period, "the period's end")
 	v := o.at("day")
 	s, ok := o.d.object(v, "day")
@@ -117,6 +114,7 @@ func (d *decoder) trace(v *value) *Trace {
 	t.Created = o.column("created", t.Header)
 	t.Deleted = o.column("deleted", t.Header)
 	t.Group = o.column("group", t.Header)
+	t.Where = o.where(t.Header)
 	for _, id := range t.ID {
 		o.numbered("id", id, t.Header)
 	}
@@ -155,7 +153,6 @@ func (o object) table() Table {
 			o.d.fail(o.at("origin"), fmt.Sprintf("origin: %q is not a time as the file writes it", shorten(t.Origin)), "want one that key time can read")
 		}
 	}
-	t.Where = o.where(t.Header)
 	return t
 }
 
@@ -185,23 +182,12 @@ func (o object) where(header bool) []Match {
 	}
 	var matches []Match
 	for _, e := range v.entries {
-		m := Match{Column: e.key}
-		values := []*value{e.value}
-		if e.value.shape == list {
-			values = e.value.items
+		if e.value.shape != scalar {
+			o.d.fail(e.value, fmt.Sprintf("where: %s is no value of column %s", o.d.shown(e.value), shorten(e.key)), `want one text, such as "US"`)
+			continue
 		}
-		for _, item := range values {
-			if item.shape != scalar {
-				o.wrong("where", item)
-				continue
-			}
-			m.Values = append(m.Values, item.text)
-		}
-		if len(values) == 0 {
-			o.d.fail(e.value, "where: no value for column "+shorten(e.key), `want at least one, such as "US"`)
-		}
-		o.numbered("where", m.Column, header)
-		matches = append(matches, m)
+		o.numbered("where", e.key, header)
+		matches = append(matches, Match{Column: e.key, Values: []string{e.value.text}})
 	}
 	return matches
 }

@@ -14,8 +14,8 @@ type Churn struct {
 	Day   *Day
 	Trace *Trace
 	// From and Until bound the entry: it acts at From ≤ t < Until. Until is Heal
-	// unless the entry says otherwise. A burst has its own times: From is its
-	// start, Until its end.
+	// unless the entry says otherwise; a trace's From is 0. A burst has its own
+	// times: From is its start, Until its end.
 	From, Until time.Duration
 }
 
@@ -55,21 +55,16 @@ type Burst struct {
 	Condition string // of a bulk update or delete: ConditionIDs or ConditionOther; else empty
 }
 
-// Day is a rate that swings between trough and peak in a cosine.
+// Day is rates that swing between trough and peak in a cosine, with arrivals
+// independent of each other.
 type Day struct {
 	Create, Delete, Update Swing
 	Period                 time.Duration // from peak to peak
 	PeakAt                 time.Duration // offset of a peak in the period; 0 ≤ PeakAt < Period
-	Arrivals               string        // Poisson or Constant
 }
 
 // Swing bounds a swinging rate: 0 ≤ Trough ≤ Peak.
 type Swing struct{ Peak, Trough Rate }
-
-// At is the rate at an offset from the scenario's start.
-func (d *Day) At(s Swing, t time.Duration) Rate {
-	return s.Trough + (s.Peak-s.Trough)*Rate(cosine01(float64(t-d.PeakAt)/float64(d.Period)))
-}
 
 // Table says how a trace file is read: text in rows and columns, plain or gzip
 // (told by its first bytes), quoted as in RFC 4180.
@@ -81,29 +76,28 @@ type Table struct {
 	Comma  rune   // between two columns
 	Time   Clock  // how the file writes times
 	Scale  Scale  // the file's time against the scenario's
-	// Origin is the file's time that falls on the entry's start, in the file's
+	// Origin is the file's time that falls on the start of the run, in the file's
 	// own writing (Time.Parse reads it); empty: the earliest time in the file.
 	Origin string
-	Where  []Match // rows that match all are used; in the order of the file
-	Limit  int     // at most so many rows are used, in the order of the file; 0: all
+	Limit  int // at most so many rows are used, in the order of the file; 0: all
 }
 
-// Match is a condition on a row: the column holds one of the values.
+// Match is a condition on a row: the column holds the one value of Values.
 type Match struct {
 	Column string
 	Values []string
 }
 
 // Trace creates and deletes rows as a file says: each of its rows is one
-// resource's life. A resource created before the origin and not deleted before
-// it exists at the start. Groups come from the file, or if it names no column
-// for them, from the kind.
+// resource's life. A resource created before the origin exists at the start, or
+// is skipped if it was deleted before it.
 type Trace struct {
 	Table
 	ID      []string // the columns whose values, joined by "-", are the id
 	Created string   // the column of the time of creation
 	Deleted string   // the column of the time of deletion; empty, or an empty value: never
 	Group   string   // the column of the group; empty: none
+	Where   []Match  // rows that match all are used; in the order of the file
 }
 
 // Nodes are the nodes on which pods can run, coming and going as a file says.

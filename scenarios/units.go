@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,7 +26,7 @@ var (
 	errRate     = errors.New("want a number per time, such as 5/s, 300/m, 10/h or 100/d")
 	errShare    = errors.New("want a share above 0% and up to 100%, such as 10%")
 	errScale    = errors.New(`want "<time in the file> = <time in the scenario>", such as "1y = 1m" or "1s = 1s"`)
-	errClock    = errors.New(`want the unit of a number (unix, d, h, m, s, ms, us, ns) or a layout of Go's package time with its year, such as "20060102"`)
+	errClock    = errors.New(`want the unit of a number (unix, s, ms, us) or a layout of Go's package time with its year, such as "20060102"`)
 )
 
 // ParseDuration reads Go's durations with days on top: 90s, 1h30m, 2d, 1d12h.
@@ -182,26 +181,6 @@ func ParseScale(s string) (Scale, error) {
 	return Scale{File: file, Scenario: scenario}, nil
 }
 
-// Duration is what d of the file's time takes in the scenario, rounded towards
-// zero and held inside ±292 years.
-func (s Scale) Duration(d time.Duration) time.Duration {
-	negative := d < 0
-	u := uint64(d)
-	if negative {
-		u = -u
-	}
-	hi, lo := bits.Mul64(u, uint64(s.Scenario))
-	q := uint64(math.MaxInt64)
-	if hi < uint64(s.File) {
-		q, _ = bits.Div64(hi, lo, uint64(s.File))
-		q = min(q, math.MaxInt64)
-	}
-	if negative {
-		return -time.Duration(q)
-	}
-	return time.Duration(q)
-}
-
 // Clock is how a file writes times: as a number of units, or in a layout.
 type Clock struct {
 	Unit   time.Duration // of a number; 0: Layout says it
@@ -212,8 +191,7 @@ var clockUnits = []struct {
 	word string
 	unit time.Duration
 }{
-	{"unix", time.Second}, {"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second},
-	{"ms", time.Millisecond}, {"us", time.Microsecond}, {"ns", time.Nanosecond},
+	{"unix", time.Second}, {"s", time.Second}, {"ms", time.Millisecond}, {"us", time.Microsecond},
 }
 
 // ParseClock reads a unit (unix and s are both seconds) or a layout that names
@@ -272,9 +250,6 @@ func (c Clock) Parse(s string) (time.Duration, error) {
 	}
 	return d, nil
 }
-
-// cosine01 swings between 1 at whole turns and 0 at half turns.
-func cosine01(turns float64) float64 { return (1 + math.Cos(2*math.Pi*turns)) / 2 }
 
 // nearest is the candidate that a mistyped word most likely meant, or "".
 func nearest(word string, candidates []string) string {

@@ -111,7 +111,7 @@ var inWords = []string{
 	"scenario/heal", "scenario/churn", "scenario/faults", "scenario/orders", "scenario/nodes", "scenario/world",
 	"kind/instanceName", "kind/heartbeat", "kind/groups", "churn/bulk", "churn/until",
 	"trace/origin", "trace/where", "trace/limit", "trace/deleted", "trace/group", "fault/for", "fault/every",
-	"orchestrate/maxInstances", "orchestrate/resourcePerInstance", "node trace/origin", "node trace/where", "node trace/limit",
+	"orchestrate/maxInstances", "orchestrate/resourcePerInstance", "node trace/origin", "node trace/limit",
 	"world/database", "world/mqtt", "world/kafka", "world/zookeeper", "world/kubernetes", "world/dac",
 	"latency/min", "latency/mean", "latency/max", "day/create", "day/delete", "day/update",
 }
