@@ -11,8 +11,8 @@ type Metric struct {
 var Metrics = []Metric{
 	{"resources", UnitCount, "rows in the database at the end"},
 	{"instances", UnitCount, "instances in ZooKeeper at the end"},
-	{"resources_created", UnitCount, "rows that churn created"},
-	{"resources_deleted", UnitCount, "rows that churn deleted"},
+	{"resources_created", UnitCount, "rows inserted, those at the start included"},
+	{"resources_deleted", UnitCount, "rows deleted"},
 	{"trace_rows", UnitCount, "rows of trace files that were used"},
 	{"trace_rows_skipped", UnitCount, "rows of trace files that could not be used; the report names them"},
 	{"notifications", UnitCount, "notifications that the data centre published"},

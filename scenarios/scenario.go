@@ -50,8 +50,8 @@ type Kind struct {
 	Handoff      string // fast or strict
 
 	InitInstances       int // fewest instances of an orchestration
-	MaxInstances        int // most instances; also the ceiling for a request's value
-	ResourcePerInstance int // an instance's capacity; also the ceiling for a request's value
+	MaxInstances        int // most instances; a request's value must be below it
+	ResourcePerInstance int // an instance's capacity; a request's value must be below it
 
 	Resources int     // rows in the database at the start
 	Groups    []Group // what new rows draw their group from, by weight; in the order of the file

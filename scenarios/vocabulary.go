@@ -45,8 +45,8 @@ var Vocabulary = append([]Section{
 		{Name: "policy", Type: "word", Default: "fill", Range: "fill, balance, group", Example: "balance", About: "Where a resource goes: the newest instance with room; evenly; its group's instances."},
 		{Name: "handoff", Type: "word", Default: "fast", Range: "fast, strict", Example: "strict", About: "How a resource moves: in one transaction; or only once the old owner has confirmed."},
 		{Name: "initInstances", Type: "number", Default: "10", Range: "1 to maxInstances", Example: "3", About: "Fewest instances of an orchestration."},
-		{Name: "maxInstances", Type: "number", Default: "100", Range: "3 to 100000", Example: "10000", About: "Most instances, and the ceiling for what a request may ask."},
-		{Name: "resourcePerInstance", Type: "number", Default: "5000", Range: "1 to 100000, and no more than fit in its list: resourcePerInstance × (maxIdBytes + 3) ≤ 499488", Example: "2000", About: "An instance's capacity in resources, and the ceiling for what a request may ask."},
+		{Name: "maxInstances", Type: "number", Default: "100", Range: "3 to 100000", Example: "10000", About: "Most instances. A request must ask for fewer (the contract's range ends below it)."},
+		{Name: "resourcePerInstance", Type: "number", Default: "5000", Range: "1 to 100000, and no more than fit in its list: resourcePerInstance × (maxIdBytes + 3) ≤ 499488", Example: "2000", About: "An instance's capacity in resources. A request must ask for less (the contract's range ends below it)."},
 		{Name: "resources", Type: "number", Default: "0", Range: "0 to 10000000, and no more than maxInstances can hold", Example: "20000", About: "Rows at the start."},
 		{Name: "groups", Type: "list of text, or mapping of text to weight", Default: "none", Range: "1 to 10000 names; weights above 0, up to 1000000", Example: "{aws: 5, azure: 3, gcp: 2}", About: "The group that a new row carries, drawn by weight (1 in a list). Policy group needs it, or a trace's `group`."},
 		{Name: "heartbeatInterval", Type: "duration", Default: "1m", Range: "100ms to 1d", Example: "60s", About: "Between two heartbeats of an instance."},
@@ -116,7 +116,7 @@ var Vocabulary = append([]Section{
 		{Name: "replace", Type: "number", Default: "", Range: "0 to the kind's maxInstances - 1", Example: "3", About: "Delete the instance's pod and create it anew."},
 		{Name: "maintenance", Type: "word", Default: "", Range: "on, off", Example: "on", About: "Pause every automatic action, or resume."},
 	}},
-	{"orchestrate", "`orders[].orchestrate`", "Values above the kind's own are refused by the orchestrator, not by the loader: that too can be a scenario.", []Key{
+	{"orchestrate", "`orders[].orchestrate`", "Values that are not below the kind's own are refused by the orchestrator, not by the loader: that too can be a scenario.", []Key{
 		{Name: "maxInstances", Type: "number", Default: "the kind's", Range: "1 to 1000000", Example: "50", About: "Most instances."},
 		{Name: "resourcePerInstance", Type: "number", Default: "the kind's", Range: "1 to 10000000", Example: "2000", About: "Capacity of an instance."},
 	}},
