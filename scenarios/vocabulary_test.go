@@ -109,7 +109,7 @@ func TestExamples(t *testing.T) {
 // inWords are the defaults that the tables describe rather than give.
 var inWords = []string{
 	"scenario/heal", "scenario/churn", "scenario/faults", "scenario/orders", "scenario/nodes", "scenario/world",
-	"kind/instanceName", "kind/heartbeat", "kind/groups", "churn/bulk", "churn/until",
+	"kind/instanceName", "kind/initInstances", "kind/silence", "kind/heartbeat", "kind/groups", "churn/bulk", "churn/until",
 	"trace/origin", "trace/where", "trace/limit", "trace/deleted", "trace/group", "fault/for", "fault/every",
 	"orchestrate/maxInstances", "orchestrate/resourcePerInstance", "node trace/origin", "node trace/limit",
 	"world/database", "world/mqtt", "world/kafka", "world/zookeeper", "world/kubernetes", "world/dac",
