@@ -28,7 +28,6 @@ type dac struct {
 	// makes the DAC read again afterwards.
 	busy, stale bool
 	watched     bool // a watch's event is on its way
-	awaits      bool // it watches for its nodes to be created
 	read        dacRead
 }
 
@@ -155,10 +154,7 @@ func (d *dac) watch() {
 		return
 	}
 	if in.node == nil {
-		if !d.awaits {
-			z.Exists(in.path, d)
-			d.awaits = true
-		}
+		z.Exists(in.path, d)
 		return
 	}
 	in.resources.watch(d)
@@ -170,15 +166,11 @@ func (d *dac) unwatch() {
 	for _, path := range []string{d.nodes.path, d.nodes.path + "/resources", d.nodes.path + "/_reload"} {
 		z.Unwatch(path, d)
 	}
-	d.awaits = false
 }
 
 // Fired hears a watch at the ensemble. The nodes of an instance change in one
 // transaction: its second watch adds nothing.
-func (d *dac) Fired(event WatchEvent, _ string) {
-	if event == NodeCreated {
-		d.awaits = false
-	}
+func (d *dac) Fired(WatchEvent, string) {
 	if d.watched || d.gone || d.hung || !d.session.connected {
 		return
 	}

@@ -23,12 +23,13 @@ type Database struct {
 
 // Listing answers List. IDs and Rows are good only during the callback.
 type Listing struct {
-	Kind fleet.Kind
-	Ref  uint64           // as given to List
-	IDs  []string         // as given to List; nil for all rows
-	Rows []fleet.Resource // in a stable order that is not that of the ids
-	At   time.Duration    // the moment at which the rows were read
-	Err  error            // nil, or ErrDatabaseDown
+	Kind   fleet.Kind
+	Ref    uint64           // as given to List
+	IDs    []string         // as given to List; nil for all rows
+	Rows   []fleet.Resource // in a stable order that is not that of the ids
+	At     time.Duration    // the moment at which the rows were read
+	Digest fleet.Digest     // of Rows, when they are all rows
+	Err    error            // nil, or ErrDatabaseDown
 }
 
 // NewDatabase is an empty database. The configuration must be valid.
@@ -49,6 +50,7 @@ func (d *Database) Insert(kind fleet.Kind, r fleet.Resource) bool {
 	}
 	t.pos[r.ID] = int32(len(t.rows))
 	t.rows = append(t.rows, r)
+	t.digest.Add(r)
 	return true
 }
 
@@ -57,7 +59,9 @@ func (d *Database) Update(kind fleet.Kind, r fleet.Resource) bool {
 	t := d.table(kind)
 	i, ok := t.pos[r.ID]
 	if ok {
+		t.digest.Remove(t.rows[i])
 		t.rows[i].Group = r.Group
+		t.digest.Add(t.rows[i])
 	}
 	return ok
 }
@@ -69,6 +73,7 @@ func (d *Database) Delete(kind fleet.Kind, id string) bool {
 	if !ok {
 		return false
 	}
+	t.digest.Remove(t.rows[i])
 	last := len(t.rows) - 1
 	if int(i) != last {
 		t.rows[i] = t.rows[last]
@@ -139,7 +144,7 @@ func (d *Database) Handle(now time.Duration, op uint32, _ int64, data any) {
 	case d.down:
 		q.listing.Err = ErrDatabaseDown
 	case q.listing.IDs == nil:
-		q.listing.Rows = q.table.snapshot()
+		q.listing.Rows, q.listing.Digest = q.table.snapshot(), q.table.digest
 	default:
 		q.listing.Rows = q.table.pick(q.listing.IDs)
 	}
@@ -158,9 +163,10 @@ func (d *Database) table(kind fleet.Kind) *table {
 // table holds a kind's rows in a stable order: that of insertion, with the last
 // taking the place of one that is deleted.
 type table struct {
-	rows  []fleet.Resource
-	pos   map[string]int32
-	spare [][]fleet.Resource // buffers that no listing reads
+	rows   []fleet.Resource
+	pos    map[string]int32
+	digest fleet.Digest
+	spare  [][]fleet.Resource // buffers that no listing reads
 }
 
 // snapshot copies the rows into a buffer that release takes back.

@@ -24,8 +24,9 @@ func newWorld(t testing.TB, seed timeline.Seed, cfg Config) *World {
 	return w
 }
 
-// runUntil fires every event up to and including until.
+// runUntil moves the clock to until and fires every event up to then.
 func runUntil(tl *timeline.Timeline, until time.Duration) {
+	tl.At(until, nothing{}, 0, 0, nil)
 	for {
 		if at, ok := tl.Next(); !ok || at > until {
 			break
@@ -33,6 +34,10 @@ func runUntil(tl *timeline.Timeline, until time.Duration) {
 		tl.Step()
 	}
 }
+
+type nothing struct{}
+
+func (nothing) Handle(time.Duration, uint32, int64, any) {}
 
 // feeder is the smallest orchestrator there is: it gives each created resource
 // to the next instance in turn, one transaction per notification.

@@ -112,9 +112,7 @@ func (s *story) do(line string) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		end := w.Timeline.Now() + d
-		w.Timeline.At(end, nothing{}, 0, 0, nil)
-		runUntil(w.Timeline, end)
+		runUntil(w.Timeline, w.Timeline.Now()+d)
 	case "row":
 		s.row(f[1:])
 	case "list":
@@ -343,10 +341,6 @@ func (s *story) dac(f []string) {
 		s.w.DACs.Session(thing, s.id(f[0])).Expire()
 	}
 }
-
-type nothing struct{}
-
-func (nothing) Handle(time.Duration, uint32, int64, any) {}
 
 // TestStories runs testdata/stories/*: each file is one world. A block's lines are
 // executed in order; its output is every callback, with its time.
