@@ -264,11 +264,17 @@ func TestRandomHistory(t *testing.T) {
 }
 
 func randomHistory(t *rapid.T, policy fleet.Policy) {
-	a := New(Config{Policy: policy, Limits: testLimits})
-	twin := New(Config{Policy: policy, Limits: testLimits}) // is given the same in another order
+	limits := testLimits
+	if rapid.Bool().Draw(t, "many instances") {
+		limits = Limits{ResourcePerInstance: 3, MaxInstances: 30, InitInstances: 12}
+	}
+	a := New(Config{Policy: policy, Limits: limits})
+	twin := New(Config{Policy: policy, Limits: limits}) // is given the same in another order
 	m := newMirror(a, policy)
 	var p, q Plan
-	instance := func() fleet.InstanceID { return fleet.InstanceID(rapid.IntRange(0, 9).Draw(t, "instance")) }
+	instance := func() fleet.InstanceID {
+		return fleet.InstanceID(rapid.IntRange(0, 2*limits.InitInstances+5).Draw(t, "instance"))
+	}
 	step := func(added []fleet.Resource, gone []string) {
 		t.Helper()
 		if got, want := show(&q), show(&p); got != want {
@@ -342,8 +348,8 @@ func randomHistory(t *rapid.T, policy fleet.Policy) {
 			step(nil, nil)
 		},
 		"reorchestrate": func(t *rapid.T) {
-			r, n := rapid.IntRange(1, 5).Draw(t, "R"), rapid.IntRange(3, 7).Draw(t, "max")
-			s, err := testLimits.Size(a.Len(), Request{&r, &n})
+			r, n := rapid.IntRange(1, limits.ResourcePerInstance-1).Draw(t, "R"), rapid.IntRange(3, limits.MaxInstances-1).Draw(t, "max")
+			s, err := limits.Size(a.Len(), Request{&r, &n})
 			if err != nil {
 				s = Size{Instances: n, ResourcePerInstance: r, MaxInstances: n}
 			}
