@@ -162,7 +162,7 @@ func (d *driver) bind() {
 		d.step(now, reconcile.TreeRead{Req: ref, Tree: tree, Err: text(err)})
 	}
 	d.onListing = func(now time.Duration, l *world.Listing) {
-		d.step(now, reconcile.Listed{Req: l.Ref, Rows: l.Rows, Err: text(l.Err)})
+		d.step(now, reconcile.Listed{Req: l.Ref, Rows: l.Rows, Digest: l.Digest, Err: text(l.Err)})
 	}
 	d.onPods = func(now time.Duration, l world.PodList) {
 		d.step(now, reconcile.PodsListed{Req: l.Ref, Pods: l.Pods})

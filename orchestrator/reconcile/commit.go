@@ -15,10 +15,17 @@ type change struct {
 	to       fleet.InstanceID // where the plan has it
 	sent     fleet.InstanceID // where the transaction in flight puts it
 	inflight bool
-	queued   bool // stands in a queue; freed by whoever takes it out
-	dead     bool // from equals to: nothing left to do
+	at       place // the queue in which it waits; an entry in any other is stale
 	why      placement.Reason
 }
+
+// place names a queue of changes.
+type place int32
+
+const (
+	inNone   place = -2
+	inUrgent place = -1 // else the instance for which a move waits
+)
 
 // isMove says that the resource goes from one instance to another.
 func (c *change) isMove() bool {
@@ -46,7 +53,6 @@ type commits struct {
 	spare   []*change // urgent's other array
 	touched []*instance
 	strays  []stray
-	free    []*change
 
 	// releasing holds, with strict handoff, resources that have left an
 	// instance's list while its DAC may still run them, and where they were.
@@ -98,8 +104,7 @@ func (m *Machine) want(id string, from, to fleet.InstanceID, why placement.Reaso
 		if from == to {
 			return
 		}
-		c = m.newChange()
-		*c = change{id: id, from: from, to: from, sent: fleet.NoInstance}
+		c = &change{id: id, from: from, to: from, sent: fleet.NoInstance, at: inNone}
 		m.pending[id] = c
 		m.tally(c, +1)
 	}
@@ -131,39 +136,23 @@ func (m *Machine) requeue(c *change) {
 	if c.from == c.to {
 		m.tally(c, -1)
 		delete(m.pending, c.id)
-		c.dead = true
-		if !c.queued {
-			m.freeChange(c)
-		}
+		c.at = inNone
 		return
 	}
-	if c.queued {
-		return
-	}
-	c.queued = true
+	at := inUrgent
 	if c.isMove() {
-		in := m.at(c.to)
-		in.incoming = append(in.incoming, c)
-	} else {
+		at = place(c.to)
+	}
+	if c.at == at {
+		return
+	}
+	c.at = at
+	if at == inUrgent {
 		m.urgent = append(m.urgent, c)
+		return
 	}
-}
-
-func (m *Machine) newChange() *change {
-	if n := len(m.free); n > 0 {
-		c := m.free[n-1]
-		m.free = m.free[:n-1]
-		return c
-	}
-	return new(change)
-}
-
-// freeChange keeps a bounded number of changes for reuse.
-func (m *Machine) freeChange(c *change) {
-	if len(m.free) < 1024 {
-		*c = change{}
-		m.free = append(m.free, c)
-	}
+	in := m.at(c.to)
+	in.incoming = append(in.incoming, c)
 }
 
 // touch asks for an instance's nodes to be written although no resource moves.
@@ -193,7 +182,7 @@ func (m *Machine) committed(ev Committed) {
 	}
 	for i := range txn.Changes {
 		in := m.at(txn.Changes[i].Instance)
-		in.rewrite = true
+		in.rewrite, in.creating = true, false
 		m.touch(in)
 	}
 	m.controlDirty = m.controlDirty || txn.Control != nil
@@ -213,7 +202,7 @@ func (m *Machine) committed(ev Committed) {
 	default:
 		m.attempts++
 		m.retryAt = m.now + m.backoff("commit", m.attempts)
-		m.wakeAt(m.retryAt)
+		m.wakeAt(m.retryAt) // the sweep tends the instances too
 	}
 }
 
@@ -226,6 +215,7 @@ func (m *Machine) applied(txn *fleet.Txn) {
 	for i := range txn.Changes {
 		ch := &txn.Changes[i]
 		in := m.at(ch.Instance)
+		in.creating = false
 		switch ch.Kind {
 		case fleet.ChangeDelete:
 			m.gone(in)

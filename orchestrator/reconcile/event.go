@@ -30,9 +30,10 @@ type TreeRead struct {
 
 // Listed answers a ListRows command.
 type Listed struct {
-	Req  uint64
-	Rows []fleet.Resource // for a command that named ids: those of them that exist; good only during Step
-	Err  string           // why it could not be listed; empty when it was
+	Req    uint64
+	Digest fleet.Digest     // of Rows, for a command that named no ids
+	Rows   []fleet.Resource // for a command that named ids: those of them that exist; good only during Step
+	Err    string           // why it could not be listed; empty when it was
 }
 
 // PodsListed answers a ListPods command.

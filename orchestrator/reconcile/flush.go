@@ -70,7 +70,7 @@ func (b *builder) send() {
 		// then the capacity follows it, so that used never exceeds it.
 		ch.Capacity = max(m.plan.Capacity(in.id), ch.Used)
 		b.txn.Changes = append(b.txn.Changes, *ch)
-		in.txn, in.rewrite = nil, false
+		in.txn, in.rewrite, in.creating = nil, false, ch.Kind == fleet.ChangeCreate
 	}
 	b.txn.ID = m.req()
 	m.txn = b.txn
@@ -132,7 +132,7 @@ func (b *builder) takeTouched() {
 				continue
 			}
 			in.txn.Kind = fleet.ChangeDelete
-		case !in.exists && planned, in.exists && planned && (in.rewrite || in.capacity != max(m.plan.Capacity(in.id), in.used)):
+		case !in.exists && planned && !in.closing, in.exists && planned && (in.rewrite || in.capacity != max(m.plan.Capacity(in.id), in.used)):
 			if !b.open(in) {
 				keep = append(keep, in)
 				continue
@@ -168,15 +168,7 @@ func (b *builder) takeUrgent() {
 			m.urgent = append(m.urgent, queue[i:]...)
 			break
 		}
-		switch {
-		case c.dead:
-			m.freeChange(c)
-		case c.inflight:
-			c.queued = false
-		case c.isMove():
-			c.queued = false
-			m.requeue(c)
-		case !b.mayPlace(c) || !b.take(c):
+		if c.at == inUrgent && (!b.mayPlace(c) || !b.take(c)) {
 			m.urgent = append(m.urgent, c)
 		}
 	}
@@ -225,19 +217,14 @@ func (b *builder) takeMoves() {
 func (b *builder) takeIncoming(in *instance, queue []*change) []*change {
 	m := b.m
 	for i, c := range queue {
-		switch {
-		case c.dead:
-			m.freeChange(c)
-		case c.inflight:
-			c.queued = false
-		case c.to != in.id || !c.isMove():
-			c.queued = false
-			m.requeue(c)
-		case b.full || m.txnMoves+len(m.releasing) >= m.cfg.MovesInFlight || !b.room(in) || !b.take(c):
-			return slices.Delete(queue, 0, i)
-		default:
-			m.txnMoves++
+		if c.at != place(in.id) {
+			continue
 		}
+		if b.full || m.txnMoves+len(m.releasing) >= m.cfg.MovesInFlight ||
+			b.next(c) != fleet.NoInstance && !b.room(in) || !b.take(c) {
+			return slices.Delete(queue, 0, i)
+		}
+		m.txnMoves++
 	}
 	clear(queue)
 	return queue[:0]
@@ -247,25 +234,36 @@ func (b *builder) takeIncoming(in *instance, queue []*change) []*change {
 // full instances that each wait for the other's place.
 func (b *builder) breakCycle() {
 	for _, in := range b.m.order {
-		if len(in.incoming) > 0 && b.m.up(in) && len(b.m.releasing) == 0 {
+		if !b.m.up(in) {
+			continue
+		}
+		for len(in.incoming) > 0 {
 			c := in.incoming[0]
-			if b.take(c) {
-				in.incoming = in.incoming[1:]
-				b.m.txnMoves++
+			if c.at == place(in.id) {
+				if b.take(c) {
+					b.m.txnMoves++
+					in.incoming = in.incoming[1:]
+				}
+				return
 			}
-			return
+			in.incoming = in.incoming[1:]
 		}
 	}
 }
 
-// take puts a change into the transaction: both sides of it, or with strict
-// handoff and a living former owner the first side alone.
+// next is where the transaction puts a resource: on its new instance or, with
+// strict handoff and a living former owner, for now on none.
+func (b *builder) next(c *change) fleet.InstanceID {
+	if c.isMove() && b.m.cfg.Handoff == fleet.HandoffStrict && !b.m.knownDead(b.m.instances[c.from]) {
+		return fleet.NoInstance
+	}
+	return c.to
+}
+
+// take puts a change into the transaction.
 func (b *builder) take(c *change) bool {
 	m := b.m
-	to := c.to
-	if c.isMove() && m.cfg.Handoff == fleet.HandoffStrict && !m.knownDead(m.instances[c.from]) {
-		to = fleet.NoInstance
-	}
+	to := b.next(c)
 	var src, dst *instance
 	if c.from != fleet.NoInstance {
 		src = m.instances[c.from]
@@ -283,7 +281,7 @@ func (b *builder) take(c *change) bool {
 	if src != nil {
 		src.txn.Remove = append(src.txn.Remove, c.id)
 	}
-	c.sent, c.inflight, c.queued = to, true, false
+	c.sent, c.inflight, c.at = to, true, inNone
 	m.sent = append(m.sent, c)
 	b.decisions = append(b.decisions, placement.Move{Resource: c.id, From: c.from, To: to, Why: c.why})
 	return true

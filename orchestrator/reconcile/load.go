@@ -103,7 +103,7 @@ func (m *Machine) build(rows []fleet.Resource) {
 	m.controlVersion = tree.ControlVersion
 	for _, in := range slices.Clone(m.order) {
 		in.exists, in.used, in.bytes, in.times, in.incoming, in.confirm = false, 0, 0, 0, nil, nil
-		in.queued, in.rewrite, in.arriving, in.leaving, in.closing, in.barrier = false, false, 0, 0, false, false
+		in.queued, in.rewrite, in.arriving, in.leaving, in.closing, in.barrier, in.creating = false, false, 0, 0, false, false, false
 	}
 	m.plan = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits})
 	m.size(tree, len(rows))
@@ -131,8 +131,7 @@ func (m *Machine) build(rows []fleet.Resource) {
 		}
 	}
 	m.raiseBarrier(add)
-	m.plan.Apply(add, nil, &m.scratch)
-	m.absorb(&m.scratch)
+	m.placeAll(add, nil)
 	if m.control.TargetInstances > 0 {
 		m.resumeOrchestration()
 	}

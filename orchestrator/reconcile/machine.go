@@ -53,6 +53,7 @@ type Machine struct {
 
 	plan      *placement.Assignment // where everything should stand
 	scratch   placement.Plan
+	digest    fleet.Digest // of the plan's resources; Count < 0: not known
 	instances map[fleet.InstanceID]*instance
 	order     []*instance // the same, by ascending id
 
@@ -97,6 +98,7 @@ type instance struct {
 
 	// What is to become of it.
 	queued    bool          // stands in commits.touched
+	creating  bool          // the transaction in flight creates its nodes
 	rewrite   bool          // its nodes are to be written although they say what they should
 	arriving  int           // pending changes whose target it is
 	leaving   int           // pending changes whose source it is
@@ -127,6 +129,7 @@ func New(cfg Config) (*Machine, error) {
 // so the next leadership lists them again.
 func (m *Machine) forget() {
 	m.plan = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits})
+	m.digest = fleet.Digest{Count: -1}
 	m.instances = map[fleet.InstanceID]*instance{}
 	m.order = nil
 	m.commits = newCommits()

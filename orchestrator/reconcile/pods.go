@@ -347,7 +347,7 @@ func (m *Machine) letGo(in *instance) {
 		}
 		return
 	}
-	if in.step != podIdle {
+	if in.step != podIdle || in.creating {
 		return
 	}
 	if in.exists {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,6 +55,11 @@ func randomEvents(t *rapid.T, cfg Config) {
 				fmt.Fprintf(&b, "%8v %s\n", e.now.Round(time.Millisecond), l)
 			}
 		}
+		for _, id := range slices.Sorted(maps.Keys(g.m.pending)) {
+			c := g.m.pending[id]
+			fmt.Fprintf(&b, "pending %s: %v → %v, in flight %t, queue %d: %v\n", id, c.from, c.to, c.inflight, c.at, c.why)
+		}
+		fmt.Fprintf(&b, "plan: %v\n", g.m.plan)
 		t.Log(b.String())
 		t.Fatalf(format+"\n%s", append(args, g.picture())...)
 	}

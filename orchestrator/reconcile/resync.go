@@ -172,28 +172,66 @@ func (m *Machine) apply(n *fleet.Notification) {
 		}
 		if len(rs) == 1 {
 			if m.validID(rs[0].ID) {
-				m.plan.Add(rs[0], &m.scratch)
+				m.place(rs[0])
 			}
 		} else {
-			m.plan.Apply(slices.DeleteFunc(slices.Clone(rs), func(r fleet.Resource) bool { return !m.validID(r.ID) }), nil, &m.scratch)
+			m.placeAll(slices.DeleteFunc(slices.Clone(rs), func(r fleet.Resource) bool { return !m.validID(r.ID) }), nil)
 		}
 	case fleet.OpDelete, fleet.OpBulkDelete:
 		if len(rs) == 1 {
-			m.plan.Remove(rs[0].ID, &m.scratch)
+			m.displace(rs[0].ID)
 		} else {
 			ids := make([]string, len(rs))
 			for i, r := range rs {
 				ids[i] = r.ID
 			}
-			m.plan.Apply(nil, ids, &m.scratch)
+			m.placeAll(nil, ids)
 		}
 	case fleet.OpUpdate, fleet.OpBulkUpdate:
 		m.updated(n)
 	default:
 		m.resyncSoon()
 	}
-	m.absorb(&m.scratch)
 	m.checkUnplaced()
+}
+
+// place puts a resource into the plan.
+func (m *Machine) place(r fleet.Resource) {
+	if _, known := m.plan.Owner(r.ID); known {
+		m.digest.Remove(fleet.Resource{ID: r.ID, Group: m.plan.Group(r.ID)})
+	}
+	m.digest.Add(r)
+	m.plan.Add(r, &m.scratch)
+	m.absorb(&m.scratch)
+}
+
+// displace takes a resource out of the plan.
+func (m *Machine) displace(id string) {
+	if _, known := m.plan.Owner(id); !known {
+		return
+	}
+	m.digest.Remove(fleet.Resource{ID: id, Group: m.plan.Group(id)})
+	m.plan.Remove(id, &m.scratch)
+	m.absorb(&m.scratch)
+}
+
+// placeAll takes resources out of the plan and puts others into it, with the
+// fewest moves for all of them together.
+func (m *Machine) placeAll(add []fleet.Resource, remove []string) {
+	m.plan.Apply(add, remove, &m.scratch)
+	m.absorb(&m.scratch)
+	m.digest = fleet.Digest{Count: -1} // counted anew when it is needed
+}
+
+// counted is the digest of the plan's resources.
+func (m *Machine) counted() fleet.Digest {
+	if m.digest.Count < 0 {
+		m.digest = fleet.Digest{}
+		for _, r := range m.knownRows() {
+			m.digest.Add(r)
+		}
+	}
+	return m.digest
 }
 
 // groupsKnown says that the message is enough to place its resources.
@@ -211,8 +249,7 @@ func (m *Machine) updated(n *fleet.Notification) {
 		case !known, !m.groupsKnown(n):
 			doubt = append(doubt, r)
 		case n.GroupKnown && m.plan.Group(r.ID) != r.Group:
-			m.plan.Add(r, &m.scratch)
-			m.absorb(&m.scratch)
+			m.place(r)
 		}
 	}
 	m.lookUp(doubt)
@@ -272,7 +309,7 @@ func (m *Machine) listed(ev Listed) {
 			m.start()
 			return
 		}
-		m.resync(ev.Rows, fresh)
+		m.resync(ev.Rows, ev.Digest, fresh)
 		m.planOrchestration()
 		if m.again {
 			m.resyncSoon()
@@ -308,8 +345,11 @@ func (m *Machine) listingFailed(err string) bool {
 
 // resync makes the plan agree with the table, except for the ids that
 // notifications named since the listing began.
-func (m *Machine) resync(rows []fleet.Resource, fresh map[string]struct{}) {
+func (m *Machine) resync(rows []fleet.Resource, digest fleet.Digest, fresh map[string]struct{}) {
 	m.stats.Resyncs++
+	if d := m.counted(); digest.Count == d.Count && digest.IDs == d.IDs && (digest.Groups == d.Groups || m.cfg.Policy != fleet.PolicyGroup) {
+		return // the same set: no need to look at each
+	}
 	var add []fleet.Resource
 	known := 0
 	for _, r := range rows {
@@ -341,8 +381,7 @@ func (m *Machine) resync(rows []fleet.Resource, fresh map[string]struct{}) {
 	}
 	m.stats.Healed += len(add) + len(remove)
 	m.note(fleet.NoInstance, "comparison with the database: %d resources added, %d removed that no notification had told of", len(add), len(remove))
-	m.plan.Apply(add, remove, &m.scratch)
-	m.absorb(&m.scratch)
+	m.placeAll(add, remove)
 	m.checkUnplaced()
 }
 
@@ -362,8 +401,7 @@ func (m *Machine) lookedUp(ids []string, rows []fleet.Resource) {
 			remove = append(remove, id)
 		}
 	}
-	m.plan.Apply(add, remove, &m.scratch)
-	m.absorb(&m.scratch)
+	m.placeAll(add, remove)
 	m.checkUnplaced()
 }
 

@@ -159,7 +159,11 @@ func (g *rig) execute(c any, v verdict) []Event {
 		if v == refuse {
 			return []Event{Listed{Req: c.Req, Err: "connection refused"}}
 		}
-		return []Event{Listed{Req: c.Req, Rows: g.list(c.IDs)}}
+		ev := Listed{Req: c.Req, Rows: g.list(c.IDs)}
+		for _, r := range ev.Rows {
+			ev.Digest.Add(r)
+		}
+		return []Event{ev}
 	case ListPods:
 		if v == refuse {
 			return []Event{PodsListed{Req: c.Req, Err: "connection refused"}}
