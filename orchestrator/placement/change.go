@@ -9,7 +9,11 @@ import (
 )
 
 // Add places a resource. One that is known already stays where it is, unless
-// its group has changed and the policy goes by groups: then it moves.
+// its group has changed and the policy goes by groups: then it moves. The id is
+// kept as it is given: clone one that is part of a larger string.
+//
+// It takes O(log instances), and allocates nothing once memory has grown, unless
+// it opens an instance or raises a capacity; then it takes O(instances).
 func (a *Assignment) Add(r fleet.Resource, p *Plan) {
 	a.index.grow(1)
 	tag := a.index.tag(r.ID)

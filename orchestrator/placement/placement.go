@@ -18,12 +18,13 @@ import (
 )
 
 // Plan is what a change leads to. Each call appends its net effect: one
-// resource occurs at most once among the Moves of one call.
+// resource occurs at most once among the Moves of one call. Carried out in the
+// order of the fields, no step needs a later one.
 type Plan struct {
 	Opened     []Opened
+	Capacities []Recapacity // may lie below the load until the moves are made
 	Moves      []Move
 	Released   []Released
-	Capacities []Recapacity
 }
 
 // Reset empties the plan and keeps its memory.
