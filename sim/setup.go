@@ -62,8 +62,10 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 	for i, k := range r.kinds {
 		for _, row := range k.initial {
 			w.Database.Insert(k.name, row)
-			r.check.RowInserted(0, k.name, row)
+			r.check.RowPresent(0, k.name, row)
 		}
+		r.check.Add(k.name, history.TraceRows, float64(k.traceUse.used))
+		r.check.Add(k.name, history.TraceRowsSkipped, float64(k.traceUse.skipped))
 		r.nextOp(i)
 	}
 	if err := r.schedule(); err != nil {
@@ -89,7 +91,7 @@ func (r *run) populate(k *kind) error {
 		if c.Kind != string(k.name) {
 			continue
 		}
-		more, err := r.sources(c)
+		more, err := r.sources(k, c)
 		if err != nil {
 			return err
 		}
@@ -104,7 +106,7 @@ func (r *run) populate(k *kind) error {
 }
 
 // sources turns an entry of the scenario's churn into what the generator runs.
-func (r *run) sources(c *scenarios.Churn) ([]churn.Source, error) {
+func (r *run) sources(k *kind, c *scenarios.Churn) ([]churn.Source, error) {
 	var out []churn.Source
 	switch {
 	case c.Rates != nil:
@@ -129,7 +131,7 @@ func (r *run) sources(c *scenarios.Churn) ([]churn.Source, error) {
 		out = append(out, churn.Burst{At: c.From, Over: c.Burst.Over, Verb: verb, Count: c.Burst.Count, Bulk: c.Burst.Bulk,
 			Unnamed: c.Burst.Condition == scenarios.ConditionOther})
 	case c.Trace != nil:
-		tr, err := r.readTrace(c)
+		tr, err := r.readTrace(k, c)
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +155,7 @@ func (r *run) open(t *scenarios.Table) (io.ReadCloser, error) {
 	return f, nil
 }
 
-func (r *run) readTrace(c *scenarios.Churn) (churn.Source, error) {
+func (r *run) readTrace(k *kind, c *scenarios.Churn) (churn.Source, error) {
 	t := c.Trace
 	f, err := r.open(&t.Table)
 	if err != nil {
@@ -174,8 +176,10 @@ func (r *run) readTrace(c *scenarios.Churn) (churn.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.sc.File, err)
 	}
+	k.traceUse.used += stats.Used
+	k.traceUse.skipped += stats.SkippedRows()
 	r.noteSkipped(t.File, stats)
-	return tr, nil
+	return tr.Before(c.Until), nil
 }
 
 // clock is how a scenario's file times are called by the reader.
@@ -192,8 +196,6 @@ func clock(c scenarios.Clock) string {
 }
 
 func (r *run) noteSkipped(file string, stats churn.Stats) {
-	r.traceUse.used += stats.Used
-	r.traceUse.skipped += stats.SkippedRows()
 	for _, s := range stats.Skipped {
 		example := ""
 		if len(s.Examples) > 0 {

@@ -90,12 +90,11 @@ type run struct {
 	proc  *process
 	pics  pictures
 
-	healed   bool
-	ledOnce  bool
-	nextReq  uint64
-	orders   map[uint64]openOrder
-	skipped  []history.Skipped
-	traceUse traceUse
+	healed  bool
+	ledOnce bool
+	nextReq uint64
+	orders  map[uint64]openOrder
+	skipped []history.Skipped
 
 	faultStreams map[int]*timeline.Stream
 }
@@ -107,6 +106,8 @@ type kind struct {
 	gen     *churn.Generator
 	initial []fleet.Resource // the table at time 0
 	pending churn.Op         // the operation that is scheduled
+
+	traceUse traceUse
 }
 
 // The events that the run schedules for itself.

@@ -83,6 +83,15 @@ func (t *Trace) End() time.Duration {
 	return t.clock.scenario(t.events[len(t.events)-1].at)
 }
 
+// Before is the trace without what happens at until or later.
+func (t *Trace) Before(until time.Duration) *Trace {
+	cut := *t
+	for len(cut.events) > 0 && cut.End() >= until {
+		cut.events = cut.events[:len(cut.events)-1]
+	}
+	return &cut
+}
+
 // Validate is nil: a trace that was read is valid.
 func (t *Trace) Validate() error { return nil }
 

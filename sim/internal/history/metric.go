@@ -18,6 +18,8 @@ const (
 	Instances
 	ResourcesCreated
 	ResourcesDeleted
+	TraceRows
+	TraceRowsSkipped
 	Notifications
 	NotificationsLost
 	Transactions
@@ -32,6 +34,7 @@ const (
 	PodsCrashed
 	ResourcesUnplacedMax
 	ResourcesUnplacedEnd
+	StartTime
 	SettleTimeP50
 	SettleTimeP99
 	SettleTimeMax
@@ -71,8 +74,10 @@ var metrics = [metricCount]struct {
 }{
 	Resources:                   {"resources", Count, false, "rows in the database at the end"},
 	Instances:                   {"instances", Count, false, "instances in ZooKeeper at the end"},
-	ResourcesCreated:            {"resources_created", Count, false, "rows inserted"},
+	ResourcesCreated:            {"resources_created", Count, false, "rows inserted after the start"},
 	ResourcesDeleted:            {"resources_deleted", Count, false, "rows deleted"},
+	TraceRows:                   {"trace_rows", Count, false, "rows of trace files that were used"},
+	TraceRowsSkipped:            {"trace_rows_skipped", Count, false, "rows of trace files that could not be used"},
 	Notifications:               {"notifications", Count, false, "notifications published"},
 	NotificationsLost:           {"notifications_lost", Count, false, "notifications that never arrived"},
 	Transactions:                {"transactions", Count, false, "ZooKeeper transactions committed"},
@@ -80,14 +85,15 @@ var metrics = [metricCount]struct {
 	MovesNeeded:                 {"moves_needed", Count, false, "lower bound of the moves the plans required"},
 	MovesMade:                   {"moves_made", Count, false, "times a resource got another instance than its last"},
 	MovesExcess:                 {"moves_excess", Count, false, "moves made beyond those needed"},
-	InstancesCreated:            {"instances_created", Count, false, "instances created in ZooKeeper"},
+	InstancesCreated:            {"instances_created", Count, false, "instances created in ZooKeeper after the start"},
 	InstancesReplaced:           {"instances_replaced", Count, false, "pods deleted to be created anew"},
 	InstancesReplacedNeedlessly: {"instances_replaced_needlessly", Count, false, "of these, pods that were healthy"},
 	InstancesReleased:           {"instances_released", Count, false, "instances deleted from ZooKeeper"},
 	PodsCrashed:                 {"pods_crashed", Count, false, "pods that crashed"},
-	ResourcesUnplacedMax:        {"resources_unplaced_max", Count, true, "most rows at once that no list held"},
+	ResourcesUnplacedMax:        {"resources_unplaced_max", Count, true, "most rows at once that no list held, once started"},
 	ResourcesUnplacedEnd:        {"resources_unplaced_end", Count, false, "rows that no list held at the end"},
-	SettleTimeP50:               {"settle_time_p50", Seconds, true, "row inserted to running, or deleted to nowhere running"},
+	StartTime:                   {"start_time", Seconds, true, "from the start until every row that was there has run"},
+	SettleTimeP50:               {"settle_time_p50", Seconds, true, "row inserted to running, or deleted to nowhere running, the start's own apart"},
 	SettleTimeP99:               {"settle_time_p99", Seconds, true, "same"},
 	SettleTimeMax:               {"settle_time_max", Seconds, true, "same"},
 	RecoverTimeP99:              {"recover_time_p99", Seconds, true, "running stopped to running again, row there throughout"},

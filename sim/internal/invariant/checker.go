@@ -124,6 +124,22 @@ func (c *Checker) RowInserted(now time.Duration, kind fleet.Kind, res fleet.Reso
 	c.peak(k)
 }
 
+// RowPresent says that the database holds a row from the start. Until all such
+// rows have run once, and a first DAC works, the kind is starting: what that
+// takes is StartTime, and enters no other measure.
+func (c *Checker) RowPresent(now time.Duration, kind fleet.Kind, res fleet.Resource) {
+	c.RowInserted(now, kind, res)
+	k := c.kind(now, kind)
+	if k == nil {
+		return
+	}
+	if i, ok := k.index[res.ID]; ok && k.recs[i].waiting && !k.recs[i].present {
+		k.recs[i].present = true
+		k.toStart++
+		k.counted[history.ResourcesCreated]--
+	}
+}
+
 // RowUpdated says that the database has committed a change of a row.
 func (c *Checker) RowUpdated(now time.Duration, kind fleet.Kind, res fleet.Resource) {
 	k := c.kind(now, kind)
@@ -151,7 +167,7 @@ func (c *Checker) RowDeleted(now time.Duration, kind fleet.Kind, id string) {
 	}
 	r := &k.recs[i]
 	if r.waiting { // it never ran: it waited until now
-		k.settle.Add(now - r.rowAt)
+		k.waited(r, now)
 	} else if r.runners == 0 {
 		k.recover.Add(now - r.stoppedAt)
 	}

@@ -141,7 +141,9 @@ func (c *Checker) shape(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
 		} else {
 			in.exists = true
 			k.exist++
-			k.counted[history.InstancesCreated]++
+			if k.started {
+				k.counted[history.InstancesCreated]++
+			}
 		}
 		in.versions, in.times, in.capacity = fleet.Versions{}, ch.Times, ch.Capacity
 		return

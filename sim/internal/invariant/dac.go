@@ -74,10 +74,28 @@ func (c *Checker) stopped(k *kindState, by fleet.InstanceID, id string) {
 // startedRow measures what ends when a row that nobody ran starts.
 func (k *kindState) startedRow(r *record, now time.Duration) {
 	if r.waiting {
-		k.settle.Add(now - r.rowAt)
-		r.waiting = false
+		k.waited(r, now)
 	} else {
 		k.recover.Add(now - r.stoppedAt)
+	}
+}
+
+// waited ends a row's wait for its first DAC, or for its deletion.
+func (k *kindState) waited(r *record, now time.Duration) {
+	if r.present {
+		k.toStart--
+		k.checkStarted(now)
+	} else {
+		k.settle.Add(now - r.rowAt)
+	}
+	r.waiting, r.present = false, false
+}
+
+// checkStarted notes when the kind's start is over.
+func (k *kindState) checkStarted(now time.Duration) {
+	if !k.started && k.toStart == 0 && k.worked {
+		k.started = true
+		k.counted[history.StartTime] = now.Seconds()
 	}
 }
 
@@ -108,6 +126,8 @@ func (c *Checker) Alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID,
 		return
 	}
 	in.applied, in.sick, in.replacing = -1, false, false
+	k.worked = true
+	k.checkStarted(now)
 	if in.exists && in.used > 0 {
 		k.demandReload(id, in, now)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/history"
 )
 
 // tickWork bounds the deadlines of each sort that one Tick looks at.
@@ -127,6 +128,9 @@ func (c *Checker) End(now time.Duration) {
 	c.ended = true
 	c.expire(math.MaxInt)
 	for _, k := range c.kinds {
+		if !k.started {
+			k.counted[history.StartTime] = now.Seconds()
+		}
 		for i := range k.recs {
 			k.close(&k.recs[i], c.now)
 		}
@@ -137,6 +141,7 @@ func (c *Checker) End(now time.Duration) {
 // close measures what the record still waits for.
 func (k *kindState) close(r *record, now time.Duration) {
 	switch {
+	case r.present:
 	case r.waiting:
 		k.settle.Add(now - r.rowAt)
 	case r.row && r.runners == 0:

@@ -52,7 +52,7 @@ func TestFigures(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"resources": 3, "instances": 2, "resources_created": 5, "resources_deleted": 2,
-		"transactions": 2, "instances_created": 2, "moves_needed": 1, "moves_made": 1, "moves_excess": 0,
+		"transactions": 2, "instances_created": 0, "moves_needed": 1, "moves_made": 1, "moves_excess": 0,
 		"instances_replaced": 3, "instances_replaced_needlessly": 1,
 		"resources_unplaced_max": 3, "resources_unplaced_end": 1, "unsettled_end": 2,
 		"settle_time_max": 284, "recover_time_max": 280, "overlap_time_max": 3, "detection_time_max": 45,
@@ -61,6 +61,43 @@ func TestFigures(t *testing.T) {
 		if got, ok := metric(total, name); !ok || got != want {
 			t.Errorf("%s = %v, want %v", name, got, want)
 		}
+	}
+}
+
+// What the start takes is told apart: rows that were there neither count as
+// created nor enter the settle times, nor is it a peak that nothing holds them
+// yet.
+func TestStart(t *testing.T) {
+	c := New(Config{Kinds: []KindConfig{{Kind: thing}}})
+	for _, id := range []string{"a", "b", "gone"} {
+		c.RowPresent(0, thing, fleet.Resource{ID: id})
+	}
+	c.RowInserted(at(1), thing, fleet.Resource{ID: "new"})
+	c.RowDeleted(at(2), thing, "gone")
+	commit(c, 3, fleet.Change{Kind: fleet.ChangeCreate, Instance: 0, Used: 3, Capacity: 9, Times: 1, Add: []string{"a", "b", "new"}})
+	c.Alive(at(4), thing, 0, true)
+	for n, id := range []string{"a", "new", "b"} {
+		c.Running(at(5+n), thing, 0, id, true)
+	}
+	c.Reloaded(at(7), thing, 0, 1)
+	commit(c, 8, fleet.Change{Kind: fleet.ChangeCreate, Instance: 1, Capacity: 9})
+	c.RowInserted(at(9), thing, fleet.Resource{ID: "later"})
+	c.End(at(20))
+	_, total := c.Figures()
+	for name, want := range map[string]float64{
+		"start_time": 7, "resources_created": 2, "resources_deleted": 1, "settle_time_max": 11,
+		"resources_unplaced_max": 1, "instances_created": 1, "recover_time_max": 0,
+	} {
+		if got, ok := metric(total, name); !ok || got != want {
+			t.Errorf("%s = %v, want %v", name, got, want)
+		}
+	}
+
+	c = New(Config{Kinds: []KindConfig{{Kind: thing}}})
+	c.RowPresent(0, thing, fleet.Resource{ID: "a"})
+	c.End(at(20))
+	if _, total := c.Figures(); total[history.StartTime] != 20 {
+		t.Errorf("a start that never ended took %v, want all of the run", total[history.StartTime])
 	}
 }
 

@@ -32,6 +32,10 @@ type kindState struct {
 	pendings  int
 	broken    int // violations of this kind
 
+	toStart int  // rows there from the start that have not run yet
+	worked  bool // a DAC has been able to work
+	started bool // the start is over
+
 	unplacedMax  int
 	capacityMax  float64
 	imbalanceEnd int
@@ -67,6 +71,7 @@ type record struct {
 	row         bool // the database holds it
 	hadRow      bool // the database held it once
 	waiting     bool // it has not run since its row was inserted
+	present     bool // it is waiting, and its row was there at the start
 	late        bool // this overlap was counted as a violation
 	touched     bool // the transaction in hand has changed its owners
 	overdue     bool // that it is still pending was counted as a violation
@@ -146,7 +151,15 @@ func (c *Checker) update(k *kindState, i int32, anew bool) {
 // peak raises the maxima once a fact is through: in the middle of a
 // transaction, what joins and what leaves would count at once.
 func (c *Checker) peak(k *kindState) {
+	if k.toStart > 0 {
+		return
+	}
 	k.unplacedMax = max(k.unplacedMax, k.unplaced)
+	for _, other := range c.kinds {
+		if other.toStart > 0 {
+			return
+		}
+	}
 	c.unplacedMax = max(c.unplacedMax, c.unplaced)
 }
 

@@ -22,7 +22,7 @@ func BenchmarkChange(b *testing.B) {
 		n := &fleet.Notification{Op: fleet.OpCreate, Table: string(thing), Resources: []fleet.Resource{{ID: t.names[t.made]}}}
 		t.made++
 		t.left--
-		w.Commit(n)
+		commit(w, n)
 		if t.made%1000 == 0 {
 			runUntil(w.Timeline, w.Timeline.Now()+time.Second)
 		}

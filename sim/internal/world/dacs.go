@@ -95,8 +95,12 @@ func NewDACs(tl *timeline.Timeline, seed timeline.Seed, cfg DACConfig, zk *ZooKe
 	}
 }
 
-// AddKind says how a kind's programs behave; an error when it is known already.
+// AddKind says how a kind's programs behave; an error when it is known already
+// or its HeartbeatInterval is negative.
 func (f *DACs) AddKind(spec KindSpec) error {
+	if spec.HeartbeatInterval < 0 {
+		return fmt.Errorf("heartbeatInterval: %v is not valid: want more than 0s, or 0s for the default", spec.HeartbeatInterval)
+	}
 	if f.kinds[spec.Kind] != nil {
 		return fmt.Errorf("kind: %q is not valid: want a kind that has not been added before", spec.Kind)
 	}

@@ -61,6 +61,9 @@ func TestDatabaseAgainstAMap(t *testing.T) {
 							want[id] = group
 						}
 					}
+					if digest := digestOf(l.Rows); l.IDs == nil && digest != l.Digest {
+						t.Fatalf("digest %+v of rows with %+v", l.Digest, digest)
+					}
 					if !maps.Equal(got, want) || len(got) != len(l.Rows) || l.Err != nil {
 						t.Fatalf("listed %v (%v) as of %v, want %v", l.Rows, l.Err, l.At, want)
 					}
@@ -80,6 +83,13 @@ func TestDatabaseAgainstAMap(t *testing.T) {
 			t.Fatalf("%d of %d listings answered", answered, asked)
 		}
 	})
+}
+
+func digestOf(rows []fleet.Resource) (d fleet.Digest) {
+	for _, r := range rows {
+		d.Add(r)
+	}
+	return d
 }
 
 // momentAt is the state after the newest change before at. What fires at the time
@@ -171,23 +181,80 @@ func TestAddKindRefusesTwins(t *testing.T) {
 	}
 }
 
-// A kind without heartbeats sends none, and one that confirms nothing says so.
+// A kind without heartbeats sends none, one with an interval of its own keeps to
+// it, and one that confirms nothing says so.
 func TestKindsDiffer(t *testing.T) {
 	w := newWorld(t, 1, DefaultConfig())
-	const rule fleet.Kind = "Rule"
-	if err := w.AddKind(KindSpec{Kind: rule, InstanceName: "iota-rules-engine"}); err != nil {
-		t.Fatal(err)
+	const rule, topic fleet.Kind = "Rule", "Topic"
+	for _, spec := range []KindSpec{
+		{Kind: rule, InstanceName: "iota-rules-engine"},
+		{Kind: topic, InstanceName: "collector", Heartbeat: true, HeartbeatInterval: 10 * time.Second, Confirms: true},
+	} {
+		if err := w.AddKind(spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.AddKind(KindSpec{Kind: "Late", InstanceName: "late", HeartbeatInterval: -1}); err == nil {
+		t.Error("a negative heartbeat interval was taken")
 	}
 	session := w.ZooKeeper.Open(nil)
-	var seen []fleet.Status
-	session.WatchStatus(rule, func(_ time.Duration, _ fleet.InstanceID, s fleet.Status) { seen = append(seen, s) })
-	session.Submit(rule, &fleet.Txn{Changes: []fleet.Change{{Kind: fleet.ChangeCreate}}}, func(time.Duration, fleet.Kind, *fleet.Txn, fleet.Outcome) {})
-	w.Kubernetes.CreatePod(rule, 0, 0, func(time.Duration, PodReply) {})
-	runUntil(w.Timeline, 5*time.Minute)
-	if want := []fleet.Status{{Present: true, Times: -1}}; !slices.Equal(seen, want) {
-		t.Errorf("status %+v, want %+v", seen, want)
+	seen := map[fleet.Kind][]fleet.Status{}
+	for _, kind := range []fleet.Kind{rule, topic} {
+		session.WatchStatus(kind, func(_ time.Duration, _ fleet.InstanceID, s fleet.Status) { seen[kind] = append(seen[kind], s) })
+		session.Submit(kind, &fleet.Txn{Changes: []fleet.Change{{Kind: fleet.ChangeCreate, Times: 4}}}, func(time.Duration, fleet.Kind, *fleet.Txn, fleet.Outcome) {})
+		w.Kubernetes.CreatePod(kind, 0, 0, func(time.Duration, PodReply) {})
 	}
-	if s := w.Kafka.Stats(); s.Produced != 0 {
-		t.Errorf("%d heartbeats", s.Produced)
+	var loaded time.Duration
+	w.DACs.OnReload = func(now time.Duration, kind fleet.Kind, _ fleet.InstanceID, _ int64) {
+		if kind == topic {
+			loaded = now
+		}
+	}
+	runUntil(w.Timeline, 5*time.Minute)
+	for kind, times := range map[fleet.Kind]int64{rule: -1, topic: 4} {
+		if want := []fleet.Status{{Present: true, Times: times}}; !slices.Equal(seen[kind], want) {
+			t.Errorf("%s: status %+v, want %+v", kind, seen[kind], want)
+		}
+	}
+	if want := 1 + uint64((5*time.Minute-loaded)/(10*time.Second)); loaded == 0 || w.Kafka.Stats().Produced != want {
+		t.Errorf("%d heartbeats, want %d", w.Kafka.Stats().Produced, want)
+	}
+}
+
+// The typed layer keeps the contract's paths, with the bytes that the contract's
+// JSON would take.
+func TestTreeHasTheContractsPaths(t *testing.T) {
+	w := newWorld(t, 1, DefaultConfig())
+	session := w.ZooKeeper.Open(nil)
+	session.Elect(thing, func(time.Duration, int64) {
+		txn := &fleet.Txn{Epoch: 1, Control: &fleet.Control{}, ControlVersion: -1, Changes: []fleet.Change{
+			{Kind: fleet.ChangeCreate, Instance: 12, Capacity: 5000, Used: 2, Times: 10, Add: []string{"a", "b"}},
+		}}
+		session.Submit(thing, txn, func(time.Duration, fleet.Kind, *fleet.Txn, fleet.Outcome) {})
+	})
+	w.Kubernetes.CreatePod(thing, 12, 0, func(time.Duration, PodReply) {})
+	runUntil(w.Timeline, time.Minute)
+	const base = "/iota/orchestration/Thing/12"
+	for path, json := range map[string]string{
+		base:                                  `{"used":2,"count":5000}`,
+		base + "/resources":                   `{"ids":["a","b",]}`, // ListBytes counts a comma for each
+		base + "/_reload":                     `{"times":10}`,
+		base + "/tmp":                         "",
+		base + "/tmp/status":                  `{"times":10}`,
+		"/iota/orchestrator/Thing/control":    "{}",
+		"/iota/orchestrator/Thing/epoch":      "",
+		"/iota/orchestrator/Thing/candidates": "",
+	} {
+		n, err := w.ZooKeeper.Nodes().Get(path, nil)
+		if err != nil || n.Path != path || n.Size != len(json) {
+			t.Errorf("%s: %+v %v, want %d bytes", path, n, err, len(json))
+			continue
+		}
+		if ephemeral := strings.HasSuffix(path, "/status"); (n.Session != 0) != ephemeral {
+			t.Errorf("%s: owned by session %d", path, n.Session)
+		}
+	}
+	if tree := w.ZooKeeper.Tree(thing); len(tree.Instances) != 1 || !tree.Instances[0].Status.Present || w.ZooKeeper.Epoch(thing) != 1 {
+		t.Errorf("tree %+v at epoch %d", tree, w.ZooKeeper.Epoch(thing))
 	}
 }

@@ -1,7 +1,5 @@
 package world
 
-import "dacorch/orchestrator/fleet"
-
 // PodFact is what has just become true of a pod.
 type PodFact uint8
 
@@ -12,6 +10,3 @@ const (
 	PodIsTerminating         // its deletion was requested for the first time
 	PodIsGone                // its name is free
 )
-
-// Tree is what stands for a kind at this moment, without latency.
-func (z *ZooKeeper) Tree(kind fleet.Kind) fleet.Tree { return z.tree(kind).snapshot() }

@@ -230,8 +230,22 @@ func TestKafkaForgetsOldRecords(t *testing.T) {
 type podLedger struct {
 	t       *rapid.T
 	running map[fleet.InstanceID]string
+	facts   map[fleet.InstanceID]PodFact // the newest but PodWasRefused
 	seen    map[fleet.InstanceID]string
 	used    map[string]bool
+}
+
+// fact checks the order created, terminating, gone; refused only in between.
+func (l *podLedger) fact(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string, fact PodFact) {
+	last, known := l.facts[id]
+	there := known && last != PodIsGone
+	ok := map[PodFact]bool{PodWasCreated: !there, PodWasRefused: there, PodIsTerminating: there && last == PodWasCreated, PodIsGone: last == PodIsTerminating}
+	if !ok[fact] || uid == "" {
+		l.t.Fatalf("instance %v (%s): fact %d follows %d", id, uid, fact, last)
+	}
+	if fact != PodWasRefused {
+		l.facts[id] = fact
+	}
 }
 
 func (l *podLedger) StartContainer(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string) {
@@ -273,9 +287,10 @@ func (l *podLedger) gone(_ time.Duration, id fleet.InstanceID, uid string) {
 func TestPodsNeverShareAName(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tl := timeline.New()
-		l := &podLedger{t: t, running: map[fleet.InstanceID]string{}, seen: map[fleet.InstanceID]string{}, used: map[string]bool{}}
+		l := &podLedger{t: t, running: map[fleet.InstanceID]string{}, facts: map[fleet.InstanceID]PodFact{}, seen: map[fleet.InstanceID]string{}, used: map[string]bool{}}
 		k := NewKubernetes(tl, drawSeed(t), DefaultConfig().Kubernetes, l)
 		k.WatchPods(thing, l.pod, l.gone)
+		k.OnPod = l.fact
 		refused := errors.New("quota")
 		k.CreateError = func(time.Duration, fleet.Kind, fleet.InstanceID) error {
 			if rapid.IntRange(0, 9).Draw(t, "quota") == 0 {

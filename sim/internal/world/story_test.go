@@ -145,12 +145,12 @@ func (s *story) do(line string) {
 func (s *story) say(format string, args ...any) { s.log(s.w.Timeline.Now(), format, args...) }
 
 func (s *story) row(f []string) {
-	op := map[string]fleet.Op{"c": fleet.OpCreate, "u": fleet.OpUpdate, "d": fleet.OpDelete, "bc": fleet.OpBulkCreate}[f[0]]
+	op := map[string]fleet.Op{"c": fleet.OpCreate, "d": fleet.OpDelete, "bc": fleet.OpBulkCreate}[f[0]]
 	n := &fleet.Notification{Op: op, Table: string(thing)}
 	for _, id := range f[1:] {
 		n.Resources = append(n.Resources, fleet.Resource{ID: id})
 	}
-	s.say("rows changed: %d", s.w.Commit(n))
+	s.say("rows changed: %d", commit(s.w, n))
 }
 
 func (s *story) mqtt(f []string) {

@@ -55,30 +55,6 @@ func (w *World) AddKind(spec KindSpec) error {
 	return w.DACs.AddKind(spec)
 }
 
-// Commit changes the rows that a notification names, then publishes it, as the
-// data centre does: the row first. A notification that names no rows is only
-// published. It answers how many rows have changed. n must not be changed after.
-func (w *World) Commit(n *fleet.Notification) int {
-	kind := fleet.Kind(n.Table)
-	changed := 0
-	for _, r := range n.Resources {
-		ok := false
-		switch n.Op {
-		case fleet.OpCreate, fleet.OpBulkCreate:
-			ok = w.Database.Insert(kind, r)
-		case fleet.OpUpdate, fleet.OpBulkUpdate:
-			ok = w.Database.Update(kind, r)
-		case fleet.OpDelete, fleet.OpBulkDelete:
-			ok = w.Database.Delete(kind, r.ID)
-		}
-		if ok {
-			changed++
-		}
-	}
-	w.MQTT.Publish(n)
-	return changed
-}
-
 // CrashPod ends an instance's program with an error: its pod is Failed, its
 // session expires after the timeout. False when it has no pod that could crash.
 func (w *World) CrashPod(kind fleet.Kind, id fleet.InstanceID) bool {

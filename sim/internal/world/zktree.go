@@ -74,6 +74,9 @@ func (z *ZooKeeper) instance(t *kindTree, id fleet.InstanceID) *instanceNodes {
 // Epoch is the epoch of the kind's newest leader; 0 before the first.
 func (z *ZooKeeper) Epoch(kind fleet.Kind) int64 { return int64(z.tree(kind).epoch.Version) }
 
+// Tree is what stands for a kind at this moment, without latency.
+func (z *ZooKeeper) Tree(kind fleet.Kind) fleet.Tree { return z.tree(kind).snapshot() }
+
 // List is an instance's list as it stands now, and the times of its _reload;
 // false when it has no nodes. The slice is the tree's own: it is good until
 // virtual time goes on, and must not be changed.

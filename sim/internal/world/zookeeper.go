@@ -3,7 +3,6 @@ package world
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -151,7 +150,8 @@ func (z *ZooKeeper) Handle(now time.Duration, op uint32, arg int64, data any) {
 // Stats is what has been counted so far.
 func (z *ZooKeeper) Stats() ZooKeeperStats { return z.stats }
 
-// Nodes is the tree itself, for reading.
+// Nodes is the tree itself, to be read: paths, versions, sizes and owners are
+// ZooKeeper's, the data are this package's own values.
 func (z *ZooKeeper) Nodes() *Znodes { return z.nodes }
 
 // Open starts a session. onState, unless nil, hears of every change after that.
@@ -291,10 +291,14 @@ func (z *ZooKeeper) mustCreate(path string, data any, size int) *Znode {
 	return z.nodes.nodes[path]
 }
 
+// digits is the length of n in decimal.
 func digits(n int64) int {
-	if n >= 0 && n < 10 {
-		return 1
+	count := 1
+	if n < 0 {
+		count++
 	}
-	var buf [20]byte
-	return len(strconv.AppendInt(buf[:0], n, 10))
+	for ; n > 9 || n < -9; n /= 10 {
+		count++
+	}
+	return count
 }
