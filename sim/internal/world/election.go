@@ -14,31 +14,49 @@ type candidate struct {
 	session *Session
 	kind    *kindTree
 	onGain  func(now time.Duration, epoch int64)
+	path    string // of its node
 
 	standing bool // its node is there
 	leads    bool // it has written its epoch
 	told     bool // it knows
+	resigned bool // it wants its node gone
 }
 
 // Elect makes the session a candidate for the leadership of a kind, until the
-// session ends. gained is called when it is its turn and the new epoch has been
-// written: epochs rise by one from leader to leader. Who loses the leadership
-// hears it by its session's state, or by OutcomeDeposed.
+// session ends or resigns. gained is called when it is its turn and the new epoch
+// has been written: epochs rise by one from leader to leader. Who loses the
+// leadership hears it by its session's state, or by OutcomeDeposed. A session
+// that stands already resigns first, and queues at the end.
 func (s *Session) Elect(kind fleet.Kind, gained func(now time.Duration, epoch int64)) {
 	if s.expired {
 		return
 	}
+	s.Resign(kind)
 	c := &candidate{session: s, kind: s.zk.tree(kind), onGain: gained}
 	s.votes = append(s.votes, c)
 	c.campaign()
 }
 
-// campaign sends what is missing to become leader. Requests that a broken
+// Resign gives up the session's candidacy for a kind, and its leadership with it:
+// the next candidate's turn has come when the request arrives.
+func (s *Session) Resign(kind fleet.Kind) {
+	for _, c := range s.votes {
+		if c.kind.kind == kind && !c.resigned {
+			c.resigned = true
+			c.campaign()
+		}
+	}
+}
+
+// campaign sends what is missing to become leader, or to be rid of it. Requests that a broken
 // connection has swallowed are repeated by Restore.
 func (c *candidate) campaign() {
 	z := c.session.zk
 	switch {
-	case !c.session.connected || c.told:
+	case !c.session.connected:
+	case c.resigned:
+		z.tl.At(c.session.sent(z.tl.Now()), z, opResign, c.session.gen, c)
+	case c.told:
 	case c.leads:
 		z.tl.At(c.session.answered(z.tl.Now()), z, opGained, int64(c.kind.epoch.Version), c)
 	case !c.standing:
@@ -54,9 +72,9 @@ func (c *candidate) stand() {
 		return
 	}
 	z := c.session.zk
-	path := fmt.Sprintf("%s/candidates/%010d", c.kind.own.Path, z.nodes.Zxid()+1)
-	if err := z.nodes.Create(path, c, 0, c.session.id); err != nil {
-		panic("world: " + path + ": " + err.Error()) // zxids are unique and the parent stays
+	c.path = fmt.Sprintf("%s/candidates/%010d", c.kind.own.Path, z.nodes.Zxid()+1)
+	if err := z.nodes.Create(c.path, c, 0, c.session.id); err != nil {
+		panic("world: " + c.path + ": " + err.Error()) // zxids are unique and the parent stays
 	}
 	c.standing = true
 	c.kind.candidates = append(c.kind.candidates, c)
@@ -89,13 +107,26 @@ func (c *candidate) elected(now time.Duration) {
 }
 
 func (c *candidate) gained(now time.Duration, epoch int64) {
-	if c.session.connected && c.leads && !c.told {
+	if c.session.connected && c.leads && !c.told && !c.resigned {
 		c.told = true
 		c.onGain(now, epoch)
 	}
 }
 
-// gone follows the end of the candidate's session.
+// resign removes the candidate's node.
+func (c *candidate) resign() {
+	s := c.session
+	s.votes = slices.DeleteFunc(s.votes, func(x *candidate) bool { return x == c })
+	if !c.standing {
+		return
+	}
+	if err := s.zk.nodes.Delete(c.path, AnyVersion); err != nil {
+		panic("world: " + c.path + ": " + err.Error()) // it stands, and has no children
+	}
+	c.gone()
+}
+
+// gone follows the end of the candidate's node.
 func (c *candidate) gone() {
 	first := c.kind.candidates[0] == c
 	c.kind.candidates = slices.DeleteFunc(c.kind.candidates, func(x *candidate) bool { return x == c })

@@ -221,6 +221,8 @@ func (s *story) session(name string, f []string) {
 		ses.Expire()
 	case "elect":
 		ses.Elect(thing, func(now time.Duration, epoch int64) { s.log(now, "%s: leads, epoch %d", name, epoch) })
+	case "resign":
+		ses.Resign(thing)
 	case "watch":
 		ses.WatchStatus(thing, func(now time.Duration, id fleet.InstanceID, st fleet.Status) {
 			s.log(now, "%s: status of %v %+v", name, id, st)

@@ -111,6 +111,7 @@ const (
 	opStand
 	opElected
 	opGained
+	opResign
 )
 
 // Handle is ZooKeeper's part of the timeline.
@@ -141,6 +142,10 @@ func (z *ZooKeeper) Handle(now time.Duration, op uint32, arg int64, data any) {
 	case opElected:
 		if c := data.(*candidate); c.session.reaches(arg) {
 			c.elected(now)
+		}
+	case opResign:
+		if c := data.(*candidate); c.session.reaches(arg) {
+			c.resign()
 		}
 	case opGained:
 		data.(*candidate).gained(now, arg)
