@@ -74,10 +74,14 @@ func (p *pictures) committed(now time.Duration) {
 
 func (p *pictures) rows(now time.Duration) { p.levels(now) }
 
-// levels notes the levels that have just changed, so that no peak is missed.
+// levels notes the levels that have just changed, so that no peak is missed. A
+// kind's start would dwarf all that comes after it, and has a figure of its own.
 func (p *pictures) levels(now time.Duration) {
 	var unplaced, unsettled int
 	for _, k := range p.r.kinds {
+		if !p.r.check.Started(k.name) {
+			continue
+		}
 		live := p.r.check.Live(k.name)
 		unplaced += live.Unplaced
 		unsettled += live.Unsettled

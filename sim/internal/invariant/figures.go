@@ -28,6 +28,17 @@ func (c *Checker) Live(kind fleet.Kind) Live {
 	return Live{}
 }
 
+// Started says that a kind's start is over: every row that was there has run,
+// or is gone, and a DAC works.
+func (c *Checker) Started(kind fleet.Kind) bool {
+	for _, k := range c.kinds {
+		if k.cfg.Kind == kind {
+			return k.started
+		}
+	}
+	return false
+}
+
 // Figures are the metrics of every kind, in the configured order, and of all
 // together. Times of all kinds together come from the merged histograms, and
 // the most unplaced of all is the most at one moment. Call it after End.
