@@ -227,6 +227,7 @@ func TestWatchesFireOnce(t *testing.T) {
 	_, err = z.Children("/a", kids)
 	must(err)
 	must(z.Delete("/a", 3))
+	must(z.Create("/a", "", 0, 0))
 	if want := []string{"0 /a", "1 /a"}; !slices.Equal(w.fired, want) {
 		t.Errorf("data watch: %v, want %v", w.fired, want)
 	}
