@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,8 +25,6 @@ churn:
 expect:
   - violations == 0
 `
-
-func openFile(path string) (io.ReadCloser, error) { return os.Open(path) }
 
 // BenchmarkDay measures simulated time against real time.
 func BenchmarkDay(b *testing.B) {
