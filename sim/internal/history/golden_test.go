@@ -40,7 +40,10 @@ func TestGolden(t *testing.T) {
 				d.MaybeScanArgs(t, "width", &opts.Width)
 				err = series.Timeline(&out, opts)
 			case "table":
-				opts := TableOptions{Unicode: d.HasArg("unicode"), Color: d.HasArg("color")}
+				opts := TableOptions{Unicode: d.HasArg("unicode"), Color: d.HasArg("color"), Brief: d.HasArg("brief")}
+				if d.HasArg("timeline") {
+					opts.Timeline = outage()
+				}
 				d.MaybeScanArgs(t, "width", &opts.Width)
 				err = reportNamed(t, d).Table(&out, opts)
 			case "json":
@@ -220,6 +223,25 @@ func goodReport() *Report {
 	r.Violations, r.Pending, r.Skipped = nil, nil, nil
 	r.WallS = 0.125
 	return r
+}
+
+// TestExpectationShown holds that what was measured reads as a sentence, and
+// that the line does not say the metric's name twice.
+func TestExpectationShown(t *testing.T) {
+	for _, c := range []struct{ text, shown, want string }{
+		{"violations == 0", "violations = 0", "was 0"},
+		{"violations==0", "violations = 0", "was 0"},
+		{"settle_time_p99 < 30s", "settle_time_p99 = 4.25s", "was 4.25s"},
+		{"Rule.moves_made == 0", "Rule.moves_made = 3", "was 3"},
+		{"moves_made <= moves_needed", "moves_made = 5, moves_needed = 4", "was moves_made = 5, moves_needed = 4"},
+		{"settle_time_p99 < 30s", "settle_time_p99 has no value", "settle_time_p99 has no value"},
+		{"moves_made <= moves_needed", "moves_needed has no value", "moves_needed has no value"},
+		{"resources > 5", "", "was 20,000"},
+	} {
+		if got := (Expectation{Text: c.text, Shown: c.shown, Value: 20000}).shown(); got != c.want {
+			t.Errorf("%s with %q: shown as %q, want %q", c.text, c.shown, got, c.want)
+		}
+	}
 }
 
 func reportNamed(t *testing.T, d *datadriven.TestData) *Report {

@@ -46,7 +46,7 @@ func (r *Report) JUnit(w io.Writer) error {
 	for _, e := range r.Expectations {
 		var failure *junitFailure
 		if !e.Met {
-			failure = &junitFailure{Message: fmt.Sprintf("expected %s, was %s", e.Text, e.shown())}
+			failure = &junitFailure{Message: fmt.Sprintf("expected %s, %s", e.Text, e.shown())}
 		}
 		add("expect", e.Text, failure)
 	}

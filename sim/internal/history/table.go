@@ -13,25 +13,37 @@ import (
 type TableOptions struct {
 	Width   int  // columns; 0 is 80; long reasons are wrapped to it
 	Color   bool // ANSI colours on verdicts
-	Unicode bool // ✓ and ✗ instead of ok and FAIL
+	Unicode bool // ✓ and ✗ instead of ok and FAIL, and the timeline in blocks
+	// Timeline, unless nil, is drawn between the figures and the expectations.
+	Timeline *Series
+	// Brief leaves out everything that is as it should be.
+	Brief bool
 }
 
 // shownViolations is how many violations the table shows in full.
 const shownViolations = 10
 
-// Table writes the report for people: figures by kind, expectations, broken
-// invariants, what is pending, what was skipped, the verdict, the trace's hash.
+// Table writes the report for people: figures by kind, the timeline,
+// expectations, broken invariants, what is pending, what was skipped, and where
+// the eye ends, the verdict and the trace's hash.
 func (r *Report) Table(w io.Writer, opts TableOptions) error {
 	if opts.Width == 0 {
 		opts.Width = 80
 	}
 	t := &table{opts: opts, report: r}
 	t.head()
-	t.figures()
+	if !opts.Brief {
+		t.figures()
+		if err := t.timeline(); err != nil {
+			return err
+		}
+	}
 	t.expectations()
 	t.invariants()
 	t.pending()
-	t.skipped()
+	if !opts.Brief {
+		t.skipped()
+	}
 	t.verdict()
 	_, err := io.WriteString(w, t.out.String())
 	return err
@@ -47,7 +59,7 @@ func (t *table) head() {
 	r := t.report
 	fmt.Fprintf(&t.out, "%s (seed %d)\n", r.Scenario, r.Seed)
 	if r.About != "" {
-		t.wrap("  ", r.About)
+		t.wrap("  ", "  ", r.About)
 	}
 	virtual := shortDuration(time.Duration(r.VirtualS * float64(time.Second)))
 	if r.WallS > 0 {
@@ -112,31 +124,57 @@ func (t *table) align(rows [][]string) {
 	}
 }
 
+func (t *table) timeline() error {
+	if t.opts.Timeline == nil {
+		return nil
+	}
+	t.out.WriteByte('\n')
+	return t.opts.Timeline.Timeline(&t.out, TimelineOptions{Width: t.opts.Width, Unicode: t.opts.Unicode})
+}
+
 func (t *table) expectations() {
-	if len(t.report.Expectations) == 0 {
+	var shown []Expectation
+	width := 0
+	for _, e := range t.report.Expectations {
+		if !e.Met || !t.opts.Brief {
+			shown = append(shown, e)
+			width = max(width, utf8.RuneCountInString(e.Text))
+		}
+	}
+	if len(shown) == 0 {
 		return
 	}
 	t.out.WriteString("\nexpected\n")
-	width := 0
-	for _, e := range t.report.Expectations {
-		width = max(width, utf8.RuneCountInString(e.Text))
-	}
-	for _, e := range t.report.Expectations {
-		fmt.Fprintf(&t.out, "  %s %-*s  was %s\n", t.sign(e.Met), width, e.Text, e.shown())
+	for _, e := range shown {
+		fmt.Fprintf(&t.out, "  %s %-*s  %s\n", t.sign(e.Met), width, e.Text, e.shown())
 	}
 }
 
-// shown is the expectation's value for people.
+// shown is the expectation's value for people. The metric's name is left out
+// where it would only repeat the line's beginning.
 func (e Expectation) shown() string {
-	if e.Shown != "" {
+	if e.Shown == "" {
+		return "was " + thousands(e.Value)
+	}
+	name, _, _ := strings.Cut(strings.TrimLeft(e.Text, " "), " ")
+	if i := strings.IndexAny(name, "=!<>"); i >= 0 {
+		name = name[:i]
+	}
+	if value, only := strings.CutPrefix(e.Shown, name+" = "); only && !strings.Contains(value, " = ") {
+		return "was " + value
+	}
+	if strings.HasSuffix(e.Shown, " has no value") {
 		return e.Shown
 	}
-	return thousands(e.Value)
+	return "was " + e.Shown
 }
 
 func (t *table) invariants() {
 	r := t.report
 	broken := r.broken()
+	if broken == 0 && t.opts.Brief {
+		return
+	}
 	t.out.WriteString("\ninvariants\n")
 	if broken == 0 {
 		fmt.Fprintf(&t.out, "  %s all %d held throughout\n", t.sign(true), len(r.Invariants))
@@ -148,7 +186,7 @@ func (t *table) invariants() {
 		}
 	}
 	for _, v := range r.Violations[:min(len(r.Violations), shownViolations)] {
-		t.wrap("    ", fmt.Sprintf("%v %s %s: %s", v.At, v.Kind, v.Invariant, v.Reason))
+		t.wrap("    ", "      ", fmt.Sprintf("%v %s %s: %s", v.At, v.Kind, v.Invariant, v.Reason))
 	}
 	if more := broken - uint64(min(len(r.Violations), shownViolations)); more > 0 {
 		fmt.Fprintf(&t.out, "    and %s more\n", thousands(float64(more)))
@@ -161,7 +199,7 @@ func (t *table) pending() {
 	}
 	t.out.WriteString("\nnot settled at the end\n")
 	for _, p := range t.report.Pending {
-		t.wrap("  ", fmt.Sprintf("%s %s since %s: %s (%s)", thousands(float64(p.Count)), p.Kind,
+		t.wrap("  ", "    ", fmt.Sprintf("%s %s since %s: %s (%s)", thousands(float64(p.Count)), p.Kind,
 			shortDuration(p.Since), p.Why, examples(p)))
 	}
 }
@@ -184,7 +222,7 @@ func (t *table) skipped() {
 		if s.Example != "" {
 			line += ", first " + s.Example
 		}
-		t.wrap("  ", line)
+		t.wrap("  ", "    ", line)
 	}
 }
 
@@ -225,16 +263,16 @@ func (t *table) sign(ok bool) string {
 	return text
 }
 
-// wrap writes text with an indent, broken between words to the width; later
-// lines have two columns more. Line breaks and other control characters of the
+// wrap writes text broken between words to the width, the first line after
+// indent, the others after hang. Line breaks and other control characters of the
 // text become spaces: nothing that a trace or scenario holds can forge a line.
-func (t *table) wrap(indent, text string) {
+func (t *table) wrap(indent, hang, text string) {
 	line := indent
 	empty := true
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > t.opts.Width {
 			t.out.WriteString(line + "\n")
-			line, empty = indent+"  ", true
+			line, empty = hang, true
 		}
 		if !empty {
 			line += " "
