@@ -1,7 +1,8 @@
 // Command dacorch is the orchestrator and its simulator in one binary.
 //
 // Exit codes: 0 everything asked for was done and held; 1 an expectation was not
-// met or an invariant broke; 2 the scenario or the usage is wrong.
+// met or an invariant broke; 2 the scenario or the usage is wrong; 130
+// interrupted.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	code := execute(ctx, os.Args[1:], console{out: os.Stdout, err: os.Stderr, getenv: os.Getenv})
 	stop()
 	os.Exit(code)
@@ -25,9 +27,10 @@ func main() {
 
 // The exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1 // the run shows that something did not hold
-	exitUsage  = 2 // the scenario or the usage is wrong
+	exitOK          = 0
+	exitFailed      = 1   // the run shows that something did not hold
+	exitUsage       = 2   // the scenario or the usage is wrong
+	exitInterrupted = 130 // what shells report of a program that Ctrl-C ended
 )
 
 // errFailed ends the program with exitFailed. All has been said already.
@@ -36,28 +39,42 @@ var errFailed = errors.New("not everything held")
 // execute runs the command line and answers the exit code.
 func execute(ctx context.Context, args []string, c console) int {
 	root := &cobra.Command{
-		Use:           "dacorch",
-		Short:         "Orchestrates the data acquisition of an industrial IoT platform, and simulates it",
+		Use:   "dacorch",
+		Short: "Orchestrates the data acquisition of an industrial IoT platform, and simulates it",
+		Long: `dacorch keeps every resource of an IoT platform running on exactly one data
+acquisition instance. Its simulator runs the very same core through scenarios in
+virtual time: a day in seconds, every run repeatable from its seed.`,
+		Example: `  dacorch sim list
+  dacorch sim run first-light
+  dacorch sim run scenarios/kafka-outage.yaml --seed 42`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          subcommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          help,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
+	})
 	root.SetArgs(args)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	root.AddCommand(simCommand(c))
+	root.AddCommand(simCommand(c), versionCommand(c))
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed):
 		return exitFailed
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(c.err, "dacorch: %v\n", err)
+		return exitInterrupted
 	default:
 		fmt.Fprintf(c.err, "dacorch: %v\n", err)
 		return exitUsage
 	}
 }
+
+func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // subcommand refuses a word that is none of the command's subcommands.
 func subcommand(cmd *cobra.Command, args []string) error {
@@ -70,5 +87,17 @@ func subcommand(cmd *cobra.Command, args []string) error {
 			names = append(names, c.Name())
 		}
 	}
-	return fmt.Errorf("unknown command %q for %q: want one of %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
+	want := "want one of " + strings.Join(names, ", ")
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		want = "did you mean " + near[0] + "?"
+	}
+	return fmt.Errorf("unknown command %q for %q: %s", args[0], cmd.CommandPath(), want)
+}
+
+// noArguments refuses arguments after a command that takes none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])
+	}
+	return nil
 }

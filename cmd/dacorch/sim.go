@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +25,10 @@ func simCommand(c console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sim",
 		Short: "Run scenarios against the orchestrator's real core",
-		Args:  subcommand,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  dacorch sim list
+  dacorch sim run first-light`,
+		Args: subcommand,
+		RunE: help,
 	}
 	cmd.AddCommand(simRunCommand(c), simListCommand(c))
 	return cmd
@@ -30,7 +36,7 @@ func simCommand(c console) *cobra.Command {
 
 // runFlags are the flags of sim run.
 type runFlags struct {
-	seed  uint64
+	seed  string
 	set   []string
 	json  string
 	junit string
@@ -45,25 +51,38 @@ func simRunCommand(c console) *cobra.Command {
 		Short: "Run a scenario in virtual time and say whether what must hold held",
 		Long: `Run a scenario in virtual time, with the orchestrator's real placement and
 reconcile code, and say whether what must hold held. FILE is a scenario file;
-NAME is one that is part of the program (see "dacorch sim list").
+NAME is one that is part of the program (see "dacorch sim list"). The same
+scenario with the same seed gives the same trace, whose hash is the last line.
 
 Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
-2 the scenario or the usage is wrong.`,
-		Example: `  dacorch sim run first-light
-  dacorch sim run scenarios/kafka-outage.yaml --seed 42 --set duration=2h --set heal=1h`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("sim run takes one scenario, a file or a name, not %d arguments (see --help)", len(args))
+2 the scenario or the usage is wrong; 130 interrupted.`,
+		Example: `  # the demo
+  dacorch sim run first-light
+
+  # the same with other random numbers, for longer, on more Things
+  dacorch sim run first-light --seed 42 --set duration=1h --set heal=40m --set kinds.Thing.resources=3000
+
+  # for CI: nothing on standard output unless something failed, and a report
+  dacorch sim run scenarios/kafka-outage.yaml --quiet --junit report.xml
+
+  # a trace file that lies elsewhere
+  dacorch sim run stations --set churn.0.trace.file=/data/isd-history.csv`,
+		DisableFlagsInUseLine: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch len(args) {
+			case 1:
+				return nil
+			case 0:
+				return errors.New(`sim run needs a scenario: a file, or a name that "dacorch sim list" shows`)
 			}
-			return nil
+			return fmt.Errorf("sim run takes one scenario, not %d: %s", len(args), strings.Join(args, " "))
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.simRun(cmd.Context(), args[0], f, cmd.Flags().Changed("seed"))
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return c.simRun(cmd.Context(), args[0], f) },
 	}
+	cmd.Use += " [flags]"
 	flags := cmd.Flags()
-	flags.Uint64Var(&f.seed, "seed", 0, "seed of every random stream (default: the scenario's)")
-	flags.StringArrayVar(&f.set, "set", nil, "override a `key=value` of the scenario, such as kinds.Thing.resources=500; repeatable")
+	flags.StringVar(&f.seed, "seed", "", "seed of every random stream, a whole `number` (default: the scenario's)")
+	flags.StringArrayVar(&f.set, "set", nil, "override a `key=value` of the scenario, such as kinds.Thing.resources=500;\nrepeatable; scenarios/README.md has every key")
 	flags.StringVar(&f.json, "json", "", "write the report as JSON to this `file` (- for standard output)")
 	flags.StringVar(&f.junit, "junit", "", "write the report as JUnit XML to this `file` (- for standard output)")
 	flags.StringVar(&f.log, "log", "", "write every event and command of the core to this `file`")
@@ -71,79 +90,61 @@ Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 	return cmd
 }
 
-func (c console) simRun(ctx context.Context, name string, f runFlags, seeded bool) error {
-	if seeded {
-		f.set = append(f.set, fmt.Sprintf("seed=%d", f.seed))
+func (c console) simRun(ctx context.Context, name string, f runFlags) error {
+	if f.json == "-" && f.junit == "-" {
+		return errors.New("--json and --junit cannot both write to standard output: give one of them a file")
 	}
-	sc, err := loadScenario(name, f.set)
+	sc, err := loadScenario(name, f)
 	if err != nil {
 		return err
 	}
-	if ctx == nil {
-		ctx = context.Background()
+	// Opened before the run, so that a long one is not lost to a wrong path.
+	var outs outputs
+	defer outs.discard()
+	jsonTo, err := outs.open(c, "--json", f.json)
+	if err != nil {
+		return err
+	}
+	junitTo, err := outs.open(c, "--junit", f.junit)
+	if err != nil {
+		return err
 	}
 	opts := sim.Options{Open: func(path string) (io.ReadCloser, error) { return os.Open(path) }}
 	if f.log != "" {
-		log, err := os.Create(f.log)
-		if err != nil {
-			return fmt.Errorf("--log: %w", err)
+		if opts.Log, err = outs.open(c, "--log", f.log); err != nil {
+			return err
 		}
-		defer log.Close()
-		buffered := bufio.NewWriterSize(log, 1<<20)
-		defer buffered.Flush()
-		opts.Log = buffered
 	}
-	line := newProgressLine(c.err, f.quiet)
-	began := time.Now()
-	opts.Progress = func(p sim.Progress) error {
-		line.show(func() string {
-			return fmt.Sprintf("%3.0f%%  %v of %v  %d resources on %d instances  %.1f million events  %.0f× real time",
-				100*p.Now.Seconds()/p.Duration.Seconds(), p.Now.Round(time.Second), p.Duration, p.Resources, p.Instances,
-				float64(p.Events)/1e6, p.Now.Seconds()/time.Since(began).Seconds())
-		})
-		return ctx.Err()
-	}
-	result, err := sim.Run(sc, opts)
-	wall := time.Since(began)
-	line.clear()
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s: interrupted after %v", sc.Name, wall.Round(time.Millisecond))
-	}
+	result, err := c.play(ctx, sc, opts, f.quiet)
 	if err != nil {
 		return err
 	}
-	result.Report.WallS = wall.Seconds()
-	return c.show(result, f)
-}
-
-// show writes a result to where it is wanted.
-func (c console) show(result *sim.Result, f runFlags) error {
 	rep := result.Report
-	for _, to := range []struct {
-		flag, path string
-		write      func(io.Writer) error
-	}{{"--json", f.json, rep.JSON}, {"--junit", f.junit, rep.JUnit}} {
-		if to.path == "" {
-			continue
-		}
-		if err := c.writeTo(to.path, to.write); err != nil {
-			return fmt.Errorf("%s: %w", to.flag, err)
+	if jsonTo != nil {
+		if err := rep.JSON(jsonTo); err != nil {
+			return fmt.Errorf("--json: %w", err)
 		}
 	}
-	human := !f.quiet && f.json != "-" && f.junit != "-"
-	if human || f.quiet && !rep.OK() {
-		width, tty := terminal(c.out)
-		if !tty {
-			width = 100
+	if junitTo != nil {
+		if err := rep.JUnit(junitTo); err != nil {
+			return fmt.Errorf("--junit: %w", err)
 		}
-		if err := rep.Table(c.out, sim.TableOptions{Width: width, Color: c.color(), Unicode: tty}); err != nil {
+	}
+	if err := outs.keep(); err != nil {
+		return err
+	}
+	page := c
+	if f.json == "-" || f.junit == "-" {
+		page.out = c.err // a machine reads standard output
+	}
+	if !f.quiet && f.json != "-" && f.junit != "-" || !rep.OK() {
+		err := rep.Table(page.out, sim.TableOptions{
+			Width: page.width(), Color: page.color(), Unicode: page.unicode(),
+			Timeline: result.Timeline,
+			Brief:    f.quiet || f.json == "-" || f.junit == "-",
+		})
+		if err != nil {
 			return err
-		}
-		if human {
-			fmt.Fprintln(c.out)
-			if err := result.Timeline.Timeline(c.out, sim.TimelineOptions{Width: width}); err != nil {
-				return err
-			}
 		}
 	}
 	if !rep.OK() {
@@ -152,65 +153,164 @@ func (c console) show(result *sim.Result, f runFlags) error {
 	return nil
 }
 
-func (c console) writeTo(path string, write func(io.Writer) error) error {
-	if path == "-" {
-		return write(c.out)
+// play runs the scenario and shows how far it is.
+func (c console) play(ctx context.Context, sc *scenarios.Scenario, opts sim.Options, quiet bool) (*sim.Result, error) {
+	line := c.newProgressLine(quiet)
+	began := time.Now()
+	var reached time.Duration
+	opts.Progress = func(p sim.Progress) error {
+		reached = p.Now
+		now := time.Now()
+		line.show(now, func() string { return progressText(p, now.Sub(began)) })
+		return ctx.Err()
+	}
+	result, err := sim.Run(sc, opts)
+	line.clear()
+	wall := time.Since(began)
+	if errors.Is(err, context.Canceled) {
+		return nil, fmt.Errorf("%s: interrupted at %v of %v, after %v: no verdict (%w)",
+			sc.Name, reached.Round(time.Second), sc.Duration, wall.Round(time.Millisecond), err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	result.Report.WallS = wall.Seconds()
+	return result, nil
+}
+
+func progressText(p sim.Progress, wall time.Duration) string {
+	return fmt.Sprintf("%3.0f%%  %v of %v  %.0f times real time  %d resources on %d instances, %d unplaced  %.1f million events",
+		100*p.Now.Seconds()/p.Duration.Seconds(), p.Now.Round(time.Second), p.Duration,
+		p.Now.Seconds()/wall.Seconds(), p.Resources, p.Instances, p.Unplaced, float64(p.Events)/1e6)
+}
+
+// outputs are the files that a run writes. They are there from its beginning,
+// and those of a run that came to no result are removed.
+type outputs []*output
+
+type output struct {
+	flag string
+	file *os.File
+	*bufio.Writer
+}
+
+// open creates the file of a flag; nil for none. The path - is standard output.
+func (o *outputs) open(c console, flag, path string) (io.Writer, error) {
+	switch path {
+	case "":
+		return nil, nil
+	case "-":
+		return c.out, nil
 	}
 	f, err := os.Create(path)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
-	if err := write(f); err != nil {
-		f.Close()
-		return err
+	out := &output{flag: flag, file: f, Writer: bufio.NewWriterSize(f, 1<<16)}
+	*o = append(*o, out)
+	return out, nil
+}
+
+// keep completes the files.
+func (o *outputs) keep() error {
+	for _, out := range *o {
+		if err := errors.Join(out.Flush(), out.file.Close()); err != nil {
+			return fmt.Errorf("%s: %w", out.flag, err)
+		}
 	}
-	return f.Close()
+	*o = nil
+	return nil
+}
+
+// discard removes the files that were not kept, but leaves the log, which shows
+// how far the run came, and what is no plain file.
+func (o *outputs) discard() {
+	for _, out := range *o {
+		if out.flag == "--log" {
+			out.Flush()
+		}
+		info, err := out.file.Stat()
+		out.file.Close()
+		if err == nil && info.Mode().IsRegular() && out.flag != "--log" {
+			os.Remove(out.file.Name())
+		}
+	}
 }
 
 // loadScenario reads a file, or when there is none of that name, a scenario
 // that is part of the program.
-func loadScenario(name string, set []string) (*scenarios.Scenario, error) {
-	settings := make([]scenarios.Setting, 0, len(set))
-	for _, s := range set {
+func loadScenario(name string, f runFlags) (*scenarios.Scenario, error) {
+	settings := make([]scenarios.Setting, 0, len(f.set)+1)
+	for _, s := range f.set {
 		setting, err := scenarios.ParseSetting(s)
 		if err != nil {
-			return nil, fmt.Errorf("--set: %w", err)
+			return nil, err
 		}
 		settings = append(settings, setting)
 	}
-	f, err := os.Open(name)
+	if f.seed != "" {
+		seed, err := strconv.ParseUint(f.seed, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("--seed %s: want a whole number from 0 to %d", f.seed, uint64(math.MaxUint64))
+		}
+		setting, err := scenarios.ParseSetting(fmt.Sprintf("seed=%d", seed))
+		if err != nil {
+			return nil, err
+		}
+		settings = append(settings, setting)
+	}
+	file, err := os.Open(name)
 	if err == nil {
-		defer f.Close()
-		return scenarios.Load(name, f, settings...)
+		defer file.Close()
+		return scenarios.Load(name, file, settings...)
 	}
-	if !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") {
+	isPath := strings.ContainsAny(name, `/\`) || filepath.Ext(name) != ""
+	switch {
+	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	case !isPath:
+		return scenarios.Shipped(name, settings...)
 	}
-	return scenarios.Shipped(name, settings...)
+	shipped := strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
+	if slices.Contains(scenarios.Names(), shipped) {
+		return nil, fmt.Errorf("there is no file %s: did you mean %s, which is part of the program?", name, shipped)
+	}
+	return nil, fmt.Errorf(`there is no file %s: want a scenario file, or a name that "dacorch sim list" shows`, name)
 }
 
 func simListCommand(c console) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the scenarios that are part of the program",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			for _, name := range scenarios.Names() {
+			names := scenarios.Names()
+			column := 0
+			for _, name := range names {
+				column = max(column, len(name))
+			}
+			indent := strings.Repeat(" ", column+2)
+			for _, name := range names {
 				sc, err := scenarios.Shipped(name)
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(c.out, "%-28s %s\n", name, firstSentence(sc.About))
+				fmt.Fprintf(c.out, "%-*s  %s\n", column, name, wrapped(opening(sc.About), indent, c.width()))
 			}
 			return nil
 		},
 	}
 }
 
-func firstSentence(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if i := strings.Index(s, ". "); i > 0 {
-		return s[:i+1]
+// opening is the first sentence of a text, and as many more as it takes to say
+// something.
+func opening(text string) string {
+	const something = 40
+	text = strings.Join(strings.Fields(text), " ")
+	for i := range text {
+		if i >= something && strings.HasSuffix(text[:i], ". ") {
+			return text[:i-1]
+		}
 	}
-	return s
+	return text
 }
