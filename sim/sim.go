@@ -144,8 +144,10 @@ func (r *run) play() error {
 		r.heal(r.sc.Duration)
 	}
 	r.proc.leave()
+	if r.sc.Heal < r.sc.Duration {
+		r.audit(r.sc.Duration)
+	}
 	r.check.End(r.sc.Duration)
-	r.audit(r.sc.Duration)
 	return nil
 }
 

@@ -14,27 +14,33 @@ import (
 //
 // It takes O(log instances), and allocates nothing once memory has grown, unless
 // it opens an instance or raises a capacity; then it takes O(instances).
-func (a *Assignment) Add(r fleet.Resource, p *Plan) {
+//
+// It answers the resource as it was, and whether it was known.
+func (a *Assignment) Add(r fleet.Resource, p *Plan) (was fleet.Resource, known bool) {
 	a.index.grow(1)
 	tag := a.index.tag(r.ID)
 	h, at, known := a.lookup(r.ID, tag)
 	if known {
-		if a.res[h].label.name != r.Group {
+		was = fleet.Resource{ID: a.res[h].id, Group: a.res[h].label.name}
+		if was.Group != r.Group {
 			a.regroup(h, r.Group, p)
 		}
-		return
+		return was, true
 	}
 	h = a.newResource(r.ID, a.labelOf(r.Group), at, tag)
 	a.placeOne(a.res[h].label.pool, source{h: h, from: nowhere}, p)
+	return was, false
 }
 
 // Remove forgets a resource; an unknown id changes nothing. One that stood
-// nowhere leaves without a Move.
-func (a *Assignment) Remove(id string, p *Plan) {
+// nowhere leaves without a Move. It answers the resource as it was, and whether
+// it was known.
+func (a *Assignment) Remove(id string, p *Plan) (was fleet.Resource, known bool) {
 	h, ok := a.find(id)
 	if !ok {
-		return
+		return was, false
 	}
+	was = fleet.Resource{ID: a.res[h].id, Group: a.res[h].label.name}
 	pl := a.res[h].label.pool
 	s := a.takeOff(h)
 	if s >= 0 {
@@ -47,6 +53,7 @@ func (a *Assignment) Remove(id string, p *Plan) {
 	if a.releaseEmpty(pl, p) {
 		a.serveWaiting(p)
 	}
+	return was, true
 }
 
 // takeOff detaches a resource from wherever it is, and answers the slot it

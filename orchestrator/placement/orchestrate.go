@@ -15,8 +15,7 @@ func (a *Assignment) SetSize(s Size) {
 	if s.MaxInstances <= 0 {
 		s.MaxInstances = a.limits.MaxInstances
 	}
-	s.Ceiling = s.ceiling()
-	a.size = s
+	a.size = a.policy.sized(s)
 	for _, pl := range a.pools() {
 		pl.full = false
 		a.policy.index(a, pl)
@@ -36,7 +35,7 @@ func (a *Assignment) Reorchestrate(s Size, p *Plan) error {
 	if s.ResourcePerInstance <= 0 || s.MaxInstances <= 0 {
 		return &fleet.FieldError{Field: "size", Value: "0", Want: "a result of Limits.Size"}
 	}
-	s.Ceiling = s.ceiling()
+	s = a.policy.sized(s)
 	pools := a.pools()
 	need := func(s Size) int {
 		n := 0

@@ -161,6 +161,36 @@ func (a *Assignment) Group(id string) string {
 	return ""
 }
 
+// Missing answers the resources whose ids are not among those of rows, in stable
+// order. On the way it tells each of every row: its group here, and whether it is
+// known. It takes one look-up for each row.
+func (a *Assignment) Missing(rows []fleet.Resource, each func(row fleet.Resource, group string, known bool)) []fleet.Resource {
+	seen := make([]uint64, len(a.res)/64+1)
+	found := 0
+	for _, row := range rows {
+		h, ok := a.find(row.ID)
+		if !ok {
+			each(row, "", false)
+			continue
+		}
+		if bit := uint64(1) << (h % 64); seen[h/64]&bit == 0 {
+			seen[h/64] |= bit
+			found++
+		}
+		each(row, a.res[h].label.name, true)
+	}
+	if found == a.Len() {
+		return nil
+	}
+	var missing []fleet.Resource
+	for h := range a.res {
+		if r := &a.res[h]; r.label != nil && seen[h/64]&(1<<(h%64)) == 0 {
+			missing = append(missing, fleet.Resource{ID: r.id, Group: r.label.name})
+		}
+	}
+	return missing
+}
+
 // Len is the number of resources known, placed or not.
 func (a *Assignment) Len() int { return len(a.res) - len(a.freeRes) }
 

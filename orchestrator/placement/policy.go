@@ -29,6 +29,8 @@ type policy interface {
 	// least as many in sum as they have, and raises capacities where it must.
 	targets(a *Assignment, pl *pool, order []int32, total int, targets []int, p *Plan)
 
+	// sized is the size as the policy takes it, its ceiling filled in.
+	sized(s Size) Size
 	// instances is how many a pool with that many resources is to have.
 	instances(s Size, total int) int
 	// keeps is how many of load resources may stay on an instance that is kept
@@ -55,6 +57,10 @@ func (fill) gives() reasonKind              { return overflow }
 func (fill) even(*Assignment, *pool, *Plan) {}
 func (fill) instances(s Size, total int) int {
 	return max(s.Instances, ceilDiv(total, s.ResourcePerInstance))
+}
+func (fill) sized(s Size) Size {
+	s.Ceiling = s.ceiling()
+	return s
 }
 func (fill) keeps(load, _, _, capacity int) int { return min(load, capacity) }
 
@@ -128,6 +134,7 @@ type balance struct{}
 func (balance) perGroup() bool                  { return false }
 func (balance) newest() bool                    { return false }
 func (balance) gives() reasonKind               { return evens }
+func (balance) sized(s Size) Size               { return fill{}.sized(s) }
 func (balance) instances(s Size, total int) int { return fill{}.instances(s, total) }
 
 // An instance is to have total/n, or one more.
@@ -247,7 +254,15 @@ func (balance) targets(a *Assignment, pl *pool, order []int32, total int, target
 // count needs.
 type group struct{ balance }
 
-func (group) perGroup() bool                  { return true }
+func (group) perGroup() bool { return true }
+
+// A group's number of instances is its own, so the init rule, which spreads the
+// resources of all over the first instances, says nothing about their capacity.
+func (group) sized(s Size) Size {
+	s.Ceiling = s.ceiling()
+	s.ResourcePerInstance = s.Ceiling
+	return s
+}
 func (group) instances(s Size, total int) int { return ceilDiv(total, s.ResourcePerInstance) }
 
 func newestFirst(p, q *instance) int {

@@ -35,6 +35,7 @@ const (
 	groupEmpty             // no resource of the group is left
 	unused                 // an open instance that belongs to no group
 	raisedFull             // a: open instances, b: at most
+	raisedInit             // a: resources, b: open instances
 	resized                // a: capacity
 	overfull               // a: load
 	unplacedMax            // a: open instances, b: at most
@@ -75,6 +76,8 @@ func (r Reason) String() string {
 		return "belongs to no group"
 	case raisedFull:
 		return fmt.Sprintf("%d of %d instances open and no room%s; raised to the limit", r.a, r.b, of)
+	case raisedInit:
+		return fmt.Sprintf("%d resources on the first %d instances: each may hold more of them before another is opened", r.a, r.b)
 	case resized:
 		return fmt.Sprintf("orchestrated to %d resources per instance", r.a)
 	case overfull:

@@ -30,6 +30,9 @@ type scratch struct {
 // only what exceeds that, so no resource moves for another's sake.
 func (a *Assignment) settle(pl *pool, fresh []source, p *Plan) {
 	total := pl.load + len(pl.waiting) + len(fresh) + pl.stuck
+	if total > pl.capacity {
+		a.widenAll(pl, total, p)
+	}
 	for total > pl.capacity && a.open < a.size.most() {
 		why := Reason{kind: openedFull, a: int32(total), b: int32(pl.capacity), group: pl.name()}
 		if len(pl.open) == 0 {
@@ -55,6 +58,26 @@ func (a *Assignment) settle(pl *pool, fresh []source, p *Plan) {
 	}
 	pl.full = len(pl.waiting)+pl.stuck > 0
 	a.policy.index(a, pl)
+}
+
+// widenAll raises the capacity that the init rule made small, before another
+// instance is opened: the rule spreads few resources over the first instances,
+// and as they become many its R grows with them, up to the R that was asked for
+// (CONTRACT.md, Sizing). It goes in steps of a quarter, since every step is
+// written to all instances.
+func (a *Assignment) widenAll(pl *pool, total int, p *Plan) {
+	old, ceiling := a.size.ResourcePerInstance, a.size.ceiling()
+	if pl.label != nil || old >= ceiling || len(pl.open) == 0 {
+		return
+	}
+	capacity := min(ceiling, max(old+max(1, old/4), total/len(pl.open)+1))
+	a.size.ResourcePerInstance = capacity
+	why := Reason{kind: raisedInit, a: int32(total), b: int32(len(pl.open))}
+	a.byID(pl.open, func(s int32) {
+		if a.inst[s].capacity < capacity {
+			a.setCapacity(s, capacity, why, p)
+		}
+	})
 }
 
 // gather lists what is to be placed: first what instances give away, then what

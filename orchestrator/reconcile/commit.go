@@ -84,6 +84,9 @@ func (m *Machine) absorb(p *placement.Plan) {
 	for _, c := range p.Capacities {
 		m.touch(m.at(c.Instance))
 	}
+	if r := m.plan.Size().ResourcePerInstance; r != m.control.Capacity && m.control.Capacity != 0 {
+		m.control.Capacity, m.controlDirty = r, true // the init rule's has grown
+	}
 	for i := range p.Moves {
 		if mv := &p.Moves[i]; mv.From != fleet.NoInstance && mv.To != fleet.NoInstance {
 			m.stats.MovesPlanned++

@@ -169,11 +169,13 @@ func (m *Machine) bootstrap(rows int) {
 	if err := m.plan.Reorchestrate(size, &m.scratch); err != nil {
 		m.alarm("too-many", "%v", err)
 	}
-	m.setSize(size)
+	m.setSize()
 	m.absorb(&m.scratch)
 }
 
-func (m *Machine) setSize(s placement.Size) {
+// setSize notes the plan's size for the next restart.
+func (m *Machine) setSize() {
+	s := m.plan.Size()
 	m.control.Capacity, m.control.ResourcePerInstance, m.control.MaxInstances = s.ResourcePerInstance, s.Ceiling, s.MaxInstances
 	m.controlDirty = true
 }

@@ -194,7 +194,7 @@ func (m *Machine) replan(size placement.Size) error {
 	}
 	m.note(fleet.NoInstance, "orchestrates %d resources to %d instances of %d: %d moves, %d instances to create, %d to release",
 		m.plan.Len(), size.Instances, size.ResourcePerInstance, o.moves, len(m.scratch.Opened), len(m.scratch.Released))
-	m.setSize(size)
+	m.setSize()
 	m.control.TargetInstances = size.Instances
 	m.absorb(&m.scratch)
 	m.checkUnplaced()

@@ -197,22 +197,19 @@ func (m *Machine) apply(n *fleet.Notification) {
 
 // place puts a resource into the plan.
 func (m *Machine) place(r fleet.Resource) {
-	if _, known := m.plan.Owner(r.ID); known {
-		m.digest.Remove(fleet.Resource{ID: r.ID, Group: m.plan.Group(r.ID)})
+	if was, known := m.plan.Add(r, &m.scratch); known {
+		m.digest.Remove(was)
 	}
 	m.digest.Add(r)
-	m.plan.Add(r, &m.scratch)
 	m.absorb(&m.scratch)
 }
 
 // displace takes a resource out of the plan.
 func (m *Machine) displace(id string) {
-	if _, known := m.plan.Owner(id); !known {
-		return
+	if was, known := m.plan.Remove(id, &m.scratch); known {
+		m.digest.Remove(was)
+		m.absorb(&m.scratch)
 	}
-	m.digest.Remove(fleet.Resource{ID: id, Group: m.plan.Group(id)})
-	m.plan.Remove(id, &m.scratch)
-	m.absorb(&m.scratch)
 }
 
 // placeAll takes resources out of the plan and puts others into it, with the
@@ -351,29 +348,18 @@ func (m *Machine) resync(rows []fleet.Resource, digest fleet.Digest, fresh map[s
 		return // the same set: no need to look at each
 	}
 	var add []fleet.Resource
-	known := 0
-	for _, r := range rows {
-		if _, ok := m.plan.Owner(r.ID); ok {
-			known++
-			if m.cfg.Policy != fleet.PolicyGroup || m.plan.Group(r.ID) == r.Group {
-				continue
-			}
+	missing := m.plan.Missing(rows, func(r fleet.Resource, group string, known bool) {
+		if known && (m.cfg.Policy != fleet.PolicyGroup || group == r.Group) {
+			return
 		}
 		if _, young := fresh[r.ID]; !young && m.validID(r.ID) {
 			add = append(add, r)
 		}
-	}
+	})
 	var remove []string
-	if known != m.plan.Len() {
-		exists := make(map[string]struct{}, len(rows))
-		for _, r := range rows {
-			exists[r.ID] = struct{}{}
-		}
-		for _, r := range m.knownRows() {
-			_, ok := exists[r.ID]
-			if _, young := fresh[r.ID]; !ok && !young {
-				remove = append(remove, r.ID)
-			}
+	for _, r := range missing {
+		if _, young := fresh[r.ID]; !young {
+			remove = append(remove, r.ID)
 		}
 	}
 	if len(add)+len(remove) == 0 {

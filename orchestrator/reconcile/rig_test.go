@@ -34,6 +34,10 @@ type rig struct {
 	mute  map[fleet.InstanceID]bool         // pods that neither reload nor send
 	hold  func(cmd Command) (verdict, bool) // a test's way to interfere
 
+	later   [][]Event // answers that are on their way
+	quiet   bool      // heartbeats get lost on their way, and nobody knows it
+	noStart bool      // pods stay Pending
+
 	acked   uint64
 	replies map[uint64]string
 	broken  []string
@@ -58,7 +62,9 @@ const (
 	doSilently         // done, not answered
 	refuse             // not done, answered with a failure
 	conflict           // commits: another writer was faster
-	unknown            // commits: done or not by the caller's choice; answered as unknown
+	unknown            // commits: done, answered as unknown
+	unknownNot         // commits: not done, answered as unknown
+	delay              // done now, answered when the test says so
 )
 
 func newRig(cfg Config) *rig {
@@ -76,7 +82,7 @@ func (g *rig) restart() {
 	if err != nil {
 		panic(err)
 	}
-	g.m, g.queue = m, nil
+	g.m, g.queue, g.later = m, nil, nil
 	g.step(HeartbeatChannel{Up: true})
 }
 
@@ -140,9 +146,16 @@ func (g *rig) one() {
 		return
 	}
 	answers := g.execute(c, v)
-	if v == doSilently {
-		return
+	switch v {
+	case doSilently:
+	case delay:
+		g.later = append(g.later, answers)
+	default:
+		g.deliver(answers)
 	}
+}
+
+func (g *rig) deliver(answers []Event) {
 	for _, ev := range answers {
 		g.step(ev)
 	}
@@ -232,6 +245,8 @@ func (g *rig) commit(t *fleet.Txn, v verdict) []Event {
 	switch v {
 	case refuse:
 		return answer(fleet.OutcomeFailed)
+	case unknownNot:
+		return answer(fleet.OutcomeUnknown)
 	case conflict:
 		return answer(fleet.OutcomeConflict)
 	}
@@ -335,7 +350,7 @@ func (g *rig) settlePods() {
 		switch {
 		case p.Terminating:
 			g.gone(id)
-		case p.Phase == fleet.PhasePending && p.Reason == "":
+		case p.Phase == fleet.PhasePending && p.Reason == "" && !g.noStart:
 			g.phase(id, fleet.PhaseRunning)
 		}
 	}
@@ -424,7 +439,7 @@ func (g *rig) pass(d time.Duration) {
 		if at, ok := g.m.Deadline(); ok && at <= g.now {
 			g.step(Tick{})
 		}
-		if g.now%(20*time.Second) == 0 && g.cfg.Heartbeat {
+		if g.now%(20*time.Second) == 0 && g.cfg.Heartbeat && !g.quiet {
 			for _, id := range sortedIDs(g.pods) {
 				if p := g.pods[id]; p.Phase == fleet.PhaseRunning && !g.mute[id] {
 					g.step(Heartbeat{Instance: id})
