@@ -1,0 +1,84 @@
+# make or make help lists the targets. Only Go and git are needed; the race
+# detector needs a C compiler too.
+
+GO       ?= go
+FUZZTIME ?= 20s
+BENCHDOC ?= docs/benchmarks.md
+# The commit goes into the binary where git can tell it.
+BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build
+build: ## build bin/dacorch
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(BUILDVCS) -o bin/dacorch ./cmd/dacorch
+
+.PHONY: demo
+demo: build ## run the demo: a pod crash and a re-orchestration, twenty minutes in a moment
+	bin/dacorch sim run scenarios/first-light.yaml
+
+.PHONY: test
+test: ## run every test
+	$(GO) test ./...
+
+.PHONY: check
+check: ## hold the source to its rules: gofmt, go vet, staticcheck, layout_test.go
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -count=1 -run '^TestLayout' .
+
+.PHONY: race
+race: ## run every test under the race detector
+	$(GO) test -race -timeout 30m ./...
+
+.PHONY: scenarios
+scenarios: build ## run every shipped scenario, say which failed; without its trace file one is skipped
+	@failed=; skipped=; ok=0; \
+	for file in scenarios/*.yaml; do \
+		if out=$$(bin/dacorch sim run --quiet $$file 2>&1); then \
+			echo "ok    $$file"; ok=$$((ok+1)); \
+		else \
+			code=$$?; \
+			case $$code$$out in \
+			2*" is not there."*) echo "skip  $$file"; skipped="$$skipped $$file";; \
+			*) echo "FAIL  $$file"; failed="$$failed $$file";; \
+			esac; \
+			printf '%s\n' "$$out" | sed 's/^/      /'; \
+			[ $$code -ne 130 ] || exit 130; \
+		fi; \
+	done; \
+	echo "$$ok scenarios held$${skipped:+; skipped:$$skipped}$${failed:+; failed:$$failed}"; \
+	[ -z "$$failed" ] && { [ -z "$$skipped" ] || [ -z "$(TRACES_REQUIRED)" ]; }
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (20s) each
+	@mkdir -p bin
+	@$(GO) test -list '^Fuzz' ./... >bin/.fuzz || { cat bin/.fuzz; exit 1; }
+	@awk '/^Fuzz/ {names = names " " $$1} /^ok/ {n = split(names, name, " "); for (i = 1; i <= n; i++) print $$2, name[i]; names = ""}' bin/.fuzz | \
+	while read -r package name; do \
+		echo "$$package $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package </dev/null || exit 1; \
+	done
+
+# One section of BENCHDOC: its name, go test's flags, packages. On one core, so
+# that what is measured is not helped by the collector on another.
+measure = echo "measuring $(1) …" && \
+	$(GO) test -run '^$$' -cpu 1 -benchmem -timeout 3h $(2) $(3) >bin/bench-$(1).txt || { cat bin/bench-$(1).txt; exit 1; }; \
+	$(GO) run ./cmd/benchdoc -section $(1) -file $(BENCHDOC) <bin/bench-$(1).txt
+
+.PHONY: bench
+bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all adds an hour)
+	@mkdir -p bin
+	@$(call measure,placement,-bench .,./orchestrator/placement)
+	@$(call measure,simulator,-bench . -benchtime 3x,./sim)
+	@$(call measure,parts,-bench .,./sim/internal/...)
+
+.PHONY: verify
+verify: check race scenarios ## everything that must hold before a change is handed in
