@@ -38,10 +38,14 @@ type rig struct {
 	quiet   bool      // heartbeats get lost on their way, and nobody knows it
 	noStart bool      // pods stay Pending
 
+	// inherited says that others wrote the tree: it need not be right until the
+	// machine has put it right.
+	inherited bool
+
 	acked   uint64
 	replies map[uint64]string
 	broken  []string
-	trace   func(prefix string, what any) // each event, command and broken rule
+	trace   func(prefix string, what any) // each event and command
 	created int
 	deleted int
 	moves   int
@@ -93,7 +97,6 @@ func (g *rig) lead() {
 
 func (g *rig) break_(format string, args ...any) {
 	g.broken = append(g.broken, fmt.Sprintf("%v: ", g.now)+fmt.Sprintf(format, args...))
-	g.trace("BROKEN ", g.broken[len(g.broken)-1])
 }
 
 func (g *rig) step(ev Event) {
@@ -121,7 +124,7 @@ func (g *rig) step(ev Event) {
 // run executes commands until none is left.
 func (g *rig) run() {
 	for n := 0; len(g.queue) > 0; n++ {
-		if n > 100_000 {
+		if n > 2_000 {
 			g.break_("the machine never comes to rest: %s", Describe(g.queue[0]))
 			return
 		}
@@ -324,6 +327,15 @@ func (g *rig) apply(ch fleet.Change) int {
 
 // checkTree holds a committed state to what must always be true of it.
 func (g *rig) checkTree() {
+	before := len(g.broken)
+	g.judgeTree()
+	if g.inherited {
+		g.inherited = len(g.broken) > before
+		g.broken = g.broken[:before]
+	}
+}
+
+func (g *rig) judgeTree() {
 	owner := map[string]fleet.InstanceID{}
 	for _, id := range sortedIDs(g.tree) {
 		ti := g.tree[id]

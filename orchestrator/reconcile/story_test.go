@@ -31,6 +31,7 @@ import (
 //	lead, deposed, crash    crash: a new process that follows, whatever was under way is gone
 //	run, one [n], pass 90s  execute what was commanded, all or n; let time pass
 //	phase 1 Failed [reason=r] [node-lost]   gone 1   mute 1   unmute 1
+//	vanish 1                somebody deletes the instance's nodes
 //	start on|off            whether Pending pods get to run
 //	beats on|off            off: heartbeats get lost and nobody knows
 //	channel heartbeats|notifications up|down
@@ -190,6 +191,8 @@ func (s *story) instance(t *testing.T, d *datadriven.TestData, words []string) {
 		g.phase(at(), phase(t, d, words[1]))
 	case "gone":
 		g.gone(at())
+	case "vanish":
+		delete(g.tree, at())
 	case "mute":
 		g.mute[at()] = true
 	case "unmute":
@@ -281,8 +284,8 @@ func (s *story) write(l string) {
 
 // interfere lets go wrong what the story says.
 func (s *story) interfere(c Command) (verdict, bool) {
-	word, _, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(Describe(c), "\n", " ")), " ")
-	f := s.faults[strings.TrimSuffix(word, ":")]
+	word, _, _ := strings.Cut(strings.NewReplacer("\n", " ", "[", " ", ":", " ").Replace(Describe(c)), " ")
+	f := s.faults[word]
 	if f == nil || f.times == 0 {
 		return execute, false
 	}
@@ -328,6 +331,11 @@ func (s *story) tree(t *testing.T, d *datadriven.TestData) {
 		ti.IDs = spread(strings.Fields(ids))
 		s.g.born++
 		ti.Born = s.g.born
+		if old := s.g.tree[ti.ID]; old != nil {
+			ti.Versions, ti.Status = old.Versions, old.Status
+			ti.Versions.Resources++
+		}
+		s.g.inherited = true
 		s.g.tree[ti.ID] = ti
 	}
 }
