@@ -53,7 +53,7 @@ type Machine struct {
 
 	plan      *placement.Assignment // where everything should stand
 	scratch   placement.Plan
-	digest    fleet.Digest // of the plan's resources; Count < 0: not known
+	digest    fleet.Digest // of the plan's resources; Count may be notCounted
 	instances map[fleet.InstanceID]*instance
 	order     []*instance // the same, by ascending id
 
@@ -129,7 +129,7 @@ func New(cfg Config) (*Machine, error) {
 // so the next leadership lists them again.
 func (m *Machine) forget() {
 	m.plan = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits})
-	m.digest = fleet.Digest{Count: -1}
+	m.digest = fleet.Digest{Count: notCounted}
 	m.instances = map[fleet.InstanceID]*instance{}
 	m.order = nil
 	m.commits = newCommits()

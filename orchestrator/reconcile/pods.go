@@ -65,7 +65,9 @@ func (m *Machine) tend(in *instance) {
 			m.keepUp(in)
 		}
 	case in.phase != fleet.PhaseMissing:
-		m.deletePod(in, fmt.Sprintf("no instance %d in ZooKeeper", in.id), PurposeRelease)
+		if !m.late(in) {
+			m.deletePod(in, fmt.Sprintf("no instance %d in ZooKeeper", in.id), PurposeRelease)
+		}
 	case !in.exists && in.step == podIdle && !in.terminating:
 		m.drop(in)
 	}

@@ -215,14 +215,26 @@ func (m *Machine) displace(id string) {
 // placeAll takes resources out of the plan and puts others into it, with the
 // fewest moves for all of them together.
 func (m *Machine) placeAll(add []fleet.Resource, remove []string) {
+	if len(add)+len(remove) == 1 { // as resync mostly finds
+		for _, r := range add {
+			m.place(r)
+		}
+		for _, id := range remove {
+			m.displace(id)
+		}
+		return
+	}
 	m.plan.Apply(add, remove, &m.scratch)
 	m.absorb(&m.scratch)
-	m.digest = fleet.Digest{Count: -1} // counted anew when it is needed
+	m.digest = fleet.Digest{Count: notCounted}
 }
+
+// notCounted marks a digest that is to be made when it is needed.
+const notCounted = -1
 
 // counted is the digest of the plan's resources.
 func (m *Machine) counted() fleet.Digest {
-	if m.digest.Count < 0 {
+	if m.digest.Count == notCounted {
 		m.digest = fleet.Digest{}
 		for _, r := range m.knownRows() {
 			m.digest.Add(r)
@@ -344,8 +356,8 @@ func (m *Machine) listingFailed(err string) bool {
 // notifications named since the listing began.
 func (m *Machine) resync(rows []fleet.Resource, digest fleet.Digest, fresh map[string]struct{}) {
 	m.stats.Resyncs++
-	if d := m.counted(); digest.Count == d.Count && digest.IDs == d.IDs && (digest.Groups == d.Groups || m.cfg.Policy != fleet.PolicyGroup) {
-		return // the same set: no need to look at each
+	if m.agrees(rows, digest, fresh) {
+		return // no need to look at each
 	}
 	var add []fleet.Resource
 	missing := m.plan.Missing(rows, func(r fleet.Resource, group string, known bool) {
@@ -369,6 +381,29 @@ func (m *Machine) resync(rows []fleet.Resource, digest fleet.Digest, fresh map[s
 	m.note(fleet.NoInstance, "comparison with the database: %d resources added, %d removed that no notification had told of", len(add), len(remove))
 	m.placeAll(add, remove)
 	m.checkUnplaced()
+}
+
+// agrees says, by their digests, that the rows and the plan hold the same
+// resources, but for those in fresh.
+func (m *Machine) agrees(rows []fleet.Resource, digest fleet.Digest, fresh map[string]struct{}) bool {
+	plan := m.counted()
+	same := func() bool {
+		return digest.Count == plan.Count && digest.IDs == plan.IDs && (digest.Groups == plan.Groups || m.cfg.Policy != fleet.PolicyGroup)
+	}
+	if same() || len(fresh) == 0 {
+		return same()
+	}
+	for id := range fresh {
+		if _, known := m.plan.Owner(id); known {
+			plan.Remove(fleet.Resource{ID: id, Group: m.plan.Group(id)})
+		}
+	}
+	for _, r := range rows {
+		if _, young := fresh[r.ID]; young {
+			digest.Remove(r)
+		}
+	}
+	return same()
 }
 
 // lookedUp makes the plan agree with the table for some ids.
