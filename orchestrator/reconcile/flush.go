@@ -251,10 +251,18 @@ func (b *builder) breakCycle() {
 	}
 }
 
-// next is where the transaction puts a resource: on its new instance or, with
-// strict handoff and a living former owner, for now on none.
+// next is where the transaction puts a resource: on its new instance or, for
+// now, on none: with strict handoff and a living former owner, and when two
+// lists are so long (others wrote one of them) that no transaction holds both.
 func (b *builder) next(c *change) fleet.InstanceID {
-	if c.isMove() && b.m.cfg.Handoff == fleet.HandoffStrict && !b.m.knownDead(b.m.instances[c.from]) {
+	if !c.isMove() {
+		return c.to
+	}
+	src, dst := b.m.instances[c.from], b.m.at(c.to)
+	if b.m.cfg.Handoff == fleet.HandoffStrict && !b.m.knownDead(src) {
+		return fleet.NoInstance
+	}
+	if src != nil && src.bytes+dst.bytes+fleet.ListBytes(c.id)+2*listOverhead > b.m.cfg.TxnBytes {
 		return fleet.NoInstance
 	}
 	return c.to
