@@ -201,6 +201,12 @@ func (m *Machine) adopt(tree *fleet.Tree, rows []fleet.Resource) (instances []pl
 		in.closing = slices.Contains(m.control.Closing, ti.ID)
 		instances = append(instances, placement.Instance{ID: ti.ID, Capacity: max(1, ti.Capacity), Born: ti.Born, Closed: in.closing || in.evacuated})
 	}
+	for _, in := range m.order {
+		if in.drainReq != 0 && !in.exists { // the transaction of which no answer came has happened
+			m.emit(Reply{Req: in.drainReq})
+			in.drainReq = 0
+		}
+	}
 	trees := slices.Clone(tree.Instances)
 	slices.SortFunc(trees, func(x, y fleet.TreeInstance) int {
 		return cmp.Or(cmp.Compare(m.rank(x.ID), m.rank(y.ID)), cmp.Compare(x.ID, y.ID))

@@ -16,6 +16,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -255,6 +256,7 @@ func (m *Machine) at(id fleet.InstanceID) *instance {
 }
 
 func (m *Machine) drop(in *instance) {
+	m.alarmOff(fmt.Sprintf("instance-down-%d", in.id))
 	delete(m.instances, in.id)
 	if i, ok := slices.BinarySearchFunc(m.order, in.id, byID); ok {
 		m.order = slices.Delete(m.order, i, i+1)
