@@ -87,6 +87,7 @@ func subcommand(cmd *cobra.Command, args []string) error {
 			names = append(names, c.Name())
 		}
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	want := "want one of " + strings.Join(names, ", ")
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		want = "did you mean " + near[0] + "?"
@@ -97,7 +98,7 @@ func subcommand(cmd *cobra.Command, args []string) error {
 // noArguments refuses arguments after a command that takes none.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])
+		return fmt.Errorf("%s takes no arguments, not %q", strings.TrimPrefix(cmd.CommandPath(), "dacorch "), args[0])
 	}
 	return nil
 }
