@@ -276,6 +276,10 @@ func (m *Machine) podDeleted(ev PodDeleted) {
 		in.attempts++
 		in.retryAt = m.now + m.backoff("delete", in.attempts)
 		m.note(in.id, "pod not deleted: %s", ev.Err)
+		if m.up(in) { // it runs on, and may never again be found wanting
+			in.down = false
+			m.settleReplacing(in)
+		}
 	}
 	m.tend(in)
 }
