@@ -63,8 +63,9 @@ type Machine struct {
 	liveness
 	orders
 
-	alarms map[string]string
-	stats  Stats
+	alarms   map[string]string
+	manyDown bool // watchDown has found so many down that nothing may move, since the sweep began
+	stats    Stats
 }
 
 // Stats counts what a machine has met since it was made.
@@ -238,8 +239,12 @@ func (m *Machine) sweep() {
 	}
 	m.sweepCommits()
 	m.sweepSilence()
+	m.manyDown = false
 	for _, in := range slices.Clone(m.order) { // tending may end an instance
 		m.tend(in)
+	}
+	if !m.manyDown && !m.control.Maintenance {
+		m.alarmOff("many-down")
 	}
 }
 

@@ -141,10 +141,11 @@ func (m *Machine) watchDown(in *instance) {
 	}
 	if 2*downs > wanted {
 		m.alarm("many-down", "%d of %d instances have no running pod: moving resources would not help, so nothing moves", downs, wanted)
+		m.manyDown = true
+		m.settleReplacing(in) // those whose pods cannot start must not keep the others from being tried
 		m.wakeAt(m.now + m.cfg.Monitor)
 		return
 	}
-	m.alarmOff("many-down")
 	in.evacuated = true
 	m.settleReplacing(in)
 	m.alarm(fmt.Sprintf("instance-down-%d", in.id), "instance %d has had no running pod for %v: its %d resources move to the others",
