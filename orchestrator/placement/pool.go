@@ -224,6 +224,10 @@ func (a *Assignment) bind(s int32, pl *pool) {
 	pl.full = false
 }
 
+// mayOpen says that one more instance may be opened, or one that Restore has
+// found empty is still to be had.
+func (a *Assignment) mayOpen() bool { return len(a.spare) > 0 || a.open < a.size.most() }
+
 // openInstance opens an instance for the pool, under the smallest free id.
 func (a *Assignment) openInstance(pl *pool, why Reason, p *Plan) {
 	if n := len(a.spare); n > 0 {

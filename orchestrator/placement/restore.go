@@ -116,6 +116,7 @@ func (a *Assignment) settleRestored(instances []Instance, hs []uint32, p *Plan) 
 		a.release(s, Reason{kind: unused}, p)
 	}
 	a.spare = nil
+	a.serveWaiting(p)
 }
 
 // restoreSpare closes the instances of no group that are to be closed; the

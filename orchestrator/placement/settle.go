@@ -33,7 +33,7 @@ func (a *Assignment) settle(pl *pool, fresh []source, p *Plan) {
 	if total > pl.capacity {
 		a.widenAll(pl, total, p)
 	}
-	for total > pl.capacity && a.open < a.size.most() {
+	for total > pl.capacity && a.mayOpen() {
 		why := Reason{kind: openedFull, a: int32(total), b: int32(pl.capacity), group: pl.name()}
 		if len(pl.open) == 0 {
 			why.kind = openedFirst
@@ -210,7 +210,7 @@ func (a *Assignment) placeOne(pl *pool, src source, p *Plan) {
 }
 
 // closedTo says that the pool has neither room nor a way to get some.
-func (a *Assignment) closedTo(pl *pool) bool { return pl.full && a.open >= a.size.most() }
+func (a *Assignment) closedTo(pl *pool) bool { return pl.full && !a.mayOpen() }
 
 // vacated follows the removal of a resource from an open instance: who waits
 // comes first, then who is stuck, then the policy evens out.
@@ -255,7 +255,7 @@ func (a *Assignment) serveWaiting(p *Plan) {
 		return
 	}
 	for _, pl := range a.pools() {
-		if len(pl.waiting)+pl.stuck > 0 && a.open < a.size.most() {
+		if len(pl.waiting)+pl.stuck > 0 && a.mayOpen() {
 			a.settle(pl, nil, p)
 		}
 	}
