@@ -201,14 +201,19 @@ func (m *Machine) replace(in *instance, why string, purpose Purpose) {
 	if in.step != podIdle || in.terminating || in.phase == fleet.PhaseMissing || m.late(in) || !m.mayReplace(in) {
 		return
 	}
-	if in.phase == fleet.PhaseRunning && m.now-in.since >= m.cfg.Patience {
-		in.attempts = 0
-	}
+	m.forgive(in)
 	in.attempts++
 	m.stats.Replaced++
 	m.deletePod(in, why, purpose)
 	if in.attempts > 1 {
 		in.retryAt = m.now + m.backoff("pod", in.attempts+5)
+	}
+}
+
+// forgive forgets the failures of an instance whose pod has run for long.
+func (m *Machine) forgive(in *instance) {
+	if in.phase == fleet.PhaseRunning && m.now-in.since >= m.cfg.Patience {
+		in.attempts = 0
 	}
 }
 
@@ -301,6 +306,7 @@ func (m *Machine) podSeen(p fleet.Pod) {
 	}
 	wasUp := m.up(in)
 	if in.uid != p.UID || in.phase != p.Phase || in.nodeLost != p.NodeLost {
+		m.forgive(in)
 		in.since = m.now
 	}
 	in.uid, in.phase, in.reason = p.UID, p.Phase, p.Reason
