@@ -39,10 +39,11 @@ type reads struct {
 	lookup      []string
 	lookupNext  []string
 	lookupFails int
+	lookupRetry time.Duration
 
-	// fresh are ids that notifications named while a listing was under way: it
-	// may be older than they are.
-	fresh map[string]struct{}
+	// fresh and lookupFresh are ids that notifications named while a listing, or
+	// a lookup, was under way: it may be older than they are.
+	fresh, lookupFresh map[string]struct{}
 
 	podsReq   uint64
 	podsAsked time.Duration
@@ -151,12 +152,10 @@ func (m *Machine) notified(ev Notified) {
 func (m *Machine) apply(n *fleet.Notification) {
 	rs := n.Resources
 	if m.listReq != 0 {
-		if m.fresh == nil {
-			m.fresh = map[string]struct{}{}
-		}
-		for _, r := range rs {
-			m.fresh[r.ID] = struct{}{}
-		}
+		m.fresh = mark(m.fresh, rs)
+	}
+	if m.lookupReq != 0 {
+		m.lookupFresh = mark(m.lookupFresh, rs)
 	}
 	if len(rs) == 0 {
 		if n.Op != fleet.OpBulkCreate {
@@ -193,6 +192,17 @@ func (m *Machine) apply(n *fleet.Notification) {
 		m.resyncSoon()
 	}
 	m.checkUnplaced()
+}
+
+// mark adds the ids of rs to a set, made when there is none yet.
+func mark(set map[string]struct{}, rs []fleet.Resource) map[string]struct{} {
+	if set == nil {
+		set = make(map[string]struct{}, len(rs))
+	}
+	for _, r := range rs {
+		set[r.ID] = struct{}{}
+	}
+	return set
 }
 
 // place puts a resource into the plan.
@@ -295,7 +305,11 @@ func (m *Machine) lookUp(rs []fleet.Resource) {
 }
 
 func (m *Machine) askLookup() {
-	if m.lookupReq != 0 || len(m.lookupNext) == 0 || m.lookupFails > 0 && m.listRetry > m.now {
+	if m.lookupReq != 0 || len(m.lookupNext) == 0 {
+		return
+	}
+	if m.lookupFails > 0 && m.lookupRetry > m.now {
+		m.wakeAt(m.lookupRetry)
 		return
 	}
 	m.lookup, m.lookupNext = m.lookupNext, nil
@@ -309,9 +323,13 @@ func (m *Machine) listed(ev Listed) {
 		m.listReq = 0
 		fresh := m.fresh
 		m.fresh = nil
-		if m.listingFailed(ev.Err) {
+		if ev.Err != "" {
+			m.listFails++
+			m.listRetry = m.unlisted("list", m.listFails, ev.Err)
 			return
 		}
+		m.listFails = 0
+		m.alarmOff("database-unreadable")
 		m.listedAt = m.now
 		if m.stage == StageLoading {
 			m.rows, m.rowsKnown = slices.Clone(ev.Rows), true
@@ -325,31 +343,29 @@ func (m *Machine) listed(ev Listed) {
 		}
 	case ev.Req == m.lookupReq && ev.Req != 0:
 		m.lookupReq = 0
-		ids := m.lookup
-		m.lookup = nil
-		if m.listingFailed(ev.Err) {
+		ids, fresh := m.lookup, m.lookupFresh
+		m.lookup, m.lookupFresh = nil, nil
+		if ev.Err != "" {
 			m.lookupFails++
+			m.lookupRetry = m.unlisted("lookup", m.lookupFails, ev.Err)
 			m.lookupNext = append(ids, m.lookupNext...)
 			return
 		}
 		m.lookupFails = 0
-		m.lookedUp(ids, ev.Rows)
+		if m.listFails == 0 {
+			m.alarmOff("database-unreadable")
+		}
+		m.lookedUp(ids, ev.Rows, fresh)
 		m.askLookup()
 	}
 }
 
-// listingFailed plans the next attempt when a listing failed.
-func (m *Machine) listingFailed(err string) bool {
-	if err == "" {
-		m.listFails = 0
-		m.alarmOff("database-unreadable")
-		return false
-	}
-	m.listFails++
-	m.listRetry = m.now + m.backoff("list", m.listFails)
-	m.wakeAt(m.listRetry)
+// unlisted answers when a listing that has failed is tried again.
+func (m *Machine) unlisted(what string, fails int, err string) time.Duration {
+	retry := m.now + m.backoff(what, fails)
+	m.wakeAt(retry)
 	m.alarm("database-unreadable", "the database cannot be listed: %s", err)
-	return true
+	return retry
 }
 
 // resync makes the plan agree with the table, except for the ids that
@@ -406,19 +422,21 @@ func (m *Machine) agrees(rows []fleet.Resource, digest fleet.Digest, fresh map[s
 	return same()
 }
 
-// lookedUp makes the plan agree with the table for some ids.
-func (m *Machine) lookedUp(ids []string, rows []fleet.Resource) {
+// lookedUp makes the plan agree with the table for some ids, except for those
+// that notifications named since the lookup began.
+func (m *Machine) lookedUp(ids []string, rows []fleet.Resource, fresh map[string]struct{}) {
 	exists := make(map[string]struct{}, len(rows))
 	add := make([]fleet.Resource, 0, len(rows))
 	for _, r := range rows {
 		exists[r.ID] = struct{}{}
-		if m.validID(r.ID) {
+		if _, young := fresh[r.ID]; !young && m.validID(r.ID) {
 			add = append(add, r)
 		}
 	}
 	var remove []string
 	for _, id := range ids {
-		if _, ok := exists[id]; !ok {
+		_, ok := exists[id]
+		if _, young := fresh[id]; !ok && !young {
 			remove = append(remove, id)
 		}
 	}
