@@ -39,7 +39,7 @@ expect:
 	if code := execute(ctx, []string{"sim", "run", scenario, "--json", report, "--log", log}, c); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}
-	if want := regexp.MustCompile(`^dacorch: long: interrupted at \S+ of 8784h0m0s, after \S+: no verdict`); !want.MatchString(errs.String()) {
+	if want := regexp.MustCompile(`^dacorch: long: interrupted at \S+ of 366d, after \S+: no verdict\n$`); !want.MatchString(errs.String()) {
 		t.Errorf("standard error %q, want %s", errs.String(), want)
 	}
 	if out.Len() > 0 {
@@ -93,9 +93,29 @@ func TestProgressLine(t *testing.T) {
 func TestProgressText(t *testing.T) {
 	got := progressText(sim.Progress{Now: 15*time.Minute + time.Millisecond, Duration: time.Hour, Events: 1_250_000,
 		Resources: 2000, Instances: 10, Unplaced: 3}, 500*time.Millisecond)
-	want := " 25%  15m0s of 1h0m0s  1800 times real time  2000 resources on 10 instances, 3 unplaced  1.2 million events"
+	want := " 25%  15m of 1h  1800 times real time  2000 resources on 10 instances, 3 unplaced  1.2 million events"
 	if got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestClock(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0:                                 "0s",
+		1499 * time.Millisecond:           "1s",
+		90 * time.Second:                  "1m30s",
+		time.Hour:                         "1h",
+		90 * time.Minute:                  "1h30m",
+		time.Hour + 10*time.Second:        "1h0m10s",
+		24*time.Hour - time.Nanosecond:    "1d",
+		27*time.Hour + 7*time.Second:      "1d3h0m7s",
+		29 * 24 * time.Hour:               "29d",
+		24*time.Hour + 10*time.Second:     "1d10s",
+		366*24*time.Hour - 20*time.Minute: "365d23h40m",
+	} {
+		if got := clock(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
 	}
 }
 

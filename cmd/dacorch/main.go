@@ -36,6 +36,11 @@ const (
 // errFailed ends the program with exitFailed. All has been said already.
 var errFailed = errors.New("not everything held")
 
+// interruptedError ends the program with exitInterrupted.
+type interruptedError string
+
+func (e interruptedError) Error() string { return string(e) }
+
 // execute runs the command line and answers the exit code.
 func execute(ctx context.Context, args []string, c console) int {
 	root := &cobra.Command{
@@ -60,12 +65,13 @@ virtual time: a day in seconds, every run repeatable from its seed.`,
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	root.AddCommand(simCommand(c), versionCommand(c))
+	var interrupted interruptedError
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed):
 		return exitFailed
-	case errors.Is(err, context.Canceled):
+	case errors.As(err, &interrupted):
 		fmt.Fprintf(c.err, "dacorch: %v\n", err)
 		return exitInterrupted
 	default:

@@ -168,8 +168,8 @@ func (c console) play(ctx context.Context, sc *scenarios.Scenario, opts sim.Opti
 	line.clear()
 	wall := time.Since(began)
 	if errors.Is(err, context.Canceled) {
-		return nil, fmt.Errorf("%s: interrupted at %v of %v, after %v: no verdict (%w)",
-			sc.Name, reached.Round(time.Second), sc.Duration, wall.Round(time.Millisecond), err)
+		return nil, interruptedError(fmt.Sprintf("%s: interrupted at %s of %s, after %s: no verdict",
+			sc.Name, clock(reached), clock(sc.Duration), wall.Round(time.Millisecond)))
 	}
 	if err != nil {
 		return nil, err
@@ -179,9 +179,30 @@ func (c console) play(ctx context.Context, sc *scenarios.Scenario, opts sim.Opti
 }
 
 func progressText(p sim.Progress, wall time.Duration) string {
-	return fmt.Sprintf("%3.0f%%  %v of %v  %.0f times real time  %d resources on %d instances, %d unplaced  %.1f million events",
-		100*p.Now.Seconds()/p.Duration.Seconds(), p.Now.Round(time.Second), p.Duration,
+	return fmt.Sprintf("%3.0f%%  %s of %s  %.0f times real time  %d resources on %d instances, %d unplaced  %.1f million events",
+		100*p.Now.Seconds()/p.Duration.Seconds(), clock(p.Now), clock(p.Duration),
 		p.Now.Seconds()/wall.Seconds(), p.Resources, p.Instances, p.Unplaced, float64(p.Events)/1e6)
+}
+
+// clock is a duration to the second, with days and without parts that are zero
+// at its end: 29d, 1d3h0m7s, 1h30m.
+func clock(d time.Duration) string {
+	const day = 24 * time.Hour
+	d = d.Round(time.Second)
+	text := (d % day).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	if d < day {
+		return text
+	}
+	if d%day == 0 {
+		text = ""
+	}
+	return fmt.Sprintf("%dd%s", d/day, text)
 }
 
 // outputs are the files that a run writes. They are there from its beginning,
