@@ -18,9 +18,16 @@ type Population struct {
 	groups *picker
 	stream *timeline.Stream // draws groups
 
-	rows   []fleet.Resource
-	index  map[string]int32 // id → place in rows
-	serial int              // of the newest synthetic id
+	rows   []*liveRow
+	index  map[string]*liveRow // by id
+	serial int                 // of the newest synthetic id
+}
+
+// liveRow is a row and its place among the rows: one that changes its place is
+// not looked up by its id.
+type liveRow struct {
+	fleet.Resource
+	at int
 }
 
 // NewPopulation is an empty table. Groups may be nil: rows then have none. The
@@ -33,7 +40,7 @@ func NewPopulation(kind fleet.Kind, groups Groups, seed timeline.Seed) (*Populat
 		kind:   kind,
 		groups: newPicker(groups),
 		stream: seed.Stream("churn", string(kind), "groups"),
-		index:  map[string]int32{},
+		index:  map[string]*liveRow{},
 	}, nil
 }
 
@@ -48,7 +55,15 @@ func (p *Population) Has(id string) bool {
 
 // Rows is a copy of the live rows, in an order that depends only on the calls
 // so far.
-func (p *Population) Rows() []fleet.Resource { return slices.Clone(p.rows) }
+func (p *Population) Rows() []fleet.Resource { return copyRows(p.rows) }
+
+func copyRows(live []*liveRow) []fleet.Resource {
+	rows := make([]fleet.Resource, len(live))
+	for i, r := range live {
+		rows[i] = r.Resource
+	}
+	return rows
+}
 
 // Seed adds n new rows and returns them. Their ids are "<kind>-<7 digits>",
 // counted up and never used twice; their groups are drawn by weight.
@@ -71,24 +86,24 @@ func (p *Population) Add(row fleet.Resource) bool {
 	if p.Has(row.ID) {
 		return false
 	}
-	p.index[row.ID] = int32(len(p.rows))
-	p.rows = append(p.rows, row)
+	r := &liveRow{Resource: row, at: len(p.rows)}
+	p.index[row.ID] = r
+	p.rows = append(p.rows, r)
 	return true
 }
 
 // Remove removes a row and returns it; false when there is none of that id.
 func (p *Population) Remove(id string) (fleet.Resource, bool) {
-	i, ok := p.index[id]
+	r, ok := p.index[id]
 	if !ok {
 		return fleet.Resource{}, false
 	}
 	last := len(p.rows) - 1
-	p.swap(int(i), last)
-	row := p.rows[last]
-	p.rows[last] = fleet.Resource{} // frees its strings
+	p.swap(r.at, last)
+	p.rows[last] = nil
 	p.rows = p.rows[:last]
 	delete(p.index, id)
-	return row, true
+	return r.Resource, true
 }
 
 // Sample is n different live rows, or all when there are fewer, each subset
@@ -98,16 +113,12 @@ func (p *Population) Sample(stream *timeline.Stream, n int) []fleet.Resource {
 	for i := range n {
 		p.swap(i, i+stream.IntN(len(p.rows)-i))
 	}
-	return slices.Clone(p.rows[:n])
+	return copyRows(p.rows[:n])
 }
 
 func (p *Population) swap(i, j int) {
-	if i == j {
-		return
-	}
 	p.rows[i], p.rows[j] = p.rows[j], p.rows[i]
-	p.index[p.rows[i].ID] = int32(i)
-	p.index[p.rows[j].ID] = int32(j)
+	p.rows[i].at, p.rows[j].at = i, j
 }
 
 // syntheticID is "<kind>-<serial>", the serial at least seven digits long.
