@@ -190,6 +190,7 @@ func (m *Machine) committed(ev Committed) {
 	}
 	m.controlDirty = m.controlDirty || txn.Control != nil
 	m.sent, m.sentStray = m.sent[:0], 0
+	m.attempts++
 	switch ev.Outcome {
 	case fleet.OutcomeDeposed:
 		m.emit(StepDown{Why: "a newer leader's epoch stands in ZooKeeper"})
@@ -197,16 +198,25 @@ func (m *Machine) committed(ev Committed) {
 	case fleet.OutcomeConflict:
 		m.stats.Conflicts++
 		m.note(fleet.NoInstance, "transaction %d refused (%s): ZooKeeper holds something else; reads it anew", txn.ID, ev.Err)
-		m.reload()
+		m.readAgain()
 	case fleet.OutcomeUnknown:
 		m.stats.Unknown++
 		m.note(fleet.NoInstance, "transaction %d may have happened (%s); reads ZooKeeper anew", txn.ID, ev.Err)
-		m.reload()
+		m.readAgain()
 	default:
-		m.attempts++
 		m.retryAt = m.now + m.backoff("commit", m.attempts)
 		m.wakeAt(m.retryAt) // the sweep tends the instances too
 	}
+}
+
+// readAgain reads ZooKeeper anew. The next transaction goes at once after one
+// that ended badly; after several in a row it waits.
+func (m *Machine) readAgain() {
+	m.retryAt = m.now
+	if m.attempts > 1 {
+		m.retryAt += m.backoff("commit", m.attempts-1)
+	}
+	m.reload()
 }
 
 // applied takes over what a transaction has done.

@@ -94,9 +94,10 @@ func (m *Machine) start() {
 func (m *Machine) build(rows []fleet.Resource) {
 	tree := m.tree
 	m.tree, m.treeStale = nil, false
-	ackSeen, ackDone := m.ackSeen, m.ackDone
+	was := m.commits
 	m.commits = newCommits()
-	m.ackSeen, m.ackDone = ackSeen, ackDone
+	m.ackSeen, m.ackDone = was.ackSeen, was.ackDone
+	m.attempts, m.retryAt = was.attempts, was.retryAt
 	if !m.controlDirty {
 		m.control = tree.Control
 	}
