@@ -215,6 +215,7 @@ func (m *Machine) readAgain() {
 	m.retryAt = m.now
 	if m.attempts > 1 {
 		m.retryAt += m.backoff("commit", m.attempts-1)
+		m.wakeAt(m.retryAt)
 	}
 	m.reload()
 }
