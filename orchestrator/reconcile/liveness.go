@@ -119,11 +119,18 @@ func (m *Machine) witnesses(silent *instance) (heard, need int) {
 
 // statusSeen takes over what an instance wrote to tmp/status.
 func (m *Machine) statusSeen(id fleet.InstanceID, st fleet.Status) {
+	reading := m.treeReq // the reading of ZooKeeper that may be older than this
+	if m.tree != nil {
+		reading = m.treeDone
+	}
 	in := m.instances[id]
 	if in == nil {
-		return
+		if reading == 0 || id < 0 || id > maxInstanceID {
+			return
+		}
+		in = m.at(id) // ZooKeeper is being read: the instance may be in it
 	}
-	in.status = st
+	in.status, in.statusNews = st, reading
 	if st.Present {
 		m.confirm(in, st.Times)
 		m.tend(in)

@@ -33,6 +33,7 @@ func (m *Machine) treeRead(ev TreeRead) {
 		return
 	}
 	m.treeReq = 0
+	m.treeDone = ev.Req
 	if ev.Err != "" {
 		m.treeFails++
 		m.treeRetry = m.now + m.backoff("tree", m.treeFails)
@@ -198,7 +199,10 @@ func (m *Machine) adopt(tree *fleet.Tree, rows []fleet.Resource) (instances []pl
 	for i := range tree.Instances {
 		ti := &tree.Instances[i]
 		in := m.at(ti.ID)
-		in.exists, in.capacity, in.times, in.versions, in.status = true, ti.Capacity, ti.Times, ti.Versions, ti.Status
+		in.exists, in.capacity, in.times, in.versions = true, ti.Capacity, ti.Times, ti.Versions
+		if in.statusNews != m.treeDone {
+			in.status = ti.Status
+		}
 		in.closing = slices.Contains(m.control.Closing, ti.ID)
 		instances = append(instances, placement.Instance{ID: ti.ID, Capacity: max(1, ti.Capacity), Born: ti.Born, Closed: in.closing || in.evacuated})
 	}

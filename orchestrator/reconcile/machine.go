@@ -97,6 +97,9 @@ type instance struct {
 	times    int64
 	versions fleet.Versions
 	status   fleet.Status
+	// statusNews is the reading of ZooKeeper that was under way, or not yet taken
+	// over, when status came: it may be older.
+	statusNews uint64
 
 	// What is to become of it.
 	queued    bool          // stands in commits.touched

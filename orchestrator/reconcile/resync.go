@@ -20,6 +20,7 @@ const (
 // reads is what the machine reads and waits for.
 type reads struct {
 	treeReq   uint64
+	treeDone  uint64 // the last reading that was answered
 	treeFails int
 	treeRetry time.Duration
 	tree      *fleet.Tree
