@@ -266,7 +266,8 @@ func (m *Machine) raiseBarrier(add []fleet.Resource) {
 	}
 	any := false
 	for _, in := range m.order {
-		in.barrier = in.exists && !m.knownDead(in) && in.status.Times < in.times
+		// A pod whose nodes are gone confirms nothing: its end is awaited.
+		in.barrier = !m.knownDead(in) && (!in.exists || in.status.Times < in.times)
 		any = any || in.barrier
 	}
 	if any {
