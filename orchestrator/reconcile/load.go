@@ -46,6 +46,7 @@ func (m *Machine) treeRead(ev TreeRead) {
 	m.tree = &ev.Tree
 	if m.stage == StageActive {
 		m.build(m.knownRows())
+		m.wakeAt(m.now) // whatever differs from what was thought is tended
 		return
 	}
 	m.start()
