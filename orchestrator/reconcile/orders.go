@@ -138,6 +138,10 @@ func (m *Machine) close(in *instance, why string) {
 
 func (m *Machine) reopen(in *instance) {
 	in.closing = false
+	if in.evacuated || in.down {
+		in.evacuated, in.downSince = false, m.now // it gets its chance again
+		m.alarmOff(fmt.Sprintf("instance-down-%d", in.id))
+	}
 	m.uncontrol(in.id)
 	if in.drainReq != 0 {
 		m.emit(Reply{Req: in.drainReq, Err: "taken back"})
