@@ -113,6 +113,11 @@ func (m *Machine) maintain(on bool) {
 		return
 	}
 	m.alarmOff("maintenance")
+	for _, in := range m.order {
+		if in.down && !in.evacuated { // nobody has tried to bring it up meanwhile
+			in.downSince = m.now
+		}
+	}
 	m.resyncSoon()
 	m.wakeAt(m.now)
 }
