@@ -57,14 +57,22 @@ scenarios: build ## run every shipped scenario, say which failed; without its tr
 	echo "$$ok scenarios held$${skipped:+; skipped:$$skipped}$${failed:+; failed:$$failed}"; \
 	[ -z "$$failed" ] && { [ -z "$$skipped" ] || [ -z "$(TRACES_REQUIRED)" ]; }
 
+# Go before 1.27 sometimes ends a target with "context deadline exceeded" when its
+# time is up (go.dev/issue/75804); that is no failing input, and no failure here.
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (20s) each
 	@mkdir -p bin
-	@$(GO) test -list '^Fuzz' ./... >bin/.fuzz || { cat bin/.fuzz; exit 1; }
-	@awk '/^Fuzz/ {names = names " " $$1} /^ok/ {n = split(names, name, " "); for (i = 1; i <= n; i++) print $$2, name[i]; names = ""}' bin/.fuzz | \
+	@$(GO) test -list '^Fuzz' ./... >bin/fuzz.txt || { cat bin/fuzz.txt; exit 1; }
+	@awk '/^Fuzz/ {names = names " " $$1} /^ok/ {n = split(names, name, " "); for (i = 1; i <= n; i++) print $$2, name[i]; names = ""}' bin/fuzz.txt | \
 	while read -r package name; do \
 		echo "$$package $$name"; \
-		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package </dev/null || exit 1; \
+		if $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package >bin/fuzz.log 2>&1 </dev/null; then \
+			grep -E '^(fuzz: .*execs|ok)' bin/fuzz.log | tail -n 2; \
+		elif grep -q '^ *context deadline exceeded' bin/fuzz.log && ! grep -qi 'failing input\|panic' bin/fuzz.log; then \
+			echo "time was up while an input ran; none failed"; \
+		else \
+			cat bin/fuzz.log; exit 1; \
+		fi; \
 	done
 
 # One section of BENCHDOC: its name, go test's flags, packages. On one core, so
