@@ -85,6 +85,9 @@ func (m *Machine) start() {
 	for _, n := range backlog {
 		m.apply(n)
 	}
+	if m.cfg.Heartbeat && !m.beatsUp {
+		m.beatChannel(false)
+	}
 	if m.control.Maintenance {
 		m.alarm("maintenance", "maintenance mode is on: nothing is done automatically")
 	}
@@ -138,7 +141,6 @@ func (m *Machine) build(rows []fleet.Resource) {
 	if m.control.TargetInstances > 0 {
 		m.resumeOrchestration()
 	}
-	m.checkUnplaced()
 }
 
 // size tells the plan the last orchestration's size. A tree that the first

@@ -167,6 +167,7 @@ func (m *Machine) Step(now time.Duration, ev Event) []Command {
 		}
 	}
 	if m.stage == StageActive {
+		m.checkUnplaced()
 		m.flush()
 	}
 	return m.out

@@ -71,7 +71,6 @@ func (m *Machine) ordered(ev Ordered) {
 			m.close(in, "drained on request")
 			m.plan.Close(o.Instance, true, &m.scratch)
 			m.absorb(&m.scratch)
-			m.checkUnplaced()
 			m.tend(in)
 		}
 	case Undrain:
@@ -206,7 +205,6 @@ func (m *Machine) replan(size placement.Size) error {
 	m.setSize()
 	m.control.TargetInstances = size.Instances
 	m.absorb(&m.scratch)
-	m.checkUnplaced()
 	return nil
 }
 

@@ -192,7 +192,6 @@ func (m *Machine) apply(n *fleet.Notification) {
 	default:
 		m.resyncSoon()
 	}
-	m.checkUnplaced()
 }
 
 // mark adds the ids of rs to a set, made when there is none yet.
@@ -397,7 +396,6 @@ func (m *Machine) resync(rows []fleet.Resource, digest fleet.Digest, fresh map[s
 	m.stats.Healed += len(add) + len(remove)
 	m.note(fleet.NoInstance, "comparison with the database: %d resources added, %d removed that no notification had told of", len(add), len(remove))
 	m.placeAll(add, remove)
-	m.checkUnplaced()
 }
 
 // agrees says, by their digests, that the rows and the plan hold the same
@@ -442,7 +440,6 @@ func (m *Machine) lookedUp(ids []string, rows []fleet.Resource, fresh map[string
 		}
 	}
 	m.placeAll(add, remove)
-	m.checkUnplaced()
 }
 
 // checkUnplaced raises an alarm while resources stand nowhere for want of room.
@@ -451,6 +448,7 @@ func (m *Machine) checkUnplaced() {
 	if n == 0 {
 		if len(m.alarms) > 0 {
 			m.alarmOff("unplaced")
+			m.alarmOff("too-many")
 		}
 		return
 	}
