@@ -250,6 +250,19 @@ func (m *Machine) sweep() {
 	if !m.manyDown && !m.control.Maintenance {
 		m.alarmOff("many-down")
 	}
+	if stuck := m.stuck(); stuck > 0 {
+		m.alarm("no-room", "%d resources cannot leave the instances that close: no other has room; raise maxInstances or resourcePerInstance", stuck)
+	} else {
+		m.alarmOff("no-room")
+	}
+}
+
+// stuck counts the resources that cannot leave closing instances.
+func (m *Machine) stuck() int {
+	if len(m.control.Closing) == 0 {
+		return 0
+	}
+	return m.plan.Stuck()
 }
 
 // at answers the instance's record, made when there is none yet.
