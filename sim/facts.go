@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
-	"dacorch/orchestrator/placement"
 	"dacorch/orchestrator/reconcile"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/churn"
@@ -15,13 +14,6 @@ import (
 	"dacorch/sim/internal/timeline"
 	"dacorch/sim/internal/world"
 )
-
-// openOrder is an operator's order that has not been answered.
-type openOrder struct {
-	kind  fleet.Kind
-	what  scenarios.OrderKind
-	given time.Duration
-}
 
 // observe has the world's facts told to the checker as they happen.
 func (r *run) observe() {
@@ -104,14 +96,8 @@ func (r *run) churn(now time.Duration, k *kind) {
 	if op.Named {
 		n.Resources = op.Resources
 	}
-	r.world.MQTT.Publish(n)
-	r.check.Add(k.name, history.Notifications, 1)
-	r.record(now, recChurn)
-	r.trace.Int(int64(n.Op))
-	for _, row := range op.Resources {
-		r.trace.String(row.ID)
-	}
-	r.trace.End()
+	r.publish(n, k)
+	r.recordChurn(now, k.name, n, op.Resources)
 	r.pics.rows(now)
 	r.nextOp(slices.Index(r.kinds, k))
 }
@@ -207,58 +193,6 @@ func (r *run) faultStream(i int) *timeline.Stream {
 		r.faultStreams[i] = r.seed.Stream("fault", fmt.Sprint(i))
 	}
 	return r.faultStreams[i]
-}
-
-// order gives an operator's order to the kind's machine. Nobody is there to
-// take it while the orchestrator is down.
-func (r *run) order(now time.Duration, o *scenarios.Order) {
-	r.nextReq++
-	kind := fleet.Kind(o.Kind)
-	r.orders[r.nextReq] = openOrder{kind: kind, what: o.What, given: now}
-	var what reconcile.Order
-	id := fleet.InstanceID(o.Instance)
-	switch o.What {
-	case scenarios.Orchestrate:
-		var req placement.Request
-		if o.MaxInstances > 0 {
-			req.MaxInstances = &o.MaxInstances
-		}
-		if o.ResourcePerInstance > 0 {
-			req.ResourcePerInstance = &o.ResourcePerInstance
-		}
-		what = reconcile.Orchestrate{Request: req}
-	case scenarios.Drain:
-		what = reconcile.Drain{Instance: id}
-	case scenarios.Undrain:
-		what = reconcile.Undrain{Instance: id}
-	case scenarios.Replace:
-		what = reconcile.Replace{Instance: id}
-	case scenarios.Maintenance:
-		what = reconcile.Maintenance{On: o.On}
-	}
-	for _, d := range r.proc.kinds {
-		if d.name == kind {
-			d.step(now, reconcile.Ordered{Req: r.nextReq, Order: what})
-		}
-	}
-}
-
-// replied notes the answer to an order.
-func (r *run) replied(now time.Duration, d *driver, c reconcile.Reply) {
-	o, ok := r.orders[c.Req]
-	if !ok {
-		return
-	}
-	delete(r.orders, c.Req)
-	if o.what != scenarios.Orchestrate {
-		return
-	}
-	if c.Err != "" {
-		r.check.Add(d.name, history.OrchestrationsRefused, 1)
-		return
-	}
-	r.check.Add(d.name, history.OrchestrationsDone, 1)
-	r.check.Raise(d.name, history.OrchestrationTimeMax, (now - o.given).Seconds())
 }
 
 // replaced notes the order to replace a pod, and whether that pod was in truth

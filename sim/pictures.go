@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -57,15 +56,10 @@ func (p *pictures) fault(f *scenarios.Fault) {
 }
 
 func (p *pictures) order(o *scenarios.Order) {
-	label := string(o.What)
-	switch o.What {
-	case scenarios.Drain, scenarios.Undrain, scenarios.Replace:
-		label += fmt.Sprintf(" %d", o.Instance)
-	case scenarios.Maintenance:
-		label += map[bool]string{true: " on", false: " off"}[o.On]
-	}
-	p.series.Mark(o.At, label)
+	p.mark(o.At, orderLabel(o))
 }
+
+func (p *pictures) mark(at time.Duration, label string) { p.series.Mark(at, label) }
 
 func (p *pictures) committed(now time.Duration) {
 	p.commits.Add(now, 1)

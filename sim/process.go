@@ -66,6 +66,7 @@ func (r *run) newProcess() *process {
 func (p *process) start() {
 	r := p.run
 	p.sub = r.world.MQTT.Subscribe("dacorch", func(now time.Duration, m world.Delivery) {
+		r.arrived(m.Notification)
 		for _, d := range p.kinds {
 			d.step(now, reconcile.Notified{Token: m.Token, Note: m.Notification})
 		}
@@ -116,10 +117,10 @@ func (p *process) connect() {
 
 func (d *driver) elect() {
 	d.p.session.Elect(d.name, func(now time.Duration, epoch int64) {
-		if d.p.run.ledOnce {
+		if d.k.led {
 			d.p.run.check.Add(d.name, history.LeaderChanges, 1)
 		}
-		d.p.run.ledOnce = true
+		d.k.led = true
 		d.step(now, reconcile.Led{Epoch: epoch})
 	})
 }
@@ -128,6 +129,7 @@ func (d *driver) elect() {
 func (p *process) kill() {
 	p.leave()
 	p.dead = true
+	p.run.dropOrders(p.run.tl.Now())
 	p.sub.Close()
 	p.session.Kill()
 	for _, d := range p.kinds {

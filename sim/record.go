@@ -6,6 +6,7 @@ import (
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/reconcile"
+	"dacorch/scenarios"
 )
 
 // The kinds of record in a run's trace. Every event that the core is told and
@@ -42,9 +43,32 @@ const (
 	recStepDown
 	recAlarm
 	recNote
+	recLostOrder
 )
 
 func (r *run) record(now time.Duration, what byte) { r.trace.Begin(now, what) }
+
+// recordChurn puts a change of rows into the trace.
+func (r *run) recordChurn(now time.Duration, kind fleet.Kind, n *fleet.Notification, rows []fleet.Resource) {
+	t := r.trace
+	t.Begin(now, recChurn)
+	t.String(string(kind))
+	t.Int(int64(n.Op))
+	t.Bool(len(n.Resources) > 0)
+	for i := range rows {
+		t.String(rows[i].ID)
+		t.String(rows[i].Group)
+	}
+	t.End()
+}
+
+// recordLostOrder puts an order that nobody took into the trace.
+func (r *run) recordLostOrder(now time.Duration, o *scenarios.Order) {
+	r.trace.Begin(now, recLostOrder)
+	r.trace.String(o.Kind)
+	r.trace.String(orderLabel(o))
+	r.trace.End()
+}
 
 func (r *run) log(now time.Duration, kind fleet.Kind, arrow string, x any) {
 	fmt.Fprintf(r.opts.Log, "%-12v %s %s %s\n", now.Round(time.Microsecond), kind, arrow, reconcile.Describe(x))
@@ -68,15 +92,38 @@ func (r *run) recordEvent(now time.Duration, kind fleet.Kind, ev reconcile.Event
 		begin(recDeposed)
 	case reconcile.TreeRead:
 		begin(recTreeRead)
-		t.Int(int64(len(ev.Tree.Instances)))
+		for i := range ev.Tree.Instances {
+			in := &ev.Tree.Instances[i]
+			t.Int(int64(in.ID))
+			t.Int(int64(in.Capacity))
+			t.Int(in.Times)
+			t.Int(int64(in.Versions.Node))
+			for _, id := range in.IDs {
+				t.String(id)
+			}
+		}
 		t.String(ev.Err)
 	case reconcile.Listed:
 		begin(recListed)
 		t.Int(int64(len(ev.Rows)))
+		if d := ev.Digest; d.Count > 0 { // of the whole table: stands for each row
+			t.Int(int64(d.IDs))
+			t.Int(int64(d.Groups))
+		} else {
+			for i := range ev.Rows {
+				t.String(ev.Rows[i].ID)
+				t.String(ev.Rows[i].Group)
+			}
+		}
 		t.String(ev.Err)
 	case reconcile.PodsListed:
 		begin(recPodsListed)
-		t.Int(int64(len(ev.Pods)))
+		for i := range ev.Pods {
+			t.Int(int64(ev.Pods[i].Instance))
+			t.String(ev.Pods[i].UID)
+			t.Int(int64(ev.Pods[i].Phase))
+			t.Bool(ev.Pods[i].Terminating)
+		}
 		t.String(ev.Err)
 	case reconcile.Notified:
 		begin(recNotified)
@@ -149,7 +196,9 @@ func (r *run) recordCommand(now time.Duration, kind fleet.Kind, c reconcile.Comm
 		begin(recReadTree)
 	case reconcile.ListRows:
 		begin(recListRows)
-		t.Int(int64(len(c.IDs)))
+		for _, id := range c.IDs {
+			t.String(id)
+		}
 	case reconcile.ListPods:
 		begin(recListPods)
 	case reconcile.Commit:
@@ -163,6 +212,7 @@ func (r *run) recordCommand(now time.Duration, kind fleet.Kind, c reconcile.Comm
 		begin(recDeletePod)
 		t.Int(int64(c.Instance))
 		t.String(c.UID)
+		t.Int(int64(c.Purpose))
 		t.String(c.Why)
 	case reconcile.Ack:
 		begin(recAck)
@@ -177,6 +227,7 @@ func (r *run) recordCommand(now time.Duration, kind fleet.Kind, c reconcile.Comm
 		begin(recAlarm)
 		t.String(c.Code)
 		t.Bool(c.On)
+		t.String(c.Text)
 	case reconcile.Note:
 		begin(recNote)
 		t.Int(int64(c.Instance))

@@ -92,9 +92,12 @@ type run struct {
 
 	healed  bool
 	ledOnce bool
-	nextReq uint64
+	nextReq uint64 // the last number given to an order
 	orders  map[uint64]openOrder
 	skipped []history.Skipped
+
+	unarrived map[*fleet.Notification]unarrived
+	lost      uint64 // notifications counted as lost
 
 	faultStreams map[int]*timeline.Stream
 }
@@ -108,6 +111,7 @@ type kind struct {
 	pending churn.Op         // the operation that is scheduled
 
 	traceUse traceUse
+	led      bool // somebody has led it
 }
 
 // The events that the run schedules for itself.
@@ -147,6 +151,7 @@ func (r *run) play() error {
 	if r.sc.Heal < r.sc.Duration {
 		r.audit(r.sc.Duration)
 	}
+	r.loseUnarrived()
 	r.check.End(r.sc.Duration)
 	return nil
 }
@@ -230,7 +235,7 @@ func (r *run) result() *Result {
 func (r *run) pending() []history.Pending {
 	out := r.check.Pending()
 	for i, k := range r.kinds {
-		if r.proc == nil || len(r.proc.kinds) == 0 {
+		if r.proc.dead {
 			out = append(out, history.Pending{Kind: k.name, Why: "no orchestrator runs", Count: 1})
 			continue
 		}
@@ -241,5 +246,5 @@ func (r *run) pending() []history.Pending {
 			out = append(out, history.Pending{Kind: k.name, Why: "orchestrator: " + why, Count: 1})
 		}
 	}
-	return out
+	return append(out, r.unanswered()...)
 }

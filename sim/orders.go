@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/placement"
+	"dacorch/orchestrator/reconcile"
+	"dacorch/scenarios"
+	"dacorch/sim/internal/history"
+)
+
+// openOrder is an operator's order that has not been answered.
+type openOrder struct {
+	order *scenarios.Order
+	given time.Duration
+}
+
+// order gives an operator's order to the kind's machine. While the orchestrator
+// is down nobody takes it: its caller sees the connection refused.
+func (r *run) order(now time.Duration, o *scenarios.Order) {
+	r.nextReq++
+	if r.proc.dead {
+		r.recordLostOrder(now, o)
+		r.refused(now, o)
+		return
+	}
+	r.orders[r.nextReq] = openOrder{o, now}
+	for _, d := range r.proc.kinds {
+		if d.name == fleet.Kind(o.Kind) {
+			d.step(now, reconcile.Ordered{Req: r.nextReq, Order: machineOrder(o)})
+		}
+	}
+}
+
+// machineOrder is an order as the core is told it.
+func machineOrder(o *scenarios.Order) reconcile.Order {
+	id := fleet.InstanceID(o.Instance)
+	switch o.What {
+	case scenarios.Drain:
+		return reconcile.Drain{Instance: id}
+	case scenarios.Undrain:
+		return reconcile.Undrain{Instance: id}
+	case scenarios.Replace:
+		return reconcile.Replace{Instance: id}
+	case scenarios.Maintenance:
+		return reconcile.Maintenance{On: o.On}
+	}
+	var req placement.Request
+	if o.MaxInstances > 0 {
+		req.MaxInstances = &o.MaxInstances
+	}
+	if o.ResourcePerInstance > 0 {
+		req.ResourcePerInstance = &o.ResourcePerInstance
+	}
+	return reconcile.Orchestrate{Request: req}
+}
+
+// replied notes the answer to an order.
+func (r *run) replied(now time.Duration, d *driver, c reconcile.Reply) {
+	open, ok := r.orders[c.Req]
+	if !ok {
+		return
+	}
+	delete(r.orders, c.Req)
+	switch {
+	case c.Err != "":
+		r.refused(now, open.order)
+	case open.order.What == scenarios.Orchestrate:
+		r.check.Add(d.name, history.OrchestrationsDone, 1)
+		r.check.Raise(d.name, history.OrchestrationTimeMax, (now - open.given).Seconds())
+	}
+}
+
+// refused notes an order that was not carried out, or whose end nobody learnt.
+func (r *run) refused(now time.Duration, o *scenarios.Order) {
+	if o.What == scenarios.Orchestrate {
+		r.check.Add(fleet.Kind(o.Kind), history.OrchestrationsRefused, 1)
+	}
+	r.pics.mark(now, orderLabel(o)+" refused")
+}
+
+// dropOrders is the fate of the orders that a process leaves unanswered when it
+// dies. What it had begun of them a restart may well finish, but nobody is told.
+func (r *run) dropOrders(now time.Duration) {
+	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
+		r.pics.mark(now, orderLabel(r.orders[req].order)+" unanswered")
+	}
+	clear(r.orders)
+}
+
+// unanswered are the orders that wait for their answer at the end.
+func (r *run) unanswered() []history.Pending {
+	var out []history.Pending
+	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
+		open := r.orders[req]
+		out = append(out, history.Pending{
+			Kind: fleet.Kind(open.order.Kind), Count: 1, Since: open.given,
+			Why: fmt.Sprintf("order %q has no answer", orderLabel(open.order)),
+		})
+	}
+	return out
+}
+
+// orderLabel names an order in the timeline.
+func orderLabel(o *scenarios.Order) string {
+	switch o.What {
+	case scenarios.Drain, scenarios.Undrain, scenarios.Replace:
+		return fmt.Sprintf("%s %d", o.What, o.Instance)
+	case scenarios.Maintenance:
+		return string(o.What) + map[bool]string{true: " on", false: " off"}[o.On]
+	}
+	return string(o.What)
+}
