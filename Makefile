@@ -86,7 +86,11 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@mkdir -p bin
 	@$(call measure,placement,-bench .,./orchestrator/placement)
 	@$(call measure,simulator,-bench . -benchtime 3x,./sim)
-	@$(call measure,parts,-bench .,./sim/internal/...)
+	@$(call measure,timeline,-bench .,./sim/internal/timeline)
+	@$(call measure,world,-bench .,./sim/internal/world)
+	@$(call measure,churn,-bench .,./sim/internal/churn)
+	@$(call measure,history,-bench .,./sim/internal/history)
+	@$(call measure,invariant,-bench .,./sim/internal/invariant)
 
 .PHONY: verify
 verify: check race scenarios ## everything that must hold before a change is handed in
