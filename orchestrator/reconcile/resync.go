@@ -372,6 +372,12 @@ func (m *Machine) unlisted(what string, fails int, err string) time.Duration {
 // notifications named since the listing began.
 func (m *Machine) resync(rows []fleet.Resource, digest fleet.Digest, fresh map[string]struct{}) {
 	m.stats.Resyncs++
+	bad := false
+	defer func() {
+		if !bad {
+			m.alarmOff("bad-id")
+		}
+	}()
 	if m.agrees(rows, digest, fresh) {
 		return // no need to look at each
 	}
@@ -380,7 +386,9 @@ func (m *Machine) resync(rows []fleet.Resource, digest fleet.Digest, fresh map[s
 		if known && (m.cfg.Policy != fleet.PolicyGroup || group == r.Group) {
 			return
 		}
-		if _, young := fresh[r.ID]; !young && m.validID(r.ID) {
+		if !m.validID(r.ID) {
+			bad = true
+		} else if _, young := fresh[r.ID]; !young {
 			add = append(add, r)
 		}
 	})
