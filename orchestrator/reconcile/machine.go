@@ -230,6 +230,7 @@ func (m *Machine) deposed(why string) {
 		m.alarmOff(code)
 	}
 	m.note(fleet.NoInstance, "follows: %s", why)
+	m.ack(m.ackSeen) // whoever leads next compares with the database
 	m.forget()
 	m.stage, m.wake = StageFollower, never
 }

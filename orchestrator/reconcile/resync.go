@@ -132,6 +132,9 @@ func (m *Machine) notified(ev Notified) {
 	switch {
 	case ev.Note.Table != string(m.cfg.Kind):
 		m.stats.Foreign++
+		if m.stage != StageActive { // else with what came before it
+			m.ack(ev.Token)
+		}
 	case m.stage == StageFollower:
 		m.ack(ev.Token)
 	case m.stage == StageLoading:
