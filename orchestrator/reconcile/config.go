@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -135,8 +136,9 @@ func (c Config) Validate() error {
 			return &fleet.FieldError{Field: n.field, Value: fmt.Sprint(n.value), Want: "1 or more"}
 		}
 	}
-	if need := c.Limits.ResourcePerInstance*(c.MaxIDBytes+3) + listOverhead; need > c.TxnBytes/2 {
-		return &fleet.FieldError{Field: "resourcePerInstance", Value: fmt.Sprint(c.Limits.ResourcePerInstance),
+	perInstance := cmp.Or(c.Limits.ResourcePerInstance, placement.DefaultResourcePerInstance)
+	if need := perInstance*(c.MaxIDBytes+3) + listOverhead; need > c.TxnBytes/2 {
+		return &fleet.FieldError{Field: "resourcePerInstance", Value: fmt.Sprint(perInstance),
 			Want: fmt.Sprintf("so few that a list of ids of maxIdBytes (%d) takes at most half of txnBytes: %d bytes, not %d", c.MaxIDBytes, c.TxnBytes/2, need)}
 	}
 	return nil

@@ -16,6 +16,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -125,6 +126,8 @@ func New(cfg Config) (*Machine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	cfg.Limits.ResourcePerInstance = cmp.Or(cfg.Limits.ResourcePerInstance, placement.DefaultResourcePerInstance)
+	cfg.Limits.MaxInstances = cmp.Or(cfg.Limits.MaxInstances, placement.DefaultMaxInstances)
 	m := &Machine{cfg: cfg, wake: never, alarms: map[string]string{}}
 	m.forget()
 	return m, nil
@@ -301,10 +304,11 @@ func (m *Machine) emit(c Command) { m.out = append(m.out, c) }
 // with each attempt up to RetryMax, less up to a quarter by a jitter that what
 // and attempt determine.
 func (m *Machine) backoff(what string, n int) time.Duration {
-	d := m.cfg.RetryMax
-	if n < 30 {
-		d = min(d, m.cfg.RetryMin<<max(0, n-1))
+	d := m.cfg.RetryMin
+	for i := 1; i < n && d < m.cfg.RetryMax; i++ {
+		d *= 2
 	}
+	d = min(d, m.cfg.RetryMax)
 	h := fnv.New32a()
 	h.Write([]byte(m.cfg.Kind))
 	h.Write([]byte(what))
