@@ -35,6 +35,9 @@ type rig struct {
 	hold  func(cmd Command) (verdict, bool) // a test's way to interfere
 
 	later   [][]Event // answers that are on their way
+	news    []Event   // what the watches will say, in this order
+	slow    bool      // news are kept until somebody calls hear
+	stall   bool      // while time passes neither answers nor news arrive
 	quiet   bool      // heartbeats get lost on their way, and nobody knows it
 	noStart bool      // pods stay Pending
 
@@ -43,6 +46,7 @@ type rig struct {
 	inherited bool
 
 	acked   uint64
+	told    []Notified // every message so far
 	replies map[uint64]string
 	broken  []string
 	trace   func(prefix string, what any) // each event and command
@@ -69,6 +73,7 @@ const (
 	unknown            // commits: done, answered as unknown
 	unknownNot         // commits: not done, answered as unknown
 	delay              // done now, answered when the test says so
+	postpone           // done after what else is queued now
 )
 
 func newRig(cfg Config) *rig {
@@ -86,7 +91,7 @@ func (g *rig) restart() {
 	if err != nil {
 		panic(err)
 	}
-	g.m, g.queue, g.later = m, nil, nil
+	g.m, g.queue, g.later, g.news = m, nil, nil, nil
 	g.step(HeartbeatChannel{Up: true})
 }
 
@@ -148,6 +153,10 @@ func (g *rig) one() {
 	if v == lose {
 		return
 	}
+	if v == postpone {
+		g.queue = append(g.queue, c)
+		return
+	}
 	answers := g.execute(c, v)
 	switch v {
 	case doSilently:
@@ -160,7 +169,47 @@ func (g *rig) one() {
 
 func (g *rig) deliver(answers []Event) {
 	for _, ev := range answers {
+		g.tell(ev)
+	}
+}
+
+// tell hands the machine an event; what watches say may come late.
+func (g *rig) tell(ev Event) {
+	switch ev.(type) {
+	case PodSeen, PodGone, StatusSeen:
+		if g.slow {
+			g.news = append(g.news, ev)
+			return
+		}
+	}
+	g.step(ev)
+}
+
+// hear lets the first n news arrive, or all.
+func (g *rig) hear(n int) {
+	n = min(n, len(g.news))
+	news := g.news[:n]
+	g.news = slices.Clone(g.news[n:])
+	for _, ev := range news {
 		g.step(ev)
+	}
+}
+
+// arrive lets everything arrive that is on its way.
+func (g *rig) arrive() {
+	later := g.later
+	g.later = nil
+	for _, answers := range later {
+		g.deliver(answers)
+	}
+	g.hear(len(g.news))
+}
+
+// vanish deletes an instance's nodes, as somebody else might.
+func (g *rig) vanish(id fleet.InstanceID) {
+	delete(g.tree, id)
+	if d := g.lists[id]; d != nil {
+		d.times = -1
 	}
 }
 
@@ -373,7 +422,7 @@ func (g *rig) gone(id fleet.InstanceID) {
 	delete(g.pods, id)
 	g.stop(id)
 	delete(g.mute, id)
-	g.step(PodGone{Instance: id, UID: p.UID})
+	g.tell(PodGone{Instance: id, UID: p.UID})
 }
 
 func (g *rig) phase(id fleet.InstanceID, ph fleet.Phase) {
@@ -385,7 +434,7 @@ func (g *rig) phase(id fleet.InstanceID, ph fleet.Phase) {
 	if ph == fleet.PhaseFailed || ph == fleet.PhaseSucceeded {
 		g.stop(id)
 	}
-	g.step(PodSeen{Pod: *p})
+	g.tell(PodSeen{Pod: *p})
 }
 
 // stop ends what an instance's DAC runs.
@@ -434,7 +483,7 @@ func (g *rig) reload() {
 		}
 		d.times = ti.Times
 		ti.Status = fleet.Status{Present: true, Times: ti.Times}
-		g.step(StatusSeen{Instance: id, Status: ti.Status})
+		g.tell(StatusSeen{Instance: id, Status: ti.Status})
 	}
 }
 
@@ -458,6 +507,9 @@ func (g *rig) pass(d time.Duration) {
 				}
 			}
 		}
+		if !g.stall {
+			g.arrive()
+		}
 		g.run()
 		g.settlePods()
 		g.run()
@@ -467,7 +519,7 @@ func (g *rig) pass(d time.Duration) {
 }
 
 // rest lets everything come to its end: as pass, without failures.
-func (g *rig) rest() { g.hold = nil; g.pass(25 * time.Minute) }
+func (g *rig) rest() { g.hold, g.slow, g.stall = nil, false, false; g.pass(25 * time.Minute) }
 
 // unsettled answers what is not as it should be at rest.
 func (g *rig) unsettled() []string {
@@ -513,7 +565,8 @@ func (g *rig) notify(op fleet.Op, table string, known bool, ids ...string) {
 	for _, id := range ids {
 		n.Resources = append(n.Resources, fleet.Resource{ID: id, Group: g.rows[id]})
 	}
-	g.step(Notified{Token: g.token, Note: n})
+	g.told = append(g.told, Notified{Token: g.token, Note: n})
+	g.step(g.told[len(g.told)-1])
 }
 
 // line writes a line of the trace.

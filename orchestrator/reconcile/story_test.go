@@ -157,11 +157,7 @@ func (s *story) tell(t *testing.T, d *datadriven.TestData) string {
 	case "fault":
 		s.fault(t, d, words)
 	case "answer":
-		later := g.later
-		g.later = nil
-		for _, answers := range later {
-			g.deliver(answers)
-		}
+		g.arrive()
 	case "see":
 		s.see(t, d, words)
 	case "show":
@@ -192,7 +188,7 @@ func (s *story) instance(t *testing.T, d *datadriven.TestData, words []string) {
 	case "gone":
 		g.gone(at())
 	case "vanish":
-		delete(g.tree, at())
+		g.vanish(at())
 	case "mute":
 		g.mute[at()] = true
 	case "unmute":
@@ -239,7 +235,7 @@ func (s *story) begin(t *testing.T, d *datadriven.TestData) {
 		}
 	}
 	*s = story{g: newRig(cfg), faults: map[string]*fault{}}
-	s.g.hold = s.interfere
+	s.g.hold, s.g.stall = s.interfere, true
 	s.g.trace = s.record
 }
 
