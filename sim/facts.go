@@ -29,7 +29,11 @@ func (r *run) observe() {
 		r.check.Reloaded(now, kind, id, times)
 	}
 	w.DACs.OnProcess = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, _ string, state world.ProcessState) {
-		r.check.Alive(now, kind, id, state == world.ProcessStarted)
+		if state == world.ProcessHung {
+			r.check.Hung(now, kind, id)
+		} else {
+			r.check.Alive(now, kind, id, state == world.ProcessStarted)
+		}
 		r.pics.process(now, kind, id, state)
 	}
 	w.Kubernetes.OnPod = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, fact world.PodFact) {

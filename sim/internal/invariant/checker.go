@@ -77,6 +77,7 @@ type Checker struct {
 	now   time.Duration
 
 	healed bool
+	healAt time.Duration
 	ended  bool
 
 	counts     [invariantCount]uint64
@@ -168,8 +169,8 @@ func (c *Checker) RowDeleted(now time.Duration, kind fleet.Kind, id string) {
 	r := &k.recs[i]
 	if r.waiting { // it never ran: it waited until now
 		k.waited(r, now)
-	} else if r.runners == 0 {
-		k.recover.Add(now - r.stoppedAt)
+	} else if since, out := k.out(r); out {
+		k.recover.Add(now - since)
 	}
 	r.row, r.rowAt, r.waiting, r.hadRow = false, now, false, true
 	k.rows--

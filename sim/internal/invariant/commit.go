@@ -22,6 +22,8 @@ type instance struct {
 	unhealthyAt time.Duration
 	sick        bool // unhealthy since unhealthyAt and not yet replaced
 	replacing   bool // from its replacement until its DAC is healthy again
+	hung        bool // its DAC has done nothing since hungAt, though its pod runs
+	hungAt      time.Duration
 
 	pod         string // uid; empty: the name is free
 	terminating bool

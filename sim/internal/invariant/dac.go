@@ -64,6 +64,9 @@ func (c *Checker) stopped(k *kindState, by fleet.InstanceID, id string) {
 	case 0:
 		if r.row {
 			r.stoppedAt = c.now
+			if in := &k.instances[by]; in.hung {
+				r.stoppedAt = max(r.rowAt, in.hungAt)
+			}
 		} else if r.hadRow {
 			k.settle.Add(c.now - r.rowAt)
 		}
@@ -125,12 +128,37 @@ func (c *Checker) Alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID,
 		}
 		return
 	}
-	in.applied, in.sick, in.replacing = -1, false, false
+	in.applied, in.sick, in.replacing, in.hung = -1, false, false, false
 	k.worked = true
 	k.checkStarted(now)
 	if in.exists && in.used > 0 {
 		k.demandReload(id, in, now)
 	}
+}
+
+// Hung says that an instance's DAC does nothing any more although its program
+// has not ended. It still counts among those that run its resources, since a
+// second runner would be one too many; but who waits for one has waited since now.
+func (c *Checker) Hung(now time.Duration, kind fleet.Kind, id fleet.InstanceID) {
+	c.Alive(now, kind, id, false)
+	if k := c.kind(now, kind); k != nil {
+		if in := c.instance(k, id); in != nil && !in.hung {
+			in.hung, in.hungAt = true, now
+		}
+	}
+}
+
+// idle says that a row's only runner hangs.
+func (k *kindState) idle(r *record) bool {
+	return r.row && r.runners == 1 && k.instances[r.runner].hung
+}
+
+// out says since when a row that has run before does not, if so it is.
+func (k *kindState) out(r *record) (since time.Duration, is bool) {
+	if k.idle(r) {
+		return max(r.rowAt, k.instances[r.runner].hungAt), true
+	}
+	return r.stoppedAt, r.row && r.runners == 0
 }
 
 // Reloaded says that an instance's DAC has applied its list as of _reload times.
@@ -204,7 +232,7 @@ func (c *Checker) PodGone(now time.Duration, kind fleet.Kind, id fleet.InstanceI
 		c.fail(k, Facts, "pod %q of instance %d is gone, but the one of that name is %q", uid, id, in.pod)
 		return
 	}
-	in.pod, in.terminating = "", false
+	in.pod, in.terminating, in.hung = "", false, false
 }
 
 // Replaced says that the orchestrator has ordered an instance's pod deleted to

@@ -107,7 +107,7 @@ func (c *Checker) Heal(now time.Duration) {
 	if c.healed {
 		return
 	}
-	c.healed = true
+	c.healed, c.healAt = true, c.now
 	for _, k := range c.kinds {
 		for i := range k.recs {
 			if k.recs[i].state&pending != 0 {
@@ -131,10 +131,25 @@ func (c *Checker) End(now time.Duration) {
 		if !k.started {
 			k.counted[history.StartTime] = now.Seconds()
 		}
+		c.endHung(k)
 		for i := range k.recs {
 			k.close(&k.recs[i], c.now)
 		}
 		k.imbalanceEnd = k.imbalance()
+	}
+}
+
+// endHung looks for DACs that hang and were not replaced within the bound: what
+// they hold stands where it should, and yet nobody runs it.
+func (c *Checker) endHung(k *kindState) {
+	for id := range k.instances {
+		in := &k.instances[id]
+		if !c.healed || !in.hung || !in.exists || in.used == 0 || k.cfg.SettleBound == 0 {
+			continue
+		}
+		if c.now-max(in.hungAt, c.healAt) > k.cfg.SettleBound {
+			c.fail(k, Settled, "instance %d hangs since %v and was not replaced: nobody runs the %d resources on its list", id, in.hungAt, in.used)
+		}
 	}
 }
 
@@ -144,8 +159,12 @@ func (k *kindState) close(r *record, now time.Duration) {
 	case r.present:
 	case r.waiting:
 		k.settle.Add(now - r.rowAt)
-	case r.row && r.runners == 0:
-		k.recover.Add(now - r.stoppedAt)
+	case r.row && (r.runners == 0 || k.idle(r)):
+		since, _ := k.out(r)
+		k.recover.Add(now - since)
+		if r.runners > 0 {
+			k.idleEnd++
+		}
 	case !r.row && r.hadRow && r.runners > 0:
 		k.settle.Add(now - r.rowAt)
 	}

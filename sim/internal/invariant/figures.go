@@ -52,7 +52,7 @@ func (c *Checker) Figures() ([]history.KindFigures, history.Figures) {
 		f[history.MovesExcess] = max(f[history.MovesMade]-f[history.MovesNeeded], 0)
 		f[history.ResourcesUnplacedMax] = float64(k.unplacedMax)
 		f[history.ResourcesUnplacedEnd] = float64(k.unplaced)
-		f[history.UnsettledEnd] = float64(k.unsettled)
+		f[history.UnsettledEnd] = float64(k.unsettled + k.idleEnd)
 		f[history.ImbalanceMaxEnd] = float64(k.imbalanceEnd)
 		f[history.CapacityUsedMax] = k.capacityMax
 		f[history.Violations] = float64(k.broken)

@@ -31,7 +31,7 @@ func (c *Checker) pendingOf(k *kindState) []history.Pending {
 	index := make(map[string]int)
 	for i := range k.recs {
 		r := &k.recs[i]
-		if r.state&pending == 0 {
+		if r.state&pending == 0 && !k.idle(r) {
 			continue
 		}
 		why := c.why(k, int32(i))
@@ -77,6 +77,8 @@ func (c *Checker) why(k *kindState, i int32) string {
 		return fmt.Sprintf("%s, on no list, but still running on %s%s", gone, list(k.runners(i)), c.dac(k, r.runner))
 	}
 	switch {
+	case r.settled():
+		return fmt.Sprintf("on %s, whose DAC hangs%s", list(k.owners(i)), c.dac(k, r.owner))
 	case r.owners == 0 && r.runners == 0:
 		return "not in any instance's list"
 	case r.owners == 0:

@@ -39,6 +39,7 @@ type kindState struct {
 	unplacedMax  int
 	capacityMax  float64
 	imbalanceEnd int
+	idleEnd      int // rows at the end whose only runner hangs
 
 	settle, recover, overlap, detection history.Histogram
 
