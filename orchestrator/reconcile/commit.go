@@ -60,6 +60,7 @@ type commits struct {
 
 	txn       *fleet.Txn
 	txnMoves  int
+	noCircle  bool // no moves wait for each other in a circle
 	sent      []*change
 	sentStray int
 	sentAck   uint64
@@ -119,6 +120,7 @@ func (m *Machine) want(id string, from, to fleet.InstanceID, why placement.Reaso
 
 // tally keeps the counters of pending changes.
 func (m *Machine) tally(c *change, by int) {
+	m.noCircle = false
 	if c.isMove() {
 		m.moving += by
 	}

@@ -230,25 +230,60 @@ func (b *builder) takeIncoming(in *instance, queue []*change) []*change {
 	return queue[:0]
 }
 
-// breakCycle lets one move go past the capacity when nothing else can go: two
-// full instances that each wait for the other's place.
+// breakCycle lets one move go past the capacity when full instances wait for
+// each other's places in a circle: else none of them would ever go.
 func (b *builder) breakCycle() {
-	for _, in := range b.m.order {
-		if !b.m.up(in) {
+	m := b.m
+	if m.moving == 0 || m.noCircle || len(m.releasing) >= m.cfg.MovesInFlight {
+		return
+	}
+	if c := m.circle(); c != nil && b.take(c) {
+		m.txnMoves++
+	} else {
+		m.noCircle = true // until a change, or a pod that comes up
+	}
+}
+
+// circle answers a waiting move that is part of a circle of moves between
+// instances whose pods run; nil when there is none. A full instance that waits
+// for one that is down waits for its pod, or for the end of its patience.
+func (m *Machine) circle() *change {
+	leaves := map[fleet.InstanceID][]*change{}
+	for _, in := range m.order {
+		if !m.up(in) {
 			continue
 		}
-		for len(in.incoming) > 0 {
-			c := in.incoming[0]
+		for _, c := range in.incoming {
 			if c.at == place(in.id) {
-				if b.take(c) {
-					b.m.txnMoves++
-					in.incoming = in.incoming[1:]
-				}
-				return
+				leaves[c.from] = append(leaves[c.from], c)
 			}
-			in.incoming = in.incoming[1:]
 		}
 	}
+	open, closed := map[fleet.InstanceID]bool{}, map[fleet.InstanceID]bool{}
+	var visit func(id fleet.InstanceID) *change
+	visit = func(id fleet.InstanceID) *change {
+		open[id] = true
+		for _, c := range leaves[id] {
+			if open[c.to] {
+				return c
+			}
+			if !closed[c.to] {
+				if found := visit(c.to); found != nil {
+					return found
+				}
+			}
+		}
+		open[id], closed[id] = false, true
+		return nil
+	}
+	for _, in := range m.order {
+		if !closed[in.id] {
+			if c := visit(in.id); c != nil {
+				return c
+			}
+		}
+	}
+	return nil
 }
 
 // next is where the transaction puts a resource: on its new instance or, for

@@ -156,6 +156,7 @@ func (m *Machine) watchDown(in *instance) {
 
 // cameUp handles an instance whose pod has begun to run.
 func (m *Machine) cameUp(in *instance) {
+	m.noCircle = false
 	in.down, in.ran, in.silent = false, true, false
 	in.lastBeat = m.now
 	m.settleReplacing(in)

@@ -75,7 +75,8 @@ func randomEvents(t *rapid.T, cfg Config) {
 		}
 	}
 	// Heal: no more failures, everything that was cut is up again. Only a process
-	// that waits for an answer that was lost, or does not lead, is replaced.
+	// that waits for an answer that was lost, does not know that nodes have
+	// vanished, or does not lead, is replaced.
 	g.hold, g.slow, g.quiet, g.noStart = nil, false, false, false
 	g.mute = map[fleet.InstanceID]bool{}
 	for _, p := range g.pods {
@@ -133,7 +134,7 @@ type chaos struct {
 	ids  int
 	req  uint64
 	open map[uint64]bool // orders that the living process must answer
-	deaf bool            // an answer to the living process was lost: it is the loop's to replace
+	deaf bool            // the living process cannot know something: it is the loop's to replace
 }
 
 // crash starts a new process that follows.
@@ -278,8 +279,11 @@ func (c *chaos) act() {
 			p.NodeLost = !p.NodeLost
 			g.phase(p.Instance, p.Phase)
 		}
-	case 26:
-		g.vanish(c.instance())
+	case 26: // noticed by the next transaction that touches it, or the next process
+		if id := c.instance(); g.tree[id] != nil {
+			g.vanish(id)
+			c.deaf = true
+		}
 	case 27:
 		g.quiet = !g.quiet
 	case 28:
