@@ -552,7 +552,8 @@ func (g *rig) unsettled() []string {
 		}
 	}
 	for _, p := range g.m.Pending(5) {
-		if !strings.Contains(p, "has no place: ") {
+		stuck := strings.Contains(p, "is being released") && g.m.alarms["no-room"] != ""
+		if !stuck && !strings.Contains(p, "has no place: ") {
 			add("%s", p)
 		}
 	}
