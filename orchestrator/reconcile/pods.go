@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -228,11 +229,20 @@ func (m *Machine) late(in *instance) bool {
 }
 
 func (m *Machine) createPod(in *instance, why string) {
-	if m.late(in) || in.ran && !m.mayReplace(in) {
+	if m.late(in) || m.losing(in) || in.ran && !m.mayReplace(in) {
 		return
 	}
 	in.step = podCreating
 	m.emit(CreatePod{Instance: in.id, Why: why})
+}
+
+// losing says that, with strict handoff, the transaction in flight takes
+// resources from the instance's list as from a dead one's: a pod created now
+// would read the list as it was. The instance is tended when it has ended.
+func (m *Machine) losing(in *instance) bool {
+	return m.cfg.Handoff == fleet.HandoffStrict && m.txn != nil && slices.ContainsFunc(m.txn.Changes, func(ch fleet.Change) bool {
+		return ch.Instance == in.id && len(ch.Remove) > 0
+	})
 }
 
 func (m *Machine) deletePod(in *instance, why string, purpose Purpose) {

@@ -30,6 +30,7 @@ import (
 //	pods                    pods as others left them: lines "0 Running"
 //	lead, deposed, crash    crash: a new process that follows, whatever was under way is gone
 //	run, one [n], pass 90s  execute what was commanded, all or n; let time pass
+//	sleep 1s hold           a Tick later, nothing executed
 //	phase 1 Failed [reason=r] [node-lost]   gone 1   mute 1   unmute 1
 //	vanish 1                somebody deletes the instance's nodes
 //	start on|off            whether Pending pods get to run
@@ -77,7 +78,7 @@ type fault struct {
 }
 
 var verdicts = map[string]verdict{"lose": lose, "silent": doSilently, "refuse": refuse, "conflict": conflict,
-	"unknown": unknown, "unknown-not": unknownNot, "delay": delay}
+	"unknown": unknown, "unknown-not": unknownNot, "delay": delay, "postpone": postpone}
 
 func (s *story) tell(t *testing.T, d *datadriven.TestData) string {
 	s.out.Reset()
@@ -144,6 +145,13 @@ func (s *story) tell(t *testing.T, d *datadriven.TestData) string {
 		s.passing = true
 		g.pass(span)
 		s.passing = false
+	case "sleep":
+		span, err := time.ParseDuration(words[0])
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		g.now += span
+		g.step(Tick{})
 	case "start":
 		g.noStart = words[0] == "off"
 	case "beats":
