@@ -140,8 +140,8 @@ func (m *Machine) statusSeen(id fleet.InstanceID, st fleet.Status) {
 // released notes, with strict handoff, that a resource has left a list while
 // the list's DAC may still run it.
 func (m *Machine) released(in *instance, id string) {
-	if m.cfg.Handoff != fleet.HandoffStrict || m.knownDead(in) {
-		return
+	if m.cfg.Handoff != fleet.HandoffStrict || m.knownDead(in) || in.status.Times >= in.times {
+		return // its word can be faster than the transaction's answer
 	}
 	m.releasing[id] = in.id
 	in.confirm = append(in.confirm, unconfirm{id: id, times: in.times})

@@ -109,6 +109,9 @@ func (m *Machine) build(rows []fleet.Resource) {
 	m.controlVersion = tree.ControlVersion
 	for _, in := range slices.Clone(m.order) {
 		in.exists, in.used, in.bytes, in.times, in.incoming, in.confirm = false, 0, 0, 0, nil, nil
+		if in.statusNews != m.treeDone {
+			in.status = fleet.Status{Times: -1}
+		}
 		in.queued, in.rewrite, in.arriving, in.leaving, in.closing, in.barrier, in.creating = false, false, 0, 0, false, false, false
 	}
 	m.plan = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits})

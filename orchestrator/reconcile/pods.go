@@ -383,7 +383,7 @@ func (m *Machine) letGo(in *instance) {
 
 // gone ends an instance whose nodes are deleted, or were never created.
 func (m *Machine) gone(in *instance) {
-	in.exists, in.used, in.bytes, in.times = false, 0, 0, 0
+	in.exists, in.used, in.bytes, in.times, in.status = false, 0, 0, 0, fleet.Status{Times: -1}
 	in.closing, in.evacuated = false, false
 	m.settleReplacing(in)
 	m.plan.Forget(in.id)
