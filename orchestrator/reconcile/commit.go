@@ -60,7 +60,7 @@ type commits struct {
 
 	txn       *fleet.Txn
 	txnMoves  int
-	noCircle  bool // no moves wait for each other in a circle
+	blocked   bool // nothing of what waits can go until something changes
 	sent      []*change
 	sentStray int
 	sentAck   uint64
@@ -120,7 +120,7 @@ func (m *Machine) want(id string, from, to fleet.InstanceID, why placement.Reaso
 
 // tally keeps the counters of pending changes.
 func (m *Machine) tally(c *change, by int) {
-	m.noCircle = false
+	m.blocked = false
 	if c.isMove() {
 		m.moving += by
 	}
@@ -162,6 +162,7 @@ func (m *Machine) requeue(c *change) {
 
 // touch asks for an instance's nodes to be written although no resource moves.
 func (m *Machine) touch(in *instance) {
+	m.blocked = false
 	if !in.queued {
 		in.queued = true
 		m.touched = append(m.touched, in)

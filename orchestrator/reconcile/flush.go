@@ -27,6 +27,10 @@ func (m *Machine) flush() {
 		m.ack(m.ackSeen)
 		return
 	}
+	if m.blocked && !m.controlDirty {
+		m.ack(m.ackSeen)
+		return
+	}
 	if len(m.pending) == 0 && len(m.touched) == 0 && len(m.strays) == 0 && !m.controlDirty {
 		m.ack(m.ackSeen)
 		return
@@ -54,6 +58,7 @@ func (m *Machine) flush() {
 func (b *builder) send() {
 	m := b.m
 	if len(b.touched) == 0 && b.txn.Control == nil {
+		m.blocked = true
 		m.ack(m.ackSeen) // what waits is in the database, where a restart finds it again
 		return
 	}
@@ -234,13 +239,11 @@ func (b *builder) takeIncoming(in *instance, queue []*change) []*change {
 // each other's places in a circle: else none of them would ever go.
 func (b *builder) breakCycle() {
 	m := b.m
-	if m.moving == 0 || m.noCircle || len(m.releasing) >= m.cfg.MovesInFlight {
+	if m.moving == 0 || len(m.releasing) >= m.cfg.MovesInFlight {
 		return
 	}
 	if c := m.circle(); c != nil && b.take(c) {
 		m.txnMoves++
-	} else {
-		m.noCircle = true // until a change, or a pod that comes up
 	}
 }
 

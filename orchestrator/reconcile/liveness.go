@@ -159,6 +159,7 @@ func (m *Machine) confirm(in *instance, times int64) {
 		}
 	}
 	in.confirm = slices.Delete(in.confirm, 0, n)
+	m.blocked = m.blocked && n == 0
 	if in.barrier && times >= in.times {
 		in.barrier = false
 		m.liftBarrier()

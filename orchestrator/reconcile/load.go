@@ -291,6 +291,7 @@ func (m *Machine) liftBarrier() {
 			return
 		}
 	}
+	m.blocked = false
 	for id, was := range m.releasing {
 		if was == behindBarrier {
 			delete(m.releasing, id)

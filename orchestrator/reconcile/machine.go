@@ -65,6 +65,8 @@ type Machine struct {
 	orders
 
 	alarms   map[string]string
+	busy     int  // instances that count against Config.Replacing
+	downs    census
 	manyDown bool // watchDown has found so many down that nothing may move, since the sweep began
 	stats    Stats
 }
@@ -139,7 +141,7 @@ func (m *Machine) forget() {
 	m.plan = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits})
 	m.digest = fleet.Digest{Count: notCounted}
 	m.instances = map[fleet.InstanceID]*instance{}
-	m.order = nil
+	m.order, m.busy = nil, 0
 	m.commits = newCommits()
 	m.reads = reads{}
 	m.orders = orders{control: fleet.Control{}, controlVersion: -1}
@@ -153,6 +155,12 @@ func (m *Machine) Step(now time.Duration, ev Event) []Command {
 	m.now = max(m.now, now)
 	clear(m.out)
 	m.out = m.out[:0]
+	m.downs.known = false
+	switch ev.(type) {
+	case Heartbeat, StatusSeen, Notified: // alone, they let nothing go that waits: what follows from them says so
+	default:
+		m.blocked = false
+	}
 	switch ev := ev.(type) {
 	case Led:
 		m.led(ev)
@@ -282,6 +290,7 @@ func (m *Machine) at(id fleet.InstanceID) *instance {
 }
 
 func (m *Machine) drop(in *instance) {
+	m.setReplacing(in, false)
 	m.alarmOff(fmt.Sprintf("instance-down-%d", in.id))
 	delete(m.instances, in.id)
 	if i, ok := slices.BinarySearchFunc(m.order, in.id, byID); ok {

@@ -93,7 +93,7 @@ func (m *Machine) ordered(ev Ordered) {
 			refuse("instance %d has no pod that could be replaced now: it is on its way", o.Instance)
 		default:
 			in.retryAt = 0
-			in.replacing = true
+			m.setReplacing(in, true)
 			m.replace(in, "on request", PurposeOrdered)
 			m.emit(Reply{Req: ev.Req})
 		}

@@ -131,15 +131,7 @@ func (m *Machine) watchDown(in *instance) {
 		m.wakeAt(in.downSince + m.cfg.Patience)
 		return
 	}
-	downs, wanted := 0, 0
-	for _, other := range m.order {
-		if m.plan.Has(other.id) && !other.closing {
-			wanted++
-			if !m.up(other) {
-				downs++
-			}
-		}
-	}
+	downs, wanted := m.countDown()
 	if 2*downs > wanted {
 		m.alarm("many-down", "%d of %d instances have no running pod: moving resources would not help, so nothing moves", downs, wanted)
 		m.manyDown = true
@@ -155,9 +147,30 @@ func (m *Machine) watchDown(in *instance) {
 	m.absorb(&m.scratch)
 }
 
+// census is how many instances are wanted and how many of them have no running
+// pod, counted at most once a Step.
+type census struct {
+	known         bool
+	downs, wanted int
+}
+
+func (m *Machine) countDown() (downs, wanted int) {
+	if !m.downs.known {
+		m.downs = census{known: true}
+		for _, in := range m.order {
+			if m.plan.Has(in.id) && !in.closing {
+				m.downs.wanted++
+				if !m.up(in) {
+					m.downs.downs++
+				}
+			}
+		}
+	}
+	return m.downs.downs, m.downs.wanted
+}
+
 // cameUp handles an instance whose pod has begun to run.
 func (m *Machine) cameUp(in *instance) {
-	m.noCircle = false
 	in.down, in.ran, in.silent = false, true, false
 	in.lastBeat = m.now
 	m.settleReplacing(in)
@@ -175,7 +188,7 @@ func (m *Machine) cameUp(in *instance) {
 // settleReplacing ends an instance's part in the throttle.
 func (m *Machine) settleReplacing(in *instance) {
 	if in.replacing {
-		in.replacing = false
+		m.setReplacing(in, false)
 		m.wakeAt(m.now) // another may be waiting
 	}
 }
@@ -185,17 +198,22 @@ func (m *Machine) mayReplace(in *instance) bool {
 	if in.replacing || in.evacuated {
 		return true
 	}
-	busy := 0
-	for _, other := range m.order {
-		if other.replacing {
-			busy++
-		}
-	}
-	if busy >= m.cfg.Replacing {
+	if m.busy >= m.cfg.Replacing {
 		return false
 	}
-	in.replacing = true
+	m.setReplacing(in, true)
 	return true
+}
+
+func (m *Machine) setReplacing(in *instance, on bool) {
+	if in.replacing != on {
+		in.replacing = on
+		if on {
+			m.busy++
+		} else {
+			m.busy--
+		}
+	}
 }
 
 // replace deletes an instance's pod; once it is gone, keepUp creates it anew.
