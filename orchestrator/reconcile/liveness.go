@@ -131,7 +131,7 @@ func (m *Machine) statusSeen(id fleet.InstanceID, st fleet.Status) {
 		in = m.at(id) // ZooKeeper is being read: the instance may be in it
 	}
 	in.status, in.statusNews = st, reading
-	if st.Present {
+	if st.Present && in.exists { // else it speaks of a list that no longer is
 		m.confirm(in, st.Times)
 		m.tend(in)
 	}
