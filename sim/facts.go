@@ -131,14 +131,7 @@ func (r *run) node(ev churn.NodeEvent) {
 // faultOn begins a fault; one of pods happens once, or again every so often.
 func (r *run) faultOn(now time.Duration, i int) {
 	f := &r.sc.Faults[i]
-	switch f.What {
-	case scenarios.KafkaDown:
-		r.world.Kafka.Down()
-	case scenarios.MQTTDown:
-		r.world.MQTT.Down()
-	case scenarios.OrchestratorCrash:
-		r.proc.kill()
-	case scenarios.PodCrash, scenarios.PodHang:
+	if f.What == scenarios.PodCrash || f.What == scenarios.PodHang {
 		r.breakPods(i, f)
 		if f.Every > 0 && now+f.Every < f.At+f.For {
 			r.tl.At(now+f.Every, r, opFaultOn, int64(i), nil)
@@ -146,10 +139,27 @@ func (r *run) faultOn(now time.Duration, i int) {
 		return
 	}
 	r.tl.At(f.At+f.For, r, opFaultOff, int64(i), nil)
+	if r.down[f.What]++; r.down[f.What] > 1 {
+		return // down already
+	}
+	switch f.What {
+	case scenarios.KafkaDown:
+		r.world.Kafka.Down()
+	case scenarios.MQTTDown:
+		r.world.MQTT.Down()
+	case scenarios.OrchestratorCrash:
+		r.proc.kill()
+	}
 }
 
+// faultOff ends a fault. Where another of the same sort lasts longer, that one
+// keeps it down.
 func (r *run) faultOff(_ time.Duration, i int) {
-	switch r.sc.Faults[i].What {
+	what := r.sc.Faults[i].What
+	if r.down[what]--; r.down[what] > 0 {
+		return
+	}
+	switch what {
 	case scenarios.KafkaDown:
 		r.world.Kafka.Up()
 	case scenarios.MQTTDown:

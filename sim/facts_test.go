@@ -148,3 +148,28 @@ func TestRecordsTellRunsApart(t *testing.T) {
 		t.Error("a row of two kinds has one trace")
 	}
 }
+
+// TestFaultsOverlap holds two faults of one sort to what one that lasts as long
+// as both does.
+func TestFaultsOverlap(t *testing.T) {
+	for _, what := range []string{"orchestrator: crash", "kafka: down", "mqtt: down"} {
+		run := func(faults string) *Report {
+			return mustRun(t, parse(t, `
+duration: 20m
+heal: 10m
+kinds: [{kind: Thing, resources: 100}]
+churn: [{kind: Thing, create: 1/s, delete: 1/s}]
+orders: [{at: 7m, kind: Thing, orchestrate: {}}]
+faults: `+faults)).Report
+		}
+		one := run("[{at: 4m, for: 4m, " + what + "}]")
+		for _, two := range []string{
+			"[{at: 4m, for: 2m, " + what + "}, {at: 5m, for: 3m, " + what + "}]",
+			"[{at: 4m, for: 4m, " + what + "}, {at: 5m, for: 1m, " + what + "}]",
+		} {
+			if rep := run(two); rep.Trace != one.Trace {
+				t.Errorf("%s gives another trace than one fault from 4m to 8m", two)
+			}
+		}
+	}
+}

@@ -99,6 +99,7 @@ type run struct {
 	unarrived map[*fleet.Notification]unarrived
 	lost      uint64 // notifications counted as lost
 
+	down         map[scenarios.FaultKind]int // faults of the sort that last
 	faultStreams map[int]*timeline.Stream
 }
 
