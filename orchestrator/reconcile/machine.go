@@ -65,7 +65,7 @@ type Machine struct {
 	orders
 
 	alarms   map[string]string
-	busy     int  // instances that count against Config.Replacing
+	busy     int // instances that count against Config.Replacing
 	downs    census
 	manyDown bool // watchDown has found so many down that nothing may move, since the sweep began
 	stats    Stats
