@@ -20,6 +20,7 @@ func (r *run) observe() {
 	w := r.world
 	w.ZooKeeper.OnCommit = func(now time.Duration, kind fleet.Kind, txn *fleet.Txn) {
 		r.check.Committed(now, kind, w.ZooKeeper.Epoch(kind), txn)
+		r.landed(kind, txn)
 		r.pics.committed(now)
 	}
 	w.DACs.OnRun = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, _, resource string, running bool) {
@@ -217,11 +218,4 @@ func (r *run) replaced(now time.Duration, d *driver, c reconcile.DeletePod) {
 	healthy := pod.Phase == fleet.PhaseRunning && !pod.Terminating && !pod.NodeLost && runs && !dac.Hung
 	r.check.Replaced(now, d.name, c.Instance, healthy && c.Purpose != reconcile.PurposeOrdered)
 	r.pics.replaced(now)
-}
-
-// leaveMachine keeps what only the machine knows, before it is dropped.
-func (r *run) leaveMachine(d *driver) {
-	if d.machine != nil {
-		r.check.Add(d.name, history.MovesNeeded, float64(d.machine.Stats().MovesPlanned))
-	}
 }

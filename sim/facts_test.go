@@ -173,3 +173,23 @@ faults: `+faults)).Report
 		}
 	}
 }
+
+// TestMovesNeededOverCrashes says that a restart which goes on with a
+// re-orchestration does not count its moves again, and none is counted too few.
+func TestMovesNeededOverCrashes(t *testing.T) {
+	for _, handoff := range []string{"fast", "strict"} {
+		for _, at := range []string{"2m0.05s", "2m0.3s", "2m5s", "2m5.5s", "2m6s", "2m6.2s", "2m7s"} {
+			rep := mustRun(t, parse(t, `
+duration: 20m
+heal: 10m
+kinds: [{kind: Thing, resources: 8000, resourcePerInstance: 2000, initInstances: 3, movesInFlight: 100, handoff: `+handoff+`}]
+orders: [{at: 2m, kind: Thing, orchestrate: {resourcePerInstance: 500}}]
+faults: [{at: `+at+`, for: 10s, orchestrator: crash}]
+`)).Report
+			needed, made := rep.Totals[history.MovesNeeded], rep.Totals[history.MovesMade]
+			if made < 4000 || needed != made {
+				t.Errorf("%s handoff, crash at %s: %v moves needed and %v made, want as many", handoff, at, needed, made)
+			}
+		}
+	}
+}

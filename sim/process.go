@@ -32,6 +32,7 @@ type driver struct {
 	tick     timeline.Token
 	tickAt   time.Duration // when the tick is due; zero for none
 	acked    uint64
+	sent     underway
 
 	// One function value for each kind of answer, so that a command costs no
 	// closure.
@@ -127,7 +128,7 @@ func (d *driver) elect() {
 
 // kill is the crash of the process: all that it held in memory is gone.
 func (p *process) kill() {
-	p.leave()
+	p.leave(true)
 	p.dead = true
 	p.run.dropOrders(p.run.tl.Now())
 	p.sub.Close()
@@ -142,12 +143,12 @@ func (p *process) kill() {
 }
 
 // leave keeps the figures that die with the machines.
-func (p *process) leave() {
+func (p *process) leave(crashed bool) {
 	if p.dead {
 		return
 	}
 	for _, d := range p.kinds {
-		p.run.leaveMachine(d)
+		p.run.leaveMachine(d, crashed)
 	}
 }
 
@@ -170,6 +171,9 @@ func (d *driver) bind() {
 		d.step(now, reconcile.PodsListed{Req: l.Ref, Pods: l.Pods})
 	}
 	d.onCommit = func(now time.Duration, _ fleet.Kind, txn *fleet.Txn, outcome fleet.Outcome) {
+		if d.sent.txn == txn {
+			d.sent.txn = nil
+		}
 		if outcome == fleet.OutcomeConflict {
 			d.p.run.check.Add(d.name, history.TransactionsConflicted, 1)
 		}
@@ -247,6 +251,7 @@ func (d *driver) execute(now time.Duration, c reconcile.Command) {
 	r, w := d.p.run, d.p.run.world
 	switch c := c.(type) {
 	case reconcile.Commit:
+		d.sent = underway{txn: c.Txn}
 		d.p.session.Submit(d.name, c.Txn, d.onCommit)
 	case reconcile.Ack:
 		d.ack(c.Token)

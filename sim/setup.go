@@ -31,7 +31,7 @@ const reloadBound = 20 * time.Second
 type traceUse struct{ used, skipped int }
 
 func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
-	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]unarrived{}, down: map[scenarios.FaultKind]int{}}
+	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]unarrived{}, down: map[scenarios.FaultKind]int{}, orphans: map[*fleet.Txn]bool{}}
 	w, err := world.New(r.tl, r.seed, worldConfig(sc))
 	if err != nil {
 		return nil, fmt.Errorf("%s: world: %w", sc.File, err)

@@ -96,6 +96,7 @@ type run struct {
 	orders  map[uint64]openOrder
 	skipped []history.Skipped
 
+	orphans   map[*fleet.Txn]bool // sent by a process that has died, and may yet happen
 	unarrived map[*fleet.Notification]unarrived
 	lost      uint64 // notifications counted as lost
 
@@ -148,7 +149,7 @@ func (r *run) play() error {
 	if !r.healed {
 		r.heal(r.sc.Duration)
 	}
-	r.proc.leave()
+	r.proc.leave(false)
 	if r.sc.Heal < r.sc.Duration {
 		r.audit(r.sc.Duration)
 	}
