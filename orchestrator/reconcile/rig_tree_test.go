@@ -1,0 +1,131 @@
+package reconcile
+
+import (
+	"slices"
+	"strings"
+
+	"dacorch/orchestrator/fleet"
+)
+
+func (g *rig) snapshot() fleet.Tree {
+	t := fleet.Tree{Control: g.ctl, ControlVersion: g.ctlV}
+	for _, id := range sortedIDs(g.tree) {
+		ti := *g.tree[id]
+		ti.IDs = slices.Clone(ti.IDs)
+		t.Instances = append(t.Instances, ti)
+	}
+	return t
+}
+
+// commit does what ZooKeeper does with a transaction, and checks what a
+// committed state must fulfil.
+func (g *rig) commit(t *fleet.Txn, v verdict) []Event {
+	answer := func(o fleet.Outcome) []Event { return []Event{Committed{Txn: t.ID, Outcome: o, Err: "injected"}} }
+	switch v {
+	case refuse:
+		return answer(fleet.OutcomeFailed)
+	case unknownNot:
+		return answer(fleet.OutcomeUnknown)
+	case conflict:
+		return answer(fleet.OutcomeConflict)
+	}
+	if t.Epoch != g.epoch {
+		return answer(fleet.OutcomeDeposed)
+	}
+	if t.Control != nil && t.ControlVersion != g.ctlV {
+		return answer(fleet.OutcomeConflict)
+	}
+	for _, ch := range t.Changes {
+		ti := g.tree[ch.Instance]
+		if (ch.Kind == fleet.ChangeCreate) != (ti == nil) || ti != nil && ti.Versions != ch.Versions {
+			return answer(fleet.OutcomeConflict)
+		}
+	}
+	if t.Control != nil {
+		g.ctl = *t.Control
+		g.ctlV++
+	}
+	size := 0
+	g.born++
+	for _, ch := range t.Changes {
+		size += g.apply(ch)
+	}
+	if size > 1<<20 {
+		g.break_("a transaction of %d bytes", size)
+	}
+	g.checkTree()
+	if v == unknown {
+		return answer(fleet.OutcomeUnknown)
+	}
+	return []Event{Committed{Txn: t.ID, Outcome: fleet.OutcomeDone}}
+}
+
+func (g *rig) apply(ch fleet.Change) int {
+	ti := g.tree[ch.Instance]
+	switch ch.Kind {
+	case fleet.ChangeDelete:
+		if len(ti.IDs) > 0 {
+			g.break_("instance %v deleted with %d resources", ch.Instance, len(ti.IDs))
+		}
+		if g.pods[ch.Instance] != nil {
+			g.break_("instance %v deleted while its pod exists", ch.Instance)
+		}
+		delete(g.tree, ch.Instance)
+		return 0
+	case fleet.ChangeCreate:
+		ti = &fleet.TreeInstance{ID: ch.Instance, Born: g.born, Status: fleet.Status{Times: -1}}
+		g.tree[ch.Instance] = ti
+	case fleet.ChangeUpdate:
+		ti.Versions.Node++
+		ti.Versions.Resources++
+		ti.Versions.Reload++
+	}
+	for _, id := range ch.Remove {
+		i := slices.Index(ti.IDs, id)
+		if i < 0 {
+			g.break_("%s removed from instance %v, where it is not", id, ch.Instance)
+			continue
+		}
+		ti.IDs = slices.Delete(ti.IDs, i, i+1)
+	}
+	for _, id := range ch.Add {
+		if slices.Contains(ti.IDs, id) {
+			g.break_("%s added to instance %v, where it is", id, ch.Instance)
+		}
+		ti.IDs = append(ti.IDs, id)
+	}
+	if changed := len(ch.Add)+len(ch.Remove) > 0; changed != (ch.Times == ti.Times+1) || !changed && ch.Times != ti.Times {
+		g.break_("instance %v: _reload goes from %d to %d, list changed: %t", ch.Instance, ti.Times, ch.Times, changed)
+	}
+	ti.Times, ti.Used, ti.Capacity = ch.Times, ch.Used, ch.Capacity
+	return 3*len(ti.IDs) + len(strings.Join(ti.IDs, ""))
+}
+
+// checkTree holds a committed state to what must always be true of it.
+func (g *rig) checkTree() {
+	before := len(g.broken)
+	g.judgeTree()
+	if g.inherited {
+		g.inherited = len(g.broken) > before
+		g.broken = g.broken[:before]
+	}
+}
+
+func (g *rig) judgeTree() {
+	owner := map[string]fleet.InstanceID{}
+	for _, id := range sortedIDs(g.tree) {
+		ti := g.tree[id]
+		if ti.Used != len(ti.IDs) {
+			g.break_("instance %v: used=%d, %d in the list", id, ti.Used, len(ti.IDs))
+		}
+		if ti.Used > ti.Capacity {
+			g.break_("instance %v: %d of %d", id, ti.Used, ti.Capacity)
+		}
+		for _, r := range ti.IDs {
+			if o, twice := owner[r]; twice {
+				g.break_("%s stands on instances %v and %v", r, o, id)
+			}
+			owner[r] = id
+		}
+	}
+}
