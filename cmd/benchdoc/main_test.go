@@ -58,7 +58,7 @@ func TestRun(t *testing.T) {
 				t.Fatalf("holds %q:\n%s", bad, got)
 			}
 		}
-		if !strings.HasPrefix(got, "# Mine\n") || !strings.Contains(got, "After.") || strings.Count(got, "### Day") != 2 {
+		if !strings.HasPrefix(got, "# Mine\n") || !strings.Contains(got, "After.") || strings.Count(got, "| Day |") != 2 {
 			t.Fatal(got)
 		}
 		if first != "" && got != first {

@@ -10,7 +10,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// table is the benchmarks whose names differ in by= alone.
+// table is the benchmarks whose names differ in by= alone; without a title, those
+// that have no by=.
 type table struct {
 	title string
 	rows  []*row
@@ -18,7 +19,7 @@ type table struct {
 
 // row is one benchmark; several values of a unit stem from repetitions.
 type row struct {
-	by     string // empty for a benchmark whose name has no by=
+	by     string // or the whole name, when it has no by=
 	values map[string][]float64
 }
 
@@ -32,6 +33,9 @@ func read(in io.Reader) ([]*table, error) {
 			return nil, rec
 		case *benchfmt.Result:
 			title, by := split(rec.Name)
+			if by == "" {
+				title, by = "", title
+			}
 			r := rowOf(&tables, title, by)
 			for _, v := range rec.Values {
 				r.values[v.Unit] = append(r.values[v.Unit], v.Value)
@@ -112,8 +116,13 @@ func (t *table) write(w io.Writer, base string) {
 			reference, _ = r.median("sec/op")
 		}
 	}
-	fmt.Fprintf(w, "\n### %s\n\n", t.title)
 	cells := []string{"by"}
+	if t.title == "" {
+		cells[0] = "benchmark"
+		fmt.Fprintln(w)
+	} else {
+		fmt.Fprintf(w, "\n### %s\n\n", t.title)
+	}
 	for i, h := range head {
 		cells = append(cells, h)
 		if i == 0 && reference > 0 {
