@@ -331,7 +331,10 @@ func (m *Machine) podSeen(p fleet.Pod) {
 		return // news of a pod that is gone
 	}
 	if in.uid != "" && in.uid != p.UID {
-		m.lost(in) // its end was missed
+		// Either the end of the one known was missed, or this is late news of one
+		// before it, which must not make a running pod look dead.
+		m.listPods()
+		return
 	}
 	wasUp := m.up(in)
 	if in.uid != p.UID || in.phase != p.Phase || in.nodeLost != p.NodeLost {

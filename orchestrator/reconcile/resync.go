@@ -493,6 +493,10 @@ func (m *Machine) podsListed(ev PodsListed) {
 	for _, p := range ev.Pods {
 		listed[p.Instance] = true
 		if in := m.instances[p.Instance]; first || in == nil || in.seenAt < m.podsAsked {
+			if in != nil && in.uid != "" && in.uid != p.UID {
+				in.lastGone = in.uid // its end was missed
+				m.lost(in)
+			}
 			m.podSeen(p)
 		}
 	}

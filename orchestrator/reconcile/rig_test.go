@@ -157,6 +157,14 @@ func (g *rig) one() {
 		return
 	}
 	answers := g.execute(c, v)
+	if v == delay { // the watches know nothing of it
+		for _, ev := range answers {
+			if _, news := ev.(PodSeen); news {
+				g.tell(ev)
+			}
+		}
+		answers = slices.DeleteFunc(answers, func(ev Event) bool { _, news := ev.(PodSeen); return news })
+	}
 	switch v {
 	case doSilently:
 	case delay:
