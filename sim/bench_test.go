@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ func BenchmarkBorg(b *testing.B) {
 
 func benchmarkRun(b *testing.B, sc *scenarios.Scenario) {
 	b.ReportAllocs()
+	defer debug.SetGCPercent(debug.SetGCPercent(300)) // as the command does
 	var events uint64
 	var peak uint64
 	for b.Loop() {
