@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"slices"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -58,7 +59,8 @@ func (c *Checker) stopped(k *kindState, by fleet.InstanceID, id string) {
 	switch r.runners {
 	case 1:
 		k.overlap.Add(c.now - r.overlapAt)
-		if !r.late && k.cfg.Handoff != fleet.HandoffStrict && k.cfg.OverlapBound > 0 && c.now-r.overlapAt > k.cfg.OverlapBound {
+		held := k.hangsOn(i) || k.instances[by].hung
+		if !r.late && !held && k.cfg.Handoff != fleet.HandoffStrict && k.cfg.OverlapBound > 0 && c.now-r.overlapAt > k.cfg.OverlapBound {
 			c.failOverlap(k, i)
 		}
 	case 0:
@@ -146,6 +148,12 @@ func (c *Checker) Hung(now time.Duration, kind fleet.Kind, id fleet.InstanceID) 
 			in.hung, in.hungAt = true, now
 		}
 	}
+}
+
+// hangsOn says that one of those who run a resource hangs. Fast handoff waits
+// for nobody, so such an overlap lasts until the pod is replaced.
+func (k *kindState) hangsOn(i int32) bool {
+	return slices.ContainsFunc(k.runners(i), func(by fleet.InstanceID) bool { return k.instances[by].hung })
 }
 
 // idle says that a row's only runner hangs.

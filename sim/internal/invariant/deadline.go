@@ -73,7 +73,7 @@ func (c *Checker) expire(work int) {
 			if !ok {
 				break
 			}
-			if r := &k.recs[d.of]; r.runners > 1 && r.overlapAt == d.since && !r.late {
+			if r := &k.recs[d.of]; r.runners > 1 && r.overlapAt == d.since && !r.late && !k.hangsOn(d.of) {
 				c.failOverlap(k, d.of)
 			}
 		}

@@ -61,3 +61,24 @@ func TestHungForEver(t *testing.T) {
 		t.Errorf("a row deleted while its DAC hung was out for %v s, want 30", got)
 	}
 }
+
+// TestHungOverlap says how long a resource may be on two DACs when one of them
+// hangs: with fast handoff until it is replaced, with strict not at all.
+func TestHungOverlap(t *testing.T) {
+	for handoff, want := range map[fleet.Handoff]uint64{fleet.HandoffFast: 0, fleet.HandoffStrict: 1} {
+		c := healthy(handoff)
+		c.Hung(at(11), thing, 0)
+		commit(c, 12, move()...)
+		c.Running(at(13), thing, 1, "b", true)
+		c.Reloaded(at(13), thing, 1, 2)
+		c.Tick(at(60))
+		c.Alive(at(90), thing, 0, false)
+		for _, id := range []string{"a", "b"} {
+			c.Running(at(90), thing, 0, id, false)
+		}
+		c.Tick(at(120))
+		if got := c.Broken(Overlap); got != want {
+			t.Errorf("%s handoff: %d violations, want %d", handoff, got, want)
+		}
+	}
+}
