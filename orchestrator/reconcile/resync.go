@@ -8,14 +8,9 @@ import (
 	"dacorch/orchestrator/placement"
 )
 
-const (
-	// maxBacklog bounds the notifications kept while the machine loads; more of
-	// them make it list the database again.
-	maxBacklog = 10_000
-	// maxLookup bounds the ids looked up one by one; more of them make it list
-	// the whole table.
-	maxLookup = 10_000
-)
+// maxBacklog bounds the notifications kept while the machine loads; more of
+// them make it list the database again.
+const maxBacklog = 10_000
 
 // reads is what the machine reads and waits for.
 type reads struct {
@@ -291,35 +286,6 @@ func (m *Machine) validID(id string) bool {
 	return true
 }
 
-// lookUp asks the database about some ids.
-func (m *Machine) lookUp(rs []fleet.Resource) {
-	if len(rs) == 0 {
-		return
-	}
-	if len(m.lookupNext)+len(rs) > maxLookup {
-		m.lookupNext = nil
-		m.resyncSoon()
-		return
-	}
-	for _, r := range rs {
-		m.lookupNext = append(m.lookupNext, r.ID)
-	}
-	m.askLookup()
-}
-
-func (m *Machine) askLookup() {
-	if m.lookupReq != 0 || len(m.lookupNext) == 0 {
-		return
-	}
-	if m.lookupFails > 0 && m.lookupRetry > m.now {
-		m.wakeAt(m.lookupRetry)
-		return
-	}
-	m.lookup, m.lookupNext = m.lookupNext, nil
-	m.lookupReq = m.req()
-	m.emit(ListRows{Req: m.lookupReq, IDs: m.lookup})
-}
-
 func (m *Machine) listed(ev Listed) {
 	switch {
 	case ev.Req == m.listReq && ev.Req != 0:
@@ -430,27 +396,6 @@ func (m *Machine) agrees(rows []fleet.Resource, digest fleet.Digest, fresh map[s
 		}
 	}
 	return same()
-}
-
-// lookedUp makes the plan agree with the table for some ids, except for those
-// that notifications named since the lookup began.
-func (m *Machine) lookedUp(ids []string, rows []fleet.Resource, fresh map[string]struct{}) {
-	exists := make(map[string]struct{}, len(rows))
-	add := make([]fleet.Resource, 0, len(rows))
-	for _, r := range rows {
-		exists[r.ID] = struct{}{}
-		if _, young := fresh[r.ID]; !young && m.validID(r.ID) {
-			add = append(add, r)
-		}
-	}
-	var remove []string
-	for _, id := range ids {
-		_, ok := exists[id]
-		if _, young := fresh[id]; !ok && !young {
-			remove = append(remove, id)
-		}
-	}
-	m.placeAll(add, remove)
 }
 
 // checkUnplaced raises an alarm while resources stand nowhere for want of room.
