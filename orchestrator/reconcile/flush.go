@@ -44,14 +44,23 @@ func (m *Machine) flush() {
 	}
 	if !m.control.Maintenance {
 		b.takeTouched()
-		b.takeStrays()
-		b.takeUrgent()
-		b.takeMoves()
+		b.takeFitting()
 		if len(b.touched) == 0 && m.txnMoves == 0 && b.txn.Control == nil {
 			b.breakCycle()
 		}
 	}
 	b.send()
+}
+
+// takeFitting takes second listings alone, since the list that loses one may be
+// the resource's new place; else what is to be placed, removed and moved.
+func (b *builder) takeFitting() {
+	if len(b.m.strays) > 0 {
+		b.takeStrays()
+		return
+	}
+	b.takeUrgent()
+	b.takeMoves()
 }
 
 // send finishes the transaction and gives it out.

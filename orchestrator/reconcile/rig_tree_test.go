@@ -89,6 +89,9 @@ func (g *rig) apply(ch fleet.Change) int {
 		ti.IDs = slices.Delete(ti.IDs, i, i+1)
 	}
 	for _, id := range ch.Add {
+		if slices.Contains(ch.Remove, id) {
+			g.break_("%s joins and leaves instance %v in one change", id, ch.Instance)
+		}
 		if slices.Contains(ti.IDs, id) {
 			g.break_("%s added to instance %v, where it is", id, ch.Instance)
 		}
