@@ -247,7 +247,9 @@ func (m *Machine) checkOrchestration() {
 		}
 	}
 	for _, id := range o.closing {
-		if in := m.instances[id]; in != nil && in.closing {
+		// One that the plan cannot empty for want of room is not waited for: another
+		// orchestration may be what makes room.
+		if in := m.instances[id]; in != nil && in.closing && m.plan.Used(id) == 0 {
 			return
 		}
 	}
