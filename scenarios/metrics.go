@@ -11,7 +11,7 @@ type Metric struct {
 var Metrics = []Metric{
 	{"resources", UnitCount, "rows in the database at the end"},
 	{"instances", UnitCount, "instances in ZooKeeper at the end"},
-	{"resources_created", UnitCount, "rows inserted, those at the start included"},
+	{"resources_created", UnitCount, "rows inserted after the start"},
 	{"resources_deleted", UnitCount, "rows deleted"},
 	{"trace_rows", UnitCount, "rows of trace files that were used"},
 	{"trace_rows_skipped", UnitCount, "rows of trace files that could not be used; the report names them"},
@@ -20,7 +20,7 @@ var Metrics = []Metric{
 	{"heartbeats", UnitCount, "heartbeats that instances sent"},
 	{"transactions", UnitCount, "ZooKeeper transactions that happened"},
 	{"transactions_conflicted", UnitCount, "transactions that were refused for a version that had changed"},
-	{"moves_needed", UnitCount, "moves from one instance to another that placement proved necessary: its lower bounds, summed"},
+	{"moves_needed", UnitCount, "moves from one instance to another that plans asked for and did not take back; each plan asks for the fewest"},
 	{"moves_made", UnitCount, "moves from one instance to another that were committed"},
 	{"moves_excess", UnitCount, "moves made beyond those needed"},
 	{"instances_created", UnitCount, "instances added after the start"},

@@ -117,7 +117,7 @@ type FaultKind string
 
 // The faults.
 const (
-	KafkaDown         FaultKind = "kafka-down"         // no heartbeat arrives; those sent meanwhile arrive late
+	KafkaDown         FaultKind = "kafka-down"         // no heartbeat arrives; those sent meanwhile are lost
 	MQTTDown          FaultKind = "mqtt-down"          // no notification arrives
 	PodCrash          FaultKind = "pod-crash"          // pods go to Failed
 	PodHang           FaultKind = "pod-hang"           // pods stay Running, and run, confirm and send nothing until they are replaced

@@ -97,7 +97,7 @@ var Vocabulary = append([]Section{
 	{"fault", "`faults[]`", "One entry is one of four: `kafka`, `mqtt`, `pod` or `orchestrator`. It ends by heal.", []Key{
 		{Name: "at", Type: "duration", Default: required, Range: "before heal", Example: "5m", About: "When it begins."},
 		{Name: "for", Type: "duration", Default: "required, but for a pod fault that happens once", Range: "above 0s; at + for up to heal", Example: "10m", About: "How long it lasts. For pods: how long they keep breaking, every `every`."},
-		{Name: "kafka", Type: "word", Default: "", Range: "down", Example: "down", About: "No heartbeat arrives; those sent meanwhile arrive late."},
+		{Name: "kafka", Type: "word", Default: "", Range: "down", Example: "down", About: "No heartbeat arrives; those sent meanwhile are lost."},
 		{Name: "mqtt", Type: "word", Default: "", Range: "down", Example: "down", About: "No notification arrives."},
 		{Name: "orchestrator", Type: "word", Default: "", Range: "crash", Example: "crash", About: "The orchestrator is gone, with all it held in memory, and starts again after `for`."},
 		{Name: "pod", Type: "word", Default: "", Range: "crash, hang", Example: "crash", About: "Pods go to Failed; or stay Running and do nothing until they are replaced."},

@@ -91,7 +91,7 @@ func (r *run) populate(k *kind) error {
 		if c.Kind != string(k.name) {
 			continue
 		}
-		more, err := r.sources(k, c)
+		more, err := r.sources(k, i, c)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (r *run) populate(k *kind) error {
 }
 
 // sources turns an entry of the scenario's churn into what the generator runs.
-func (r *run) sources(k *kind, c *scenarios.Churn) ([]churn.Source, error) {
+func (r *run) sources(k *kind, entry int, c *scenarios.Churn) ([]churn.Source, error) {
 	var out []churn.Source
 	switch {
 	case c.Rates != nil:
@@ -131,7 +131,7 @@ func (r *run) sources(k *kind, c *scenarios.Churn) ([]churn.Source, error) {
 		out = append(out, churn.Burst{At: c.From, Over: c.Burst.Over, Verb: verb, Count: c.Burst.Count, Bulk: c.Burst.Bulk,
 			Unnamed: c.Burst.Condition == scenarios.ConditionOther})
 	case c.Trace != nil:
-		tr, err := r.readTrace(k, c)
+		tr, err := r.readTrace(k, entry, c)
 		if err != nil {
 			return nil, err
 		}
@@ -141,13 +141,13 @@ func (r *run) sources(k *kind, c *scenarios.Churn) ([]churn.Source, error) {
 }
 
 // open opens a trace file, or says what it is and where it comes from.
-func (r *run) open(t *scenarios.Table) (io.ReadCloser, error) {
+func (r *run) open(t *scenarios.Table, key string) (io.ReadCloser, error) {
 	if r.opts.Open == nil {
 		return nil, fmt.Errorf("%s: trace %s: this run may open no files", r.sc.File, t.File)
 	}
 	f, err := r.opts.Open(t.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: trace %s is not there.\n  It is: %s.\n  Give its path with --set (for example --set churn.0.trace.file=PATH)", r.sc.File, t.Path, strings.Join(strings.Fields(t.Source), " "))
+		return nil, fmt.Errorf("%s: trace %s is not there.\n  It is: %s.\n  Give its path with --set %s.file=PATH", r.sc.File, t.Path, strings.Join(strings.Fields(t.Source), " "), key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: trace: %w", r.sc.File, err)
@@ -155,9 +155,9 @@ func (r *run) open(t *scenarios.Table) (io.ReadCloser, error) {
 	return f, nil
 }
 
-func (r *run) readTrace(k *kind, c *scenarios.Churn) (churn.Source, error) {
+func (r *run) readTrace(k *kind, entry int, c *scenarios.Churn) (churn.Source, error) {
 	t := c.Trace
-	f, err := r.open(&t.Table)
+	f, err := r.open(&t.Table, fmt.Sprintf("churn.%d.trace", entry))
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +233,7 @@ func (r *run) nodes() error {
 	if n == nil {
 		return nil
 	}
-	f, err := r.open(&n.Table)
+	f, err := r.open(&n.Table, "nodes.trace")
 	if err != nil {
 		return err
 	}

@@ -247,7 +247,7 @@ func (t *canvas) markRow() {
 			cells[c] = '+'
 		}
 	}
-	t.line("orders", compact(float64(len(t.set.marks))), string(cells))
+	t.line("events", compact(float64(len(t.set.marks))), string(cells))
 }
 
 // steps are the distances that ticks of the axis may have.

@@ -10,6 +10,9 @@ import (
 // Kafka is the topic HeartBeat: one partition, read by consumer groups. The
 // first member of a group, by time of joining, holds the partition.
 type Kafka struct {
+	// OnProduce, unless nil, hears of each heartbeat that is sent, lost or not.
+	OnProduce func(kind fleet.Kind)
+
 	tl  *timeline.Timeline
 	cfg KafkaConfig
 
@@ -127,6 +130,9 @@ func (k *Kafka) IsUp() bool { return k.up }
 // Produce sends a heartbeat. While the broker is down it is lost.
 func (k *Kafka) Produce(kind fleet.Kind, instance fleet.InstanceID, at time.Duration) {
 	k.stats.Produced++
+	if k.OnProduce != nil {
+		k.OnProduce(kind)
+	}
 	if !k.up {
 		k.stats.Lost++
 		return
