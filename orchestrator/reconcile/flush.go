@@ -77,6 +77,9 @@ func (b *builder) send() {
 		ch := in.txn
 		ch.Used = in.used + len(ch.Add) - len(ch.Remove)
 		ch.Times = in.times
+		if ch.Kind == fleet.ChangeCreate {
+			ch.Times = max(in.floor, in.status.Times+1)
+		}
 		if len(ch.Add)+len(ch.Remove) > 0 && ch.Kind != fleet.ChangeDelete {
 			ch.Times++
 		}
@@ -221,7 +224,7 @@ func (b *builder) takeMoves() {
 		return
 	}
 	for _, in := range m.order {
-		if len(in.incoming) > 0 && m.up(in) {
+		if len(in.incoming) > 0 && m.ready(in) {
 			in.incoming = b.takeIncoming(in, in.incoming)
 		}
 	}
@@ -262,7 +265,7 @@ func (b *builder) breakCycle() {
 func (m *Machine) circle() *change {
 	leaves := map[fleet.InstanceID][]*change{}
 	for _, in := range m.order {
-		if !m.up(in) {
+		if !m.ready(in) {
 			continue
 		}
 		for _, c := range in.incoming {

@@ -11,7 +11,10 @@ import (
 // liveness judges silence. An instance is replaced for it only when
 //
 //   - the heartbeat channel is known to be up, and has been for a whole Silence;
-//   - no more than SilentShare of the watched instances are silent at once; and
+//   - no more than SilentShare of the watched instances are overdue: they have
+//     missed a heartbeat, or are being replaced for their silence. A short outage
+//     that nobody noticed makes many miss one, and their deadlines pass one after
+//     the other: counting the silent ones alone would find few at any time; and
 //   - witnesses were heard: a quarter of the others (at least one) have sent a
 //     heartbeat since the silent one missed its own. A channel that fails
 //     without anybody noticing falls silent for everyone at the same moment, so
@@ -19,20 +22,26 @@ import (
 type liveness struct {
 	beatsUp    bool          // the channel is known to work
 	beatsSince time.Duration // since when it is
+	beatsDown  time.Duration // since when it is not, or we lead without knowing
 }
 
 func (m *Machine) beatChannel(up bool) {
-	if up && !m.beatsUp {
+	switch {
+	case up && !m.beatsUp:
 		m.beatsSince = m.now
 		m.wakeAt(m.now + m.cfg.Silence)
+		m.alarmOff("heartbeats-down")
+	case !up && m.beatsUp:
+		m.beatsDown = m.now
+		if m.stage != StageFollower {
+			m.alarmBeatsDown()
+		}
 	}
 	m.beatsUp = up
-	if m.stage == StageFollower || !m.cfg.Heartbeat {
-		return
-	}
-	if up {
-		m.alarmOff("heartbeats-down")
-	} else {
+}
+
+func (m *Machine) alarmBeatsDown() {
+	if m.cfg.Heartbeat {
 		m.alarm("heartbeats-down", "the heartbeat channel is down: silence replaces nobody until it is back")
 	}
 }
@@ -45,6 +54,7 @@ func (m *Machine) heartbeat(id fleet.InstanceID) {
 		return
 	}
 	in.lastBeat = m.now
+	in.replacedSilent = false
 	if in.silent {
 		in.silent = false
 		m.note(id, "heard again")
@@ -57,28 +67,28 @@ func (m *Machine) heardSince(in *instance) time.Duration { return max(in.lastBea
 // sweepSilence replaces the instances that fell silent, when silence means
 // something, and asks for a Tick at the next deadline.
 func (m *Machine) sweepSilence() {
-	if !m.cfg.Heartbeat || !m.beatsUp || m.control.Maintenance {
+	if !m.cfg.Heartbeat {
 		return
 	}
-	var silent []*instance
-	watched := 0
-	for _, in := range m.order {
-		if !m.up(in) || !m.plan.Has(in.id) {
-			continue
-		}
-		watched++
-		if at := m.heardSince(in) + m.cfg.Silence; m.now < at {
+	if !m.beatsUp {
+		// A process that has just come to lead is not connected yet.
+		if at := m.beatsDown + m.cfg.HeartbeatInterval/2; m.now < at {
 			m.wakeAt(at)
-			continue
+		} else {
+			m.alarmBeatsDown()
 		}
-		silent = append(silent, in)
+		return
 	}
-	if len(silent) >= 2 && float64(len(silent)) > m.cfg.SilentShare*float64(watched) {
-		m.alarm("mass-silence", "%d of %d instances are silent at once: taken for a fault of the channel, nobody is replaced", len(silent), watched)
+	if m.control.Maintenance {
+		return
+	}
+	silent, overdue, watched := m.countSilent()
+	if len(silent) > 0 && overdue >= 2 && float64(overdue) > m.cfg.SilentShare*float64(watched) {
+		m.alarm("mass-silence", "%d of %d instances have missed a heartbeat: taken for a fault of the channel, nobody is replaced", overdue, watched)
 		for _, in := range silent {
 			in.silent = true
 		}
-		m.wakeAt(m.now + m.cfg.HeartbeatInterval)
+		m.wakeAt(m.now + m.cfg.HeartbeatInterval/4)
 		return
 	}
 	m.alarmOff("mass-silence")
@@ -92,9 +102,39 @@ func (m *Machine) sweepSilence() {
 			m.wakeAt(m.now + m.cfg.HeartbeatInterval/4)
 			continue
 		}
+		in.replacedSilent = true
 		m.replace(in, fmt.Sprintf("silent for %v while %d others were heard", (m.now-in.lastBeat).Round(time.Second), heard), PurposeReplace)
 		m.wakeAt(m.now + m.cfg.HeartbeatInterval/4)
 	}
+}
+
+// countSilent answers the instances that are silent, how many are overdue, the
+// silent ones among them, and how many are watched.
+func (m *Machine) countSilent() (silent []*instance, overdue, watched int) {
+	slack := min(m.cfg.HeartbeatInterval/10, (m.cfg.Silence-m.cfg.HeartbeatInterval)/2)
+	for _, in := range m.order {
+		switch {
+		case !m.plan.Has(in.id):
+			continue
+		case !m.up(in):
+			if in.replacedSilent {
+				watched++
+				overdue++
+			}
+			continue
+		}
+		watched++
+		heard := m.heardSince(in)
+		if m.now > heard+m.cfg.HeartbeatInterval+slack {
+			overdue++
+		}
+		if at := heard + m.cfg.Silence; m.now < at {
+			m.wakeAt(at)
+		} else {
+			silent = append(silent, in)
+		}
+	}
+	return silent, overdue, watched
 }
 
 // witnesses counts the other instances heard since this one missed its beat,
@@ -130,6 +170,7 @@ func (m *Machine) statusSeen(id fleet.InstanceID, st fleet.Status) {
 		}
 		in = m.at(id) // ZooKeeper is being read: the instance may be in it
 	}
+	m.blocked = m.blocked && (in.status.Present || !st.Present) // see ready
 	in.status, in.statusNews = st, reading
 	if st.Present && in.exists { // else it speaks of a list that no longer is
 		m.confirm(in, st.Times)
@@ -160,7 +201,7 @@ func (m *Machine) confirm(in *instance, times int64) {
 	}
 	in.confirm = slices.Delete(in.confirm, 0, n)
 	m.blocked = m.blocked && n == 0
-	if in.barrier && times >= in.times {
+	if in.barrier && times >= max(in.times, in.floor) {
 		in.barrier = false
 		m.liftBarrier()
 	}

@@ -85,9 +85,6 @@ func (m *Machine) start() {
 	for _, n := range backlog {
 		m.apply(n)
 	}
-	if m.cfg.Heartbeat && !m.beatsUp {
-		m.beatChannel(false)
-	}
 	if m.control.Maintenance {
 		m.alarm("maintenance", "maintenance mode is on: nothing is done automatically")
 	}
@@ -108,6 +105,9 @@ func (m *Machine) build(rows []fleet.Resource) {
 	}
 	m.controlVersion = tree.ControlVersion
 	for _, in := range slices.Clone(m.order) {
+		if in.floor = max(in.floor, in.status.Times+1); in.exists {
+			in.floor = max(in.floor, in.times+1)
+		}
 		in.exists, in.used, in.bytes, in.times, in.incoming, in.confirm = false, 0, 0, 0, nil, nil
 		if in.statusNews != m.treeDone {
 			in.status = fleet.Status{Times: -1}
@@ -205,7 +205,7 @@ func (m *Machine) adopt(tree *fleet.Tree, rows []fleet.Resource) (instances []pl
 	for i := range tree.Instances {
 		ti := &tree.Instances[i]
 		in := m.at(ti.ID)
-		in.exists, in.capacity, in.times, in.versions = true, ti.Capacity, ti.Times, ti.Versions
+		in.exists, in.capacity, in.times, in.versions, in.floor = true, ti.Capacity, ti.Times, ti.Versions, 0
 		if in.statusNews != m.treeDone {
 			in.status = ti.Status
 		}

@@ -98,6 +98,7 @@ type instance struct {
 	capacity int
 	bytes    int // bound of the list's JSON
 	times    int64
+	floor    int64 // where the times of new nodes begin: above all that its DAC may have heard of before the old ones vanished
 	versions fleet.Versions
 	status   fleet.Status
 	// statusNews is the reading of ZooKeeper that was under way, or not yet taken
@@ -119,8 +120,9 @@ type instance struct {
 	txn       *fleet.Change // what the transaction being built does to it
 
 	pod
-	lastBeat time.Duration
-	silent   bool
+	lastBeat       time.Duration
+	silent         bool
+	replacedSilent bool // for its silence, and not heard since
 }
 
 // New makes a machine that follows until it is told that it leads.
@@ -227,7 +229,7 @@ func (m *Machine) led(ev Led) {
 	}
 	m.forget()
 	m.stage, m.epoch = StageLoading, ev.Epoch
-	m.beatsSince = max(m.beatsSince, m.now)
+	m.beatsSince, m.beatsDown = max(m.beatsSince, m.now), m.now
 	m.note(fleet.NoInstance, "leads with epoch %d; reads ZooKeeper, the database and the pods", ev.Epoch)
 	m.reload()
 }

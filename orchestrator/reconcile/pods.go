@@ -42,6 +42,12 @@ func (m *Machine) up(in *instance) bool {
 	return in.phase == fleet.PhaseRunning && !in.terminating && !in.nodeLost && in.step != podDeleting
 }
 
+// ready says that resources may move to the instance: its DAC works, as its
+// status in ZooKeeper tells, or if it never writes one, has had the time to start.
+func (m *Machine) ready(in *instance) bool {
+	return m.up(in) && (in.status.Present || m.now-in.since >= m.cfg.HeartbeatInterval)
+}
+
 // knownDead says that no process of the instance can be running any more.
 // Unknown and a lost node are no proof.
 func (m *Machine) knownDead(in *instance) bool {
@@ -183,6 +189,7 @@ func (m *Machine) cameUp(in *instance) {
 		}
 	}
 	m.wakeAt(m.now + m.cfg.Silence)
+	m.wakeAt(m.now + m.cfg.HeartbeatInterval) // see ready
 }
 
 // settleReplacing ends an instance's part in the throttle.
@@ -344,9 +351,6 @@ func (m *Machine) podSeen(p fleet.Pod) {
 	in.uid, in.phase, in.reason = p.UID, p.Phase, p.Reason
 	in.nodeLost, in.terminating = p.NodeLost, p.Terminating || in.terminating
 	in.seenAt = m.now
-	if in.step == podCreating {
-		in.step = podIdle // the watch was faster than the answer
-	}
 	if m.up(in) && !wasUp {
 		m.cameUp(in)
 	}

@@ -12,6 +12,10 @@ import (
 // them make it list the database again.
 const maxBacklog = 10_000
 
+// publisherReconnects is by when a publisher is connected again once we are:
+// three of the contract's reconnect periods.
+const publisherReconnects = 30 * time.Second
+
 // reads is what the machine reads and waits for.
 type reads struct {
 	treeReq   uint64
@@ -106,6 +110,10 @@ func (m *Machine) noteChannel(up bool) {
 	}
 	m.alarmOff("notifications-down")
 	m.resyncSoon()
+	// Whoever publishes reconnects too, and what it could not publish until then
+	// is lost: compare once more when it has.
+	m.resyncAt = min(m.resyncAt, m.now+publisherReconnects)
+	m.wakeAt(m.resyncAt)
 }
 
 // resyncSoon asks for a comparison with the database, at most one each

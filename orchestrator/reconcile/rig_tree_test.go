@@ -97,7 +97,9 @@ func (g *rig) apply(ch fleet.Change) int {
 		}
 		ti.IDs = append(ti.IDs, id)
 	}
-	if changed := len(ch.Add)+len(ch.Remove) > 0; changed != (ch.Times == ti.Times+1) || !changed && ch.Times != ti.Times {
+	if ch.Kind == fleet.ChangeCreate && ch.Times > 0 {
+		ti.Times = ch.Times // new nodes may begin anywhere
+	} else if changed := len(ch.Add)+len(ch.Remove) > 0; changed != (ch.Times == ti.Times+1) || !changed && ch.Times != ti.Times {
 		g.break_("instance %v: _reload goes from %d to %d, list changed: %t", ch.Instance, ti.Times, ch.Times, changed)
 	}
 	ti.Times, ti.Used, ti.Capacity = ch.Times, ch.Used, ch.Capacity
