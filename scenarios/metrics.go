@@ -20,7 +20,7 @@ var Metrics = []Metric{
 	{"heartbeats", UnitCount, "heartbeats that instances sent"},
 	{"transactions", UnitCount, "ZooKeeper transactions that happened"},
 	{"transactions_conflicted", UnitCount, "transactions that were refused for a version that had changed"},
-	{"moves_needed", UnitCount, "moves from one instance to another that plans asked for and did not take back; each plan asks for the fewest"},
+	{"moves_needed", UnitCount, "moves from one instance to another that plans asked for, each plan the fewest; a row that is deleted before its turn saves one"},
 	{"moves_made", UnitCount, "moves from one instance to another that were committed"},
 	{"moves_excess", UnitCount, "moves made beyond those needed"},
 	{"instances_created", UnitCount, "instances added after the start"},

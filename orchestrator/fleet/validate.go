@@ -69,6 +69,7 @@ func CheckResourceID(id string, maxBytes int) error {
 // two quotes and a comma, each quote and backslash escaped.
 func ListBytes(id string) int {
 	n := len(id) + 3
+	n += 3 * (strings.Count(id, "\u2028") + strings.Count(id, "\u2029")) // escaped too
 	for i := range len(id) {
 		switch c := id[i]; {
 		case c == '"' || c == '\\':

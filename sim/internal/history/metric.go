@@ -82,7 +82,7 @@ var metrics = [metricCount]struct {
 	NotificationsLost:           {"notifications_lost", Count, false, "notifications that never arrived"},
 	Transactions:                {"transactions", Count, false, "ZooKeeper transactions committed"},
 	TransactionsConflicted:      {"transactions_conflicted", Count, false, "transactions refused for a version"},
-	MovesNeeded:                 {"moves_needed", Count, false, "moves that plans asked for and did not take back, each the fewest"},
+	MovesNeeded:                 {"moves_needed", Count, false, "moves that plans asked for, each plan the fewest"},
 	MovesMade:                   {"moves_made", Count, false, "times a resource got another instance than its last"},
 	MovesExcess:                 {"moves_excess", Count, false, "moves made beyond those needed"},
 	InstancesCreated:            {"instances_created", Count, false, "instances created in ZooKeeper after the start"},
