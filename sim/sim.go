@@ -91,7 +91,6 @@ type run struct {
 	pics  pictures
 
 	healed  bool
-	ledOnce bool
 	nextReq uint64 // the last number given to an order
 	orders  map[uint64]openOrder
 	skipped []history.Skipped

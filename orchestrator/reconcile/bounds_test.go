@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
+
+	"pgregory.net/rapid"
 )
 
 // TestBacklogBound: notifications that come while the machine loads are kept up
@@ -80,4 +82,31 @@ func TestTimeGoesBack(t *testing.T) {
 	if g.m.now != time.Minute {
 		t.Errorf("now is %v", g.m.now)
 	}
+}
+
+// TestDigestFollowsThePlan compares the digest that is kept with one made anew,
+// through everything that changes the plan.
+func TestDigestFollowsThePlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := newRig(smallConfig(fleet.PolicyGroup, fleet.HandoffFast))
+		c := &chaos{t: t, g: g, open: map[uint64]bool{}}
+		for range rapid.IntRange(0, 10).Draw(t, "rows") {
+			c.insert()
+		}
+		g.lead()
+		g.run()
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			c.act()
+			if !g.m.digested {
+				continue
+			}
+			var want fleet.Digest
+			for _, r := range g.m.knownRows() {
+				want.Add(r)
+			}
+			if g.m.digest != want {
+				t.Fatalf("the digest is %+v, that of the plan's %d resources %+v", g.m.digest, g.m.plan.Len(), want)
+			}
+		}
+	})
 }

@@ -55,7 +55,8 @@ type Machine struct {
 
 	plan      *placement.Assignment // where everything should stand
 	scratch   placement.Plan
-	digest    fleet.Digest // of the plan's resources; Count may be notCounted
+	digest    fleet.Digest // of the plan's resources, when digested
+	digested  bool
 	instances map[fleet.InstanceID]*instance
 	order     []*instance // the same, by ascending id
 
@@ -141,7 +142,7 @@ func New(cfg Config) (*Machine, error) {
 // so the next leadership lists them again.
 func (m *Machine) forget() {
 	m.plan = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits})
-	m.digest = fleet.Digest{Count: notCounted}
+	m.digested = false
 	m.instances = map[fleet.InstanceID]*instance{}
 	m.order, m.busy = nil, 0
 	m.commits = newCommits()

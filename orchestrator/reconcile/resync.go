@@ -213,17 +213,22 @@ func mark(set map[string]struct{}, rs []fleet.Resource) map[string]struct{} {
 
 // place puts a resource into the plan.
 func (m *Machine) place(r fleet.Resource) {
-	if was, known := m.plan.Add(r, &m.scratch); known {
-		m.digest.Remove(was)
+	was, known := m.plan.Add(r, &m.scratch)
+	if m.digested {
+		if known {
+			m.digest.Remove(was)
+		}
+		m.digest.Add(r)
 	}
-	m.digest.Add(r)
 	m.absorb(&m.scratch)
 }
 
 // displace takes a resource out of the plan.
 func (m *Machine) displace(id string) {
 	if was, known := m.plan.Remove(id, &m.scratch); known {
-		m.digest.Remove(was)
+		if m.digested {
+			m.digest.Remove(was)
+		}
 		m.absorb(&m.scratch)
 	}
 }
@@ -242,16 +247,13 @@ func (m *Machine) placeAll(add []fleet.Resource, remove []string) {
 	}
 	m.plan.Apply(add, remove, &m.scratch)
 	m.absorb(&m.scratch)
-	m.digest = fleet.Digest{Count: notCounted}
+	m.digested = false
 }
-
-// notCounted marks a digest that is to be made when it is needed.
-const notCounted = -1
 
 // counted is the digest of the plan's resources.
 func (m *Machine) counted() fleet.Digest {
-	if m.digest.Count == notCounted {
-		m.digest = fleet.Digest{}
+	if !m.digested {
+		m.digest, m.digested = fleet.Digest{}, true
 		for _, r := range m.knownRows() {
 			m.digest.Add(r)
 		}
@@ -398,12 +400,28 @@ func (m *Machine) agrees(rows []fleet.Resource, digest fleet.Digest, fresh map[s
 			plan.Remove(fleet.Resource{ID: id, Group: m.plan.Group(id)})
 		}
 	}
+	// Hardly any row is among the few fresh ones: most are told by their ends.
+	var ends [256]bool
+	for id := range fresh {
+		ends[ending(id)] = true
+	}
 	for _, r := range rows {
+		if !ends[ending(r.ID)] {
+			continue
+		}
 		if _, young := fresh[r.ID]; young {
 			digest.Remove(r)
 		}
 	}
 	return same()
+}
+
+// ending mixes the last two bytes of an id, where ids differ most.
+func ending(id string) byte {
+	if n := len(id); n > 1 {
+		return id[n-1]*31 ^ id[n-2]
+	}
+	return 0
 }
 
 // checkUnplaced raises an alarm while resources stand nowhere for want of room.

@@ -218,10 +218,7 @@ func (g *Generator) apply(s step, stream *timeline.Stream) []fleet.Resource {
 		rows = p.Sample(stream, s.count)
 		g.counts.Updated += len(rows)
 	case Delete:
-		rows = p.Sample(stream, s.count)
-		for _, row := range rows {
-			p.Remove(row.ID)
-		}
+		rows = p.Take(stream, s.count)
 		g.counts.Deleted += len(rows)
 	}
 	g.counts.NoneLeft += s.count - len(rows)

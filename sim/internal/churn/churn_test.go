@@ -75,9 +75,10 @@ func TestPopulationAgreesWithASlice(t *testing.T) {
 		has := func(id string) int {
 			return slices.IndexFunc(twin, func(r fleet.Resource) bool { return r.ID == id })
 		}
+		asks := rapid.Bool().Draw(t, "asks") // the index is made by the first who asks
 		for range rapid.IntRange(1, 60).Draw(t, "actions") {
 			id := fmt.Sprintf("T-%07d", rapid.IntRange(1, 30).Draw(t, "id"))
-			switch rapid.SampledFrom([]string{"seed", "add", "remove", "sample"}).Draw(t, "action") {
+			switch rapid.SampledFrom([]string{"seed", "add", "remove", "sample", "take"}).Draw(t, "action") {
 			case "seed":
 				n := rapid.IntRange(0, 5).Draw(t, "n")
 				made := p.Seed(n)
@@ -116,11 +117,24 @@ func TestPopulationAgreesWithASlice(t *testing.T) {
 						t.Fatalf("%s is sampled, but not there", r.ID)
 					}
 				}
+			case "take":
+				n := rapid.IntRange(0, 5).Draw(t, "n")
+				got := p.Take(stream, n)
+				if want := min(n, len(twin)); len(got) != want {
+					t.Fatalf("%d rows taken, want %d", len(got), want)
+				}
+				for _, r := range got {
+					i := has(r.ID)
+					if i < 0 || twin[i] != r {
+						t.Fatalf("%v is taken, but not there", r)
+					}
+					twin = slices.Delete(twin, i, i+1)
+				}
 			}
 			got, want := p.Rows(), slices.Clone(twin)
 			slices.SortFunc(got, fleet.Resource.Compare)
 			slices.SortFunc(want, fleet.Resource.Compare)
-			if !slices.Equal(got, want) || p.Len() != len(twin) || p.Has(id) != (has(id) >= 0) {
+			if !slices.Equal(got, want) || p.Len() != len(twin) || asks && p.Has(id) != (has(id) >= 0) {
 				t.Fatalf("the rows are %v, want %v", got, want)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strconv"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/sim/internal/timeline"
@@ -19,7 +20,7 @@ type Population struct {
 	stream *timeline.Stream // draws groups
 
 	rows   []*liveRow
-	index  map[string]*liveRow // by id
+	index  map[string]*liveRow // by id; nil until somebody asks for a row by its id
 	serial int                 // of the newest synthetic id
 }
 
@@ -40,7 +41,6 @@ func NewPopulation(kind fleet.Kind, groups Groups, seed timeline.Seed) (*Populat
 		kind:   kind,
 		groups: newPicker(groups),
 		stream: seed.Stream("churn", string(kind), "groups"),
-		index:  map[string]*liveRow{},
 	}, nil
 }
 
@@ -49,8 +49,21 @@ func (p *Population) Len() int { return len(p.rows) }
 
 // Has says whether a live row bears this id.
 func (p *Population) Has(id string) bool {
+	p.byID()
 	_, ok := p.index[id]
 	return ok
+}
+
+// byID makes the index. Rows that only come with synthetic ids and go by chance
+// do without: their ids are unique as they are made.
+func (p *Population) byID() {
+	if p.index != nil {
+		return
+	}
+	p.index = make(map[string]*liveRow, len(p.rows))
+	for _, r := range p.rows {
+		p.index[r.ID] = r
+	}
 }
 
 // Rows is a copy of the live rows, in an order that depends only on the calls
@@ -73,9 +86,12 @@ func (p *Population) Seed(n int) []fleet.Resource {
 	for len(made) < n {
 		p.serial++
 		row := fleet.Resource{ID: syntheticID(p.kind, p.serial), Group: p.groups.pick(p.stream)}
-		if p.Add(row) { // refused when a trace has brought a row of this very name
-			made = append(made, row)
+		if p.index == nil {
+			p.append(row)
+		} else if !p.Add(row) {
+			continue // a trace has brought a row of this very name
 		}
+		made = append(made, row)
 	}
 	return made
 }
@@ -86,24 +102,45 @@ func (p *Population) Add(row fleet.Resource) bool {
 	if p.Has(row.ID) {
 		return false
 	}
-	r := &liveRow{Resource: row, at: len(p.rows)}
-	p.index[row.ID] = r
-	p.rows = append(p.rows, r)
+	p.index[row.ID] = p.append(row)
 	return true
+}
+
+func (p *Population) append(row fleet.Resource) *liveRow {
+	r := &liveRow{Resource: row, at: len(p.rows)}
+	p.rows = append(p.rows, r)
+	return r
 }
 
 // Remove removes a row and returns it; false when there is none of that id.
 func (p *Population) Remove(id string) (fleet.Resource, bool) {
+	p.byID()
 	r, ok := p.index[id]
 	if !ok {
 		return fleet.Resource{}, false
 	}
+	p.drop(r)
+	return r.Resource, true
+}
+
+func (p *Population) drop(r *liveRow) {
 	last := len(p.rows) - 1
 	p.swap(r.at, last)
 	p.rows[last] = nil
 	p.rows = p.rows[:last]
-	delete(p.index, id)
-	return r.Resource, true
+	delete(p.index, r.ID)
+}
+
+// Take removes n different live rows, or all when there are fewer, each subset
+// equally likely, and returns them.
+func (p *Population) Take(stream *timeline.Stream, n int) []fleet.Resource {
+	taken := make([]fleet.Resource, 0, max(0, min(n, len(p.rows))))
+	for len(taken) < cap(taken) {
+		r := p.rows[stream.IntN(len(p.rows))]
+		taken = append(taken, r.Resource)
+		p.drop(r)
+	}
+	return taken
 }
 
 // Sample is n different live rows, or all when there are fewer, each subset
@@ -123,7 +160,12 @@ func (p *Population) swap(i, j int) {
 
 // syntheticID is "<kind>-<serial>", the serial at least seven digits long.
 func syntheticID(kind fleet.Kind, serial int) string {
-	return fmt.Sprintf("%s-%07d", kind, serial)
+	id := make([]byte, 0, len(kind)+21)
+	id = append(append(id, kind...), '-')
+	for least := 1_000_000; least > serial && least > 1; least /= 10 {
+		id = append(id, '0')
+	}
+	return string(strconv.AppendInt(id, int64(serial), 10))
 }
 
 // Groups are the groups that new rows belong to. Nil: rows have no group.

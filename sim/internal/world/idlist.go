@@ -1,6 +1,10 @@
 package world
 
-import "dacorch/orchestrator/fleet"
+import (
+	"slices"
+
+	"dacorch/orchestrator/fleet"
+)
 
 // idSet is a set of resource ids in a stable order: that of joining, with the
 // last taking the place of one that leaves.
@@ -15,13 +19,14 @@ func (s *idSet) has(id string) bool {
 }
 
 func (s *idSet) add(id string) bool {
-	if s.has(id) {
-		return false
-	}
 	if s.pos == nil {
 		s.pos = map[string]int32{}
 	}
-	s.pos[id] = int32(len(s.ids))
+	// One look-up for what hardly ever fails: the map grows, or the id was there.
+	if s.pos[id] = int32(len(s.ids)); len(s.pos) == len(s.ids) {
+		s.pos[id] = int32(slices.Index(s.ids, id))
+		return false
+	}
 	s.ids = append(s.ids, id)
 	return true
 }
