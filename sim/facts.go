@@ -103,7 +103,7 @@ func (r *run) churn(now time.Duration, k *kind) {
 		n.Resources = op.Resources
 	}
 	r.publish(n, k)
-	r.recordChurn(now, k.name, n, op.Resources)
+	r.recordChurn(now, k, n, op.Resources)
 	r.pics.rows(now)
 	r.nextOp(slices.Index(r.kinds, k))
 }

@@ -116,7 +116,7 @@ func TestRecordsTellRunsApart(t *testing.T) {
 		var sums [2]string
 		for i, ev := range pair {
 			r := &run{trace: history.NewTrace()}
-			r.recordEvent(0, "Thing", ev)
+			r.recordEvent(0, &kind{name: "Thing"}, ev)
 			sums[i] = r.trace.Sum()
 		}
 		if sums[0] == sums[1] {
@@ -130,7 +130,7 @@ func TestRecordsTellRunsApart(t *testing.T) {
 		var sums [2]string
 		for i, c := range pair {
 			r := &run{trace: history.NewTrace()}
-			r.recordCommand(0, "Thing", c)
+			r.recordCommand(0, &kind{name: "Thing"}, c)
 			sums[i] = r.trace.Sum()
 		}
 		if sums[0] == sums[1] {
@@ -139,9 +139,9 @@ func TestRecordsTellRunsApart(t *testing.T) {
 	}
 	note := &fleet.Notification{Op: fleet.OpCreate}
 	var sums [2]string
-	for i, kind := range []fleet.Kind{"Thing", "Rule"} {
+	for i := range sums {
 		r := &run{trace: history.NewTrace()}
-		r.recordChurn(0, kind, note, rows("a"))
+		r.recordChurn(0, &kind{number: int64(i)}, note, rows("a"))
 		sums[i] = r.trace.Sum()
 	}
 	if sums[0] == sums[1] {

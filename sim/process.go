@@ -212,9 +212,9 @@ func (d *driver) step(now time.Duration, ev reconcile.Event) {
 		return
 	}
 	r := d.p.run
-	r.recordEvent(now, d.name, ev)
+	r.recordEvent(now, d.k, ev)
 	for _, c := range d.machine.Step(now, ev) {
-		r.recordCommand(now, d.name, c)
+		r.recordCommand(now, d.k, c)
 		d.execute(now, c)
 	}
 	d.setTick(now)

@@ -49,10 +49,10 @@ const (
 func (r *run) record(now time.Duration, what byte) { r.trace.Begin(now, what) }
 
 // recordChurn puts a change of rows into the trace.
-func (r *run) recordChurn(now time.Duration, kind fleet.Kind, n *fleet.Notification, rows []fleet.Resource) {
+func (r *run) recordChurn(now time.Duration, k *kind, n *fleet.Notification, rows []fleet.Resource) {
 	t := r.trace
 	t.Begin(now, recChurn)
-	t.String(string(kind))
+	t.Int(k.number)
 	t.Int(int64(n.Op))
 	t.Bool(len(n.Resources) > 0)
 	for i := range rows {
@@ -75,14 +75,14 @@ func (r *run) log(now time.Duration, kind fleet.Kind, arrow string, x any) {
 }
 
 // recordEvent puts an event into the trace before the core sees it.
-func (r *run) recordEvent(now time.Duration, kind fleet.Kind, ev reconcile.Event) {
+func (r *run) recordEvent(now time.Duration, k *kind, ev reconcile.Event) {
 	if r.opts.Log != nil {
-		r.log(now, kind, "→", ev)
+		r.log(now, k.name, "→", ev)
 	}
 	t := r.trace
 	begin := func(what byte) {
 		t.Begin(now, what)
-		t.String(string(kind))
+		t.Int(k.number)
 	}
 	switch ev := ev.(type) {
 	case reconcile.Led:
@@ -182,14 +182,14 @@ func (r *run) recordEvent(now time.Duration, kind fleet.Kind, ev reconcile.Event
 }
 
 // recordCommand puts a command into the trace before it is executed.
-func (r *run) recordCommand(now time.Duration, kind fleet.Kind, c reconcile.Command) {
+func (r *run) recordCommand(now time.Duration, k *kind, c reconcile.Command) {
 	if r.opts.Log != nil {
-		r.log(now, kind, "←", c)
+		r.log(now, k.name, "←", c)
 	}
 	t := r.trace
 	begin := func(what byte) {
 		t.Begin(now, what)
-		t.String(string(kind))
+		t.Int(k.number)
 	}
 	switch c := c.(type) {
 	case reconcile.ReadTree:

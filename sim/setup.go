@@ -43,7 +43,7 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 		if err := machineConfig(spec).Validate(); err != nil {
 			return nil, fmt.Errorf("%s: kinds.%s: %w", sc.File, spec.Kind, err)
 		}
-		k := &kind{name: fleet.Kind(spec.Kind), spec: spec}
+		k := &kind{name: fleet.Kind(spec.Kind), number: int64(i), spec: spec}
 		if err := w.AddKind(world.KindSpec{Kind: k.name, InstanceName: spec.InstanceName, Heartbeat: spec.Heartbeat, HeartbeatInterval: spec.HeartbeatInterval, Confirms: true}); err != nil {
 			return nil, fmt.Errorf("%s: kinds.%s: %w", sc.File, spec.Kind, err)
 		}

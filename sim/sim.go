@@ -106,6 +106,7 @@ type run struct {
 // kind is one kind of the scenario and what happens to its rows.
 type kind struct {
 	name    fleet.Kind
+	number  int64 // in the scenario, for the trace
 	spec    *scenarios.Kind
 	gen     *churn.Generator
 	initial []fleet.Resource // the table at time 0

@@ -48,9 +48,10 @@ type unconfirm struct {
 // flight. Changes that arrive meanwhile join the next one.
 type commits struct {
 	pending map[string]*change
-	moving  int       // pending changes that are moves
-	urgent  []*change // places and removals, first come first served
-	spare   []*change // urgent's other array
+	moving  int         // pending changes that are moves
+	urgent  []*change   // places and removals, first come first served
+	spare   []*change   // urgent's other array
+	opened  []*instance // memory of the transaction being built
 	touched []*instance
 	strays  []stray
 

@@ -35,7 +35,7 @@ func (m *Machine) flush() {
 		m.ack(m.ackSeen)
 		return
 	}
-	b := builder{m: m, txn: &fleet.Txn{Epoch: m.epoch}}
+	b := builder{m: m, txn: newTxn(m.epoch), touched: m.opened[:0]}
 	if m.controlDirty {
 		control := m.control
 		control.Closing = slices.Clone(control.Closing)
@@ -63,6 +63,16 @@ func (b *builder) takeFitting() {
 	b.takeMoves()
 }
 
+// newTxn is a transaction with room for one change, as most have.
+func newTxn(epoch int64) *fleet.Txn {
+	room := &struct {
+		txn    fleet.Txn
+		change [1]fleet.Change
+	}{txn: fleet.Txn{Epoch: epoch}}
+	room.txn.Changes = room.change[:0]
+	return &room.txn
+}
+
 // send finishes the transaction and gives it out.
 func (b *builder) send() {
 	m := b.m
@@ -72,7 +82,7 @@ func (b *builder) send() {
 		return
 	}
 	slices.SortFunc(b.touched, func(x, y *instance) int { return int(x.id) - int(y.id) })
-	b.txn.Changes = make([]fleet.Change, 0, len(b.touched))
+	b.txn.Changes = slices.Grow(b.txn.Changes, len(b.touched))
 	for _, in := range b.touched {
 		ch := in.txn
 		ch.Used = in.used + len(ch.Add) - len(ch.Remove)
@@ -89,6 +99,7 @@ func (b *builder) send() {
 		b.txn.Changes = append(b.txn.Changes, *ch)
 		in.txn, in.rewrite, in.creating = nil, false, ch.Kind == fleet.ChangeCreate
 	}
+	m.opened = b.touched
 	b.txn.ID = m.req()
 	m.txn = b.txn
 	m.sentAck = m.ackDone
@@ -117,7 +128,8 @@ func (b *builder) open(in *instance) bool {
 		return false
 	}
 	b.bytes += cost
-	in.txn = &fleet.Change{Kind: kind, Instance: in.id, Versions: in.versions}
+	in.building = fleet.Change{Kind: kind, Instance: in.id, Versions: in.versions}
+	in.txn = &in.building
 	b.touched = append(b.touched, in)
 	return true
 }

@@ -107,17 +107,18 @@ type instance struct {
 	statusNews uint64
 
 	// What is to become of it.
-	queued    bool          // stands in commits.touched
-	creating  bool          // the transaction in flight creates its nodes
-	rewrite   bool          // its nodes are to be written although they say what they should
-	arriving  int           // pending changes whose target it is
-	leaving   int           // pending changes whose source it is
-	incoming  []*change     // moves to it that wait
-	confirm   []unconfirm   // removals that its DAC has not confirmed (strict handoff)
-	closing   bool          // drained or surplus: once empty it goes
-	drainReq  uint64        // the order that waits for it to go; zero for none
-	barrier   bool          // strict handoff, after a restart: its DAC has not confirmed its list
-	evacuated bool          // its resources have moved away until it runs again
+	queued    bool        // stands in commits.touched
+	creating  bool        // the transaction in flight creates its nodes
+	rewrite   bool        // its nodes are to be written although they say what they should
+	arriving  int         // pending changes whose target it is
+	leaving   int         // pending changes whose source it is
+	incoming  []*change   // moves to it that wait
+	confirm   []unconfirm // removals that its DAC has not confirmed (strict handoff)
+	closing   bool        // drained or surplus: once empty it goes
+	drainReq  uint64      // the order that waits for it to go; zero for none
+	barrier   bool        // strict handoff, after a restart: its DAC has not confirmed its list
+	evacuated bool        // its resources have moved away until it runs again
+	building  fleet.Change
 	txn       *fleet.Change // what the transaction being built does to it
 
 	pod

@@ -29,10 +29,10 @@ func (c *Checker) Audit(now time.Duration, kind fleet.Kind, truth Truth) []strin
 		return []string{fmt.Sprintf("kind %q is not configured", kind)}
 	}
 	a := audit{
-		rows:    make(map[string]bool),
-		owners:  make(map[string][]fleet.InstanceID),
-		runners: make(map[string][]fleet.InstanceID),
-		ids:     make(map[string]bool),
+		rows:    make(map[string]bool, len(truth.Rows)),
+		owners:  make(map[string][]fleet.InstanceID, len(truth.Rows)),
+		runners: make(map[string][]fleet.InstanceID, len(truth.Rows)),
+		ids:     make(map[string]bool, len(truth.Rows)),
 	}
 	a.read(truth)
 	a.compareCounts(c, k, truth)

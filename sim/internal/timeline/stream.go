@@ -70,7 +70,7 @@ func (r *Stream) Bool(p float64) bool { return r.Float64() < p }
 
 // Exp is exponentially distributed with this mean; at most 36.8 times the mean.
 func (r *Stream) Exp(mean float64) float64 {
-	return -mean * math.Log(1-r.Float64())
+	return -mean * ln(1-r.Float64())
 }
 
 // Normal is normally distributed (Box–Muller: two numbers drawn, one used, so

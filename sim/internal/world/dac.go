@@ -127,7 +127,7 @@ func (d *dac) request(now time.Duration) {
 // readList is the moment of the read at the ensemble.
 func (d *dac) readList(now time.Duration) {
 	r, in := &d.read, d.nodes
-	*r = dacRead{edits: r.edits[:0], ids: r.ids[:0]}
+	*r = dacRead{edits: r.edits[:0]}
 	d.watch()
 	if in.node != nil {
 		r.born, r.version, r.times = in.node.Czxid, in.list.version, in.times
@@ -138,7 +138,7 @@ func (d *dac) readList(now time.Duration) {
 			r.whole = !ok
 		}
 		if r.whole {
-			r.ids = append(r.ids, in.list.ids...)
+			r.ids = in.list.sorted()
 			d.dacs.stats.WholeReads++
 		}
 	}
@@ -191,7 +191,7 @@ func (d *dac) apply(now time.Duration, gen int64) {
 		d.edit(now, r.edits)
 	}
 	clear(r.edits) // lets go of the ids
-	clear(r.ids)
+	r.ids = nil
 	d.busy = false
 	fresh := d.born != r.born || d.version != r.version || d.times != r.times
 	d.born, d.version, d.times = r.born, r.version, r.times
@@ -253,8 +253,7 @@ func (d *dac) replace(now time.Duration, ids []string) {
 	for _, id := range ids {
 		wanted[id] = struct{}{}
 	}
-	for i := len(d.held.ids) - 1; i >= 0; i-- {
-		id := d.held.ids[i]
+	for _, id := range d.held.sorted() {
 		if _, ok := wanted[id]; !ok {
 			d.held.remove(id)
 			d.dacs.ran(now, d, id, false)
@@ -278,7 +277,7 @@ func (d *dac) end(now time.Duration, tidy bool) {
 			d.session.Kill()
 		}
 	}
-	for _, id := range d.held.ids {
+	for _, id := range d.held.sorted() {
 		d.dacs.ran(now, d, id, false)
 	}
 	d.held = idSet{}

@@ -111,8 +111,8 @@ func (f *DACs) AddKind(spec KindSpec) error {
 // Stats is what has been counted so far.
 func (f *DACs) Stats() DACStats { return f.stats }
 
-// View is an instance's program; false when none runs. Held is the program's
-// own: it is good until virtual time goes on, and must not be changed.
+// View is an instance's program; false when none runs. It takes time in
+// proportion to what the program holds.
 func (f *DACs) View(kind fleet.Kind, id fleet.InstanceID) (DACView, bool) {
 	d := f.find(kind, id)
 	if d == nil {
@@ -120,7 +120,7 @@ func (f *DACs) View(kind fleet.Kind, id fleet.InstanceID) (DACView, bool) {
 	}
 	return DACView{
 		Kind: kind, Instance: id, UID: d.uid, Hung: d.hung, Loaded: d.loaded,
-		Session: d.session != nil && !d.session.expired, Times: d.times, Held: d.held.ids,
+		Session: d.session != nil && !d.session.expired, Times: d.times, Held: d.held.sorted(),
 	}, true
 }
 

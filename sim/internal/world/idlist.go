@@ -1,51 +1,38 @@
 package world
 
 import (
+	"maps"
 	"slices"
 
 	"dacorch/orchestrator/fleet"
 )
 
-// idSet is a set of resource ids in a stable order: that of joining, with the
-// last taking the place of one that leaves.
-type idSet struct {
-	ids []string
-	pos map[string]int32
-}
+// idSet is a set of resource ids. It keeps no order, so that joining and leaving
+// cost one look-up each; whoever goes through all of them has them sorted.
+type idSet struct{ in map[string]struct{} }
 
 func (s *idSet) has(id string) bool {
-	_, ok := s.pos[id]
+	_, ok := s.in[id]
 	return ok
 }
 
 func (s *idSet) add(id string) bool {
-	if s.pos == nil {
-		s.pos = map[string]int32{}
+	if s.in == nil {
+		s.in = map[string]struct{}{}
 	}
-	// One look-up for what hardly ever fails: the map grows, or the id was there.
-	if s.pos[id] = int32(len(s.ids)); len(s.pos) == len(s.ids) {
-		s.pos[id] = int32(slices.Index(s.ids, id))
-		return false
-	}
-	s.ids = append(s.ids, id)
-	return true
+	n := len(s.in)
+	s.in[id] = struct{}{}
+	return len(s.in) > n
 }
 
 func (s *idSet) remove(id string) bool {
-	i, ok := s.pos[id]
-	if !ok {
-		return false
-	}
-	last := len(s.ids) - 1
-	if moved := s.ids[last]; int(i) != last {
-		s.ids[i] = moved
-		s.pos[moved] = i
-	}
-	s.ids[last] = ""
-	s.ids = s.ids[:last]
-	delete(s.pos, id)
-	return true
+	n := len(s.in)
+	delete(s.in, id)
+	return len(s.in) < n
 }
+
+// sorted is a copy in order of id.
+func (s *idSet) sorted() []string { return slices.Sorted(maps.Keys(s.in)) }
 
 // The bounds of an idList's log: how many versions back a difference is kept,
 // and the largest difference worth keeping.
@@ -74,7 +61,7 @@ type listEdit struct {
 
 // create makes the list anew, at version 0.
 func (l *idList) create(ids []string) {
-	l.ids, l.pos, l.bytes = nil, nil, 0
+	l.idSet, l.bytes = idSet{}, 0
 	l.version, l.logFrom = 0, 0
 	for _, id := range ids {
 		if l.add(id) {

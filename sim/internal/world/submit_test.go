@@ -235,7 +235,7 @@ func follow(t *rapid.T, mirrors map[fleet.InstanceID]*mirror, in *instanceNodes)
 	if m == nil || m.born != in.node.Czxid {
 		m = &mirror{born: in.node.Czxid, version: in.list.version}
 		mirrors[in.id] = m
-		for _, id := range in.list.ids {
+		for _, id := range in.list.sorted() {
 			m.ids.add(id)
 		}
 		return
@@ -256,7 +256,7 @@ func follow(t *rapid.T, mirrors map[fleet.InstanceID]*mirror, in *instanceNodes)
 		}
 	}
 	m.version = in.list.version
-	if got, want := slices.Sorted(slices.Values(m.ids.ids)), slices.Sorted(slices.Values(in.list.ids)); !slices.Equal(got, want) {
+	if got, want := m.ids.sorted(), in.list.sorted(); !slices.Equal(got, want) {
 		t.Fatalf("instance %v followed to version %d: %v, want %v", in.id, m.version, got, want)
 	}
 }

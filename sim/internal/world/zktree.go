@@ -78,14 +78,13 @@ func (z *ZooKeeper) Epoch(kind fleet.Kind) int64 { return int64(z.tree(kind).epo
 func (z *ZooKeeper) Tree(kind fleet.Kind) fleet.Tree { return z.tree(kind).snapshot() }
 
 // List is an instance's list as it stands now, and the times of its _reload;
-// false when it has no nodes. The slice is the tree's own: it is good until
-// virtual time goes on, and must not be changed.
+// false when it has no nodes.
 func (z *ZooKeeper) List(kind fleet.Kind, id fleet.InstanceID) (ids []string, times int64, ok bool) {
 	in := z.tree(kind).instances[id]
 	if in == nil || in.node == nil {
 		return nil, 0, false
 	}
-	return in.list.ids, in.times, true
+	return in.list.sorted(), in.times, true
 }
 
 // Disturb raises the version of an instance's resources node without changing
@@ -158,7 +157,7 @@ func (t *kindTree) snapshot() fleet.Tree {
 		}
 		tree.Instances = append(tree.Instances, fleet.TreeInstance{
 			ID: in.id, Capacity: in.numbers.count, Used: in.numbers.used,
-			IDs: slices.Clone(in.list.ids), Times: in.times, Born: in.node.Czxid,
+			IDs: in.list.sorted(), Times: in.times, Born: in.node.Czxid,
 			Versions: fleet.Versions{Node: in.node.Version, Resources: in.resources.Version, Reload: in.reload.Version},
 			Status:   in.currentStatus(),
 		})
