@@ -77,14 +77,15 @@ fuzz: ## fuzz every target for FUZZTIME (20s) each
 
 # One section of BENCHDOC: its name, go test's flags, packages. On one core, so
 # that what is measured is not helped by the collector on another.
-measure = echo "measuring $(1) …" && \
-	$(GO) test -run '^$$' -cpu 1 -benchmem -timeout 3h $(2) $(3) >bin/bench-$(1).txt || { cat bin/bench-$(1).txt; exit 1; }; \
-	$(GO) run ./cmd/benchdoc -section $(1) -file $(BENCHDOC) <bin/bench-$(1).txt
+gobench = $(GO) test -run '^$$' -cpu 1 -benchmem -timeout 3h
+document = || { cat bin/bench-$(1).txt; exit 1; }; $(GO) run ./cmd/benchdoc -section $(1) -file $(BENCHDOC) <bin/bench-$(1).txt >bin/bench.log
+measure = echo "measuring $(1) …" && $(gobench) $(2) $(3) >bin/bench-$(1).txt $(call document,$(1))
 
 .PHONY: bench
 bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all adds an hour)
 	@mkdir -p bin
-	@$(call measure,placement,-bench .,./orchestrator/placement)
+	@echo "measuring placement …" && { $(gobench) -bench 'Scratch|One' -benchtime 300ms -count 3 ./orchestrator/placement && \
+		$(gobench) -bench 'Lose|Grow' -benchtime 5x ./orchestrator/placement; } >bin/bench-placement.txt $(call document,placement)
 	@$(call measure,simulator,-bench . -benchtime 3x,./sim)
 	@$(call measure,timeline,-bench .,./sim/internal/timeline)
 	@$(call measure,world,-bench .,./sim/internal/world)

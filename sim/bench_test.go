@@ -75,7 +75,7 @@ func benchmarkRun(b *testing.B, sc *scenarios.Scenario) {
 	perRun := b.Elapsed() / time.Duration(b.N)
 	b.ReportMetric(sc.Duration.Seconds()/perRun.Seconds(), "x-real-time")
 	b.ReportMetric(float64(events)/b.Elapsed().Seconds()/1e6, "Mevents/s")
-	b.ReportMetric(float64(peak)/1e6, "MB-peak")
+	b.ReportMetric(float64(peak), "peak-bytes")
 }
 
 func heapInUse() uint64 {

@@ -154,7 +154,7 @@ func format(v float64, unit string, ok bool) string {
 	switch unit {
 	case "sec/op":
 		return scaled(v*1e9, 1000, []string{"ns", "µs", "ms", "s"})
-	case "B/op":
+	case "B/op", "peak-bytes":
 		return scaled(v, 1000, []string{"B", "kB", "MB", "GB"})
 	}
 	return digits(v)
