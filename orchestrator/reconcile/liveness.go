@@ -185,7 +185,26 @@ func (m *Machine) released(in *instance, id string) {
 		return // its word can be faster than the transaction's answer
 	}
 	m.releasing[id] = in.id
+	if len(in.confirm) == 0 {
+		in.confirmSince = m.now
+		m.wakeAt(m.now + m.cfg.Patience)
+	}
 	in.confirm = append(in.confirm, unconfirm{id: id, times: in.times})
+}
+
+// watchConfirm tells people about a DAC that runs and does not confirm: with
+// strict handoff what has left its list waits for it.
+func (m *Machine) watchConfirm(in *instance) {
+	code := fmt.Sprintf("unconfirmed-%d", in.id)
+	switch at := in.confirmSince + m.cfg.Patience; {
+	case len(in.confirm) == 0:
+		m.alarmOff(code)
+	case m.now < at:
+		m.wakeAt(at)
+	default:
+		m.alarm(code, "instance %d has not confirmed that it dropped %d resources for %v: strict handoff waits for it; replace it, or use handoff fast for DACs that never write tmp/status",
+			in.id, len(in.confirm), (m.now - in.confirmSince).Round(time.Second))
+	}
 }
 
 // confirm ends the wait for everything that the DAC has dropped by times.
@@ -200,7 +219,13 @@ func (m *Machine) confirm(in *instance, times int64) {
 		}
 	}
 	in.confirm = slices.Delete(in.confirm, 0, n)
-	m.blocked = m.blocked && n == 0
+	if n > 0 {
+		in.confirmSince = m.now
+		m.blocked = false
+		if len(in.confirm) == 0 && len(m.alarms) > 0 {
+			m.watchConfirm(in)
+		}
+	}
 	if in.barrier && times >= max(in.times, in.floor) {
 		in.barrier = false
 		m.liftBarrier()

@@ -107,19 +107,20 @@ type instance struct {
 	statusNews uint64
 
 	// What is to become of it.
-	queued    bool        // stands in commits.touched
-	creating  bool        // the transaction in flight creates its nodes
-	rewrite   bool        // its nodes are to be written although they say what they should
-	arriving  int         // pending changes whose target it is
-	leaving   int         // pending changes whose source it is
-	incoming  []*change   // moves to it that wait
-	confirm   []unconfirm // removals that its DAC has not confirmed (strict handoff)
-	closing   bool        // drained or surplus: once empty it goes
-	drainReq  uint64      // the order that waits for it to go; zero for none
-	barrier   bool        // strict handoff, after a restart: its DAC has not confirmed its list
-	evacuated bool        // its resources have moved away until it runs again
-	building  fleet.Change
-	txn       *fleet.Change // what the transaction being built does to it
+	queued       bool          // stands in commits.touched
+	creating     bool          // the transaction in flight creates its nodes
+	rewrite      bool          // its nodes are to be written although they say what they should
+	arriving     int           // pending changes whose target it is
+	leaving      int           // pending changes whose source it is
+	incoming     []*change     // moves to it that wait
+	confirmSince time.Duration // since when none of confirm has been confirmed
+	confirm      []unconfirm   // removals that its DAC has not confirmed (strict handoff)
+	closing      bool          // drained or surplus: once empty it goes
+	drainReq     uint64        // the order that waits for it to go; zero for none
+	barrier      bool          // strict handoff, after a restart: its DAC has not confirmed its list
+	evacuated    bool          // its resources have moved away until it runs again
+	building     fleet.Change
+	txn          *fleet.Change // what the transaction being built does to it
 
 	pod
 	lastBeat       time.Duration
@@ -261,6 +262,9 @@ func (m *Machine) sweep() {
 	m.sweepSilence()
 	m.manyDown = false
 	for _, in := range slices.Clone(m.order) { // tending may end an instance
+		if m.cfg.Handoff == fleet.HandoffStrict {
+			m.watchConfirm(in)
+		}
 		m.tend(in)
 	}
 	if !m.manyDown && !m.control.Maintenance {
@@ -296,6 +300,7 @@ func (m *Machine) at(id fleet.InstanceID) *instance {
 func (m *Machine) drop(in *instance) {
 	m.setReplacing(in, false)
 	m.alarmOff(fmt.Sprintf("instance-down-%d", in.id))
+	m.alarmOff(fmt.Sprintf("unconfirmed-%d", in.id))
 	delete(m.instances, in.id)
 	if i, ok := slices.BinarySearchFunc(m.order, in.id, byID); ok {
 		m.order = slices.Delete(m.order, i, i+1)
