@@ -58,6 +58,7 @@ type commits struct {
 	// releasing holds, with strict handoff, resources that have left an
 	// instance's list while its DAC may still run them, and where they were.
 	releasing map[string]fleet.InstanceID
+	barrierUp bool // see raiseBarrier
 
 	txn       *fleet.Txn
 	txnMoves  int
@@ -112,6 +113,9 @@ func (m *Machine) want(id string, from, to fleet.InstanceID, why placement.Reaso
 		c = &change{id: id, from: from, to: from, sent: fleet.NoInstance, at: inNone}
 		m.pending[id] = c
 		m.tally(c, +1)
+		if _, held := m.releasing[id]; m.barrierUp && from == fleet.NoInstance && !held {
+			m.releasing[id] = behindBarrier
+		}
 	}
 	m.tally(c, -1)
 	c.to, c.why = to, why

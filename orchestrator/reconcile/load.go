@@ -139,7 +139,7 @@ func (m *Machine) build(rows []fleet.Resource) {
 			add = append(add, r)
 		}
 	}
-	m.raiseBarrier(add)
+	m.raiseBarrier()
 	m.placeAll(add, nil)
 	if m.control.TargetInstances > 0 {
 		m.resumeOrchestration()
@@ -264,22 +264,17 @@ func (m *Machine) rank(id fleet.InstanceID) int {
 }
 
 // raiseBarrier holds back, with strict handoff, resources that stand in no
-// list: their former owner may still run them until every living DAC has
-// confirmed the list that ZooKeeper holds for it now.
-func (m *Machine) raiseBarrier(add []fleet.Resource) {
+// list: their former owner, if any, may still run them until every living DAC
+// has confirmed the list that ZooKeeper holds for it now. What comes while the
+// barrier is up is held too: a row may be no news to a DAC (see want).
+func (m *Machine) raiseBarrier() {
 	if m.cfg.Handoff != fleet.HandoffStrict {
 		return
 	}
-	any := false
 	for _, in := range m.order {
 		// A pod whose nodes are gone confirms nothing: its end is awaited.
 		in.barrier = !m.knownDead(in) && (!in.exists || in.status.Times < in.times)
-		any = any || in.barrier
-	}
-	if any {
-		for _, r := range add {
-			m.releasing[r.ID] = behindBarrier
-		}
+		m.barrierUp = m.barrierUp || in.barrier
 	}
 }
 
@@ -291,7 +286,7 @@ func (m *Machine) liftBarrier() {
 			return
 		}
 	}
-	m.blocked = false
+	m.blocked, m.barrierUp = false, false
 	for id, was := range m.releasing {
 		if was == behindBarrier {
 			delete(m.releasing, id)
