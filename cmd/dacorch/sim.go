@@ -324,7 +324,11 @@ func simListCommand(c console) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(c.out, "%-*s  %s\n", column, name, wrapped(opening(sc.About), indent, c.width()))
+				about := opening(sc.About)
+				if _, tty := terminal(c.out); tty { // a program reads a line for each
+					about = wrapped(about, indent, c.width())
+				}
+				fmt.Fprintf(c.out, "%-*s  %s\n", column, name, about)
 			}
 			return nil
 		},
