@@ -140,6 +140,17 @@ func (r *run) sources(k *kind, entry int, c *scenarios.Churn) ([]churn.Source, e
 	return out, nil
 }
 
+// missingTrace says that a trace file is not there; it is an fs.ErrNotExist.
+type missingTrace struct{ scenario, path, source, key string }
+
+// Error says what the file is and how to give its path.
+func (e *missingTrace) Error() string {
+	return fmt.Sprintf("%s: trace %s is not there.\n  It is: %s.\n  Give its path with --set %s.file=PATH", e.scenario, e.path, e.source, e.key)
+}
+
+// Unwrap is fs.ErrNotExist.
+func (e *missingTrace) Unwrap() error { return fs.ErrNotExist }
+
 // open opens a trace file, or says what it is and where it comes from.
 func (r *run) open(t *scenarios.Table, key string) (io.ReadCloser, error) {
 	if r.opts.Open == nil {
@@ -147,7 +158,7 @@ func (r *run) open(t *scenarios.Table, key string) (io.ReadCloser, error) {
 	}
 	f, err := r.opts.Open(t.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: trace %s is not there.\n  It is: %s.\n  Give its path with --set %s.file=PATH", r.sc.File, t.Path, strings.Join(strings.Fields(t.Source), " "), key)
+		return nil, &missingTrace{scenario: r.sc.File, path: t.Path, source: strings.Join(strings.Fields(t.Source), " "), key: key}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: trace: %w", r.sc.File, err)

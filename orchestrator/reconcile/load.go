@@ -114,7 +114,7 @@ func (m *Machine) build(rows []fleet.Resource) {
 		}
 		in.queued, in.rewrite, in.arriving, in.leaving, in.closing, in.barrier, in.creating = false, false, 0, 0, false, false, false
 	}
-	m.plan = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits})
+	m.plan, m.digested = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits}), false
 	m.size(tree, len(rows))
 
 	instances, placed, gone := m.adopt(tree, rows)
