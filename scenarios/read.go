@@ -19,7 +19,7 @@ const (
 	// maxListBytes is what an instance's list may take of a ZooKeeper transaction
 	// of 1,000,000 bytes, in which a move's two sides must fit; an id takes three
 	// bytes more than its own.
-	maxListBytes = 500_000 - 512
+	maxListBytes = 500_000 - 1024
 )
 
 var (

@@ -236,6 +236,9 @@ func (r *run) result() *Result {
 // and from the inside (the machines).
 func (r *run) pending() []history.Pending {
 	out := r.check.Pending()
+	if n := r.world.ZooKeeper.Stats().TooLarge; n > 0 {
+		out = append(out, history.Pending{Why: "ZooKeeper refused transactions as too large: the core's bounds are wrong", Count: int(n)})
+	}
 	for i, k := range r.kinds {
 		if r.proc.dead {
 			out = append(out, history.Pending{Kind: k.name, Why: "no orchestrator runs", Count: 1})

@@ -58,7 +58,7 @@ func mustRun(t testing.TB, sc *scenarios.Scenario) *Result {
 
 // long are the scenarios that take more than a second or two: seconds without
 // the race detector, a minute with it.
-var long = map[string]bool{"borg-jobs": true}
+var long = map[string]bool{"borg-jobs": true, "million": true}
 
 // TestShippedScenarios runs each of them: every expectation is met and nothing
 // that must hold breaks.

@@ -36,8 +36,12 @@ func simCommand(c console) *cobra.Command {
 }
 
 // collectAt is how far the heap grows before it is collected, in percent of what
-// is alive: the largest shipped scenario stays far below 1 GB.
-const collectAt = 300
+// is alive; from memoryLimit bytes on it is collected sooner. GOGC and GOMEMLIMIT
+// overrule them.
+const (
+	collectAt   = 300
+	memoryLimit = 3 << 29
+)
 
 // runFlags are the flags of sim run.
 type runFlags struct {
@@ -116,6 +120,9 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 	}
 	if c.getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt) // a run is a batch job: memory for speed
+	}
+	if c.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	opts := sim.Options{Open: func(path string) (io.ReadCloser, error) { return os.Open(path) }}
 	if f.log != "" {

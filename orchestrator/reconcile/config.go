@@ -89,9 +89,17 @@ func DefaultConfig(kind fleet.Kind) Config {
 	}
 }
 
-// listOverhead is what a list costs besides its ids: the JSON around them, the
-// two other nodes, paths and the multi's own headers.
-const listOverhead = 512
+// listOverhead bounds what a list costs besides its ids: the JSON around them, the
+// other nodes of the instance, their paths (a kind's name may have 63 bytes), and
+// the five operations' own headers.
+const listOverhead = 1024
+
+// controlOverhead bounds the control node's operation and JSON, controlClosing
+// each number in its list of closing instances.
+const (
+	controlOverhead = 2048
+	controlClosing  = 12
+)
 
 // Validate answers a *fleet.FieldError for the first field that is not valid.
 func (c Config) Validate() error {

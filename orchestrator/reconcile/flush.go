@@ -40,6 +40,7 @@ func (m *Machine) flush() {
 		control := m.control
 		control.Closing = slices.Clone(control.Closing)
 		b.txn.Control, b.txn.ControlVersion = &control, m.controlVersion
+		b.bytes += controlOverhead + controlClosing*len(control.Closing)
 		m.controlDirty = false
 	}
 	if !m.control.Maintenance {
