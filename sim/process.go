@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -31,6 +32,8 @@ type driver struct {
 	pods     *world.PodWatch
 	tick     timeline.Token
 	tickAt   time.Duration // when the tick is due; zero for none
+	ticked   time.Duration // when the last one was
+	ticks    int           // how many there were at that moment
 	acked    uint64
 	sent     underway
 
@@ -47,6 +50,9 @@ type driver struct {
 // stepDownPause is how long a process waits after giving up the leadership
 // before it stands for election again.
 const stepDownPause = time.Second
+
+// maxTicks bounds the ticks at one moment: virtual time must go on.
+const maxTicks = 100_000
 
 const (
 	opTick uint32 = iota
@@ -240,7 +246,12 @@ func (d *driver) Handle(now time.Duration, op uint32, _ int64, _ any) {
 	}
 	switch op {
 	case opTick:
-		d.tickAt = 0
+		if d.tickAt = 0; now > d.ticked {
+			d.ticked, d.ticks = now, 0
+		}
+		if d.ticks++; d.ticks > maxTicks {
+			panic(fmt.Sprintf("sim: the machine of %s asks for a tick at %v for ever", d.name, now))
+		}
 		d.step(now, reconcile.Tick{})
 	case opElect:
 		d.elect()
