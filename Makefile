@@ -86,7 +86,7 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@mkdir -p bin
 	@echo "measuring placement …" && { $(gobench) -bench 'Scratch|One' -benchtime 300ms -count 3 ./orchestrator/placement && \
 		$(gobench) -bench 'Lose|Grow' -benchtime 5x ./orchestrator/placement; } >bin/bench-placement.txt $(call document,placement)
-	@$(call measure,simulator,-bench . -benchtime 3x,./sim)
+	@$(call measure,simulator,-bench . -benchtime 1x -count 6,./sim)
 	@$(call measure,timeline,-bench .,./sim/internal/timeline)
 	@$(call measure,world,-bench .,./sim/internal/world)
 	@$(call measure,churn,-bench .,./sim/internal/churn)
