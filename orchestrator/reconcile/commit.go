@@ -248,6 +248,9 @@ func (m *Machine) applied(txn *fleet.Txn) {
 			in.versions = fleet.Versions{Node: ch.Versions.Node + 1, Resources: ch.Versions.Resources + 1, Reload: ch.Versions.Reload + 1}
 		}
 		in.used, in.capacity, in.times = ch.Used, ch.Capacity, ch.Times
+		if ch.Kind == fleet.ChangeCreate && in.status.Present {
+			m.confirm(in, in.status.Times) // its word can be faster than the transaction's answer
+		}
 		for _, id := range ch.Add {
 			in.bytes += fleet.ListBytes(id)
 			m.takenBack(in, id)
