@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -105,7 +104,7 @@ func (r *run) churn(now time.Duration, k *kind) {
 	r.publish(n, k)
 	r.recordChurn(now, k, n, op.Resources)
 	r.pics.rows(now)
-	r.nextOp(slices.Index(r.kinds, k))
+	r.nextOp(int(k.number))
 }
 
 // notificationOp is the operation that the message of a statement names. A

@@ -23,15 +23,8 @@ func (m *Machine) flush() {
 	if m.txn != nil || m.treeStale || m.retryAt > m.now && m.attempts > 0 {
 		return
 	}
-	if m.control.Maintenance && !m.controlDirty {
-		m.ack(m.ackSeen)
-		return
-	}
-	if m.blocked && !m.controlDirty {
-		m.ack(m.ackSeen)
-		return
-	}
-	if len(m.pending) == 0 && len(m.touched) == 0 && len(m.strays) == 0 && !m.controlDirty {
+	nothing := len(m.pending) == 0 && len(m.touched) == 0 && len(m.strays) == 0
+	if !m.controlDirty && (m.control.Maintenance || m.blocked || nothing) {
 		m.ack(m.ackSeen)
 		return
 	}

@@ -115,7 +115,7 @@ func (m *Machine) build(rows []fleet.Resource) {
 		in.queued, in.rewrite, in.arriving, in.leaving, in.closing, in.barrier, in.creating = false, false, 0, 0, false, false, false
 	}
 	m.plan, m.digested = placement.New(placement.Config{Policy: m.cfg.Policy, Limits: m.cfg.Limits}), false
-	m.size(tree, len(rows))
+	m.size(tree)
 
 	instances, placed, gone := m.adopt(tree, rows)
 	var p placement.Plan
@@ -129,13 +129,9 @@ func (m *Machine) build(rows []fleet.Resource) {
 	if len(tree.Instances) == 0 {
 		m.bootstrap(len(rows))
 	}
-	placedIDs := make(map[string]bool, len(placed))
-	for _, pl := range placed {
-		placedIDs[pl.ID] = true
-	}
 	var add []fleet.Resource
 	for _, r := range rows {
-		if !placedIDs[r.ID] && m.validID(r.ID) {
+		if _, placed := m.plan.Owner(r.ID); !placed && m.validID(r.ID) {
 			add = append(add, r)
 		}
 	}
@@ -148,7 +144,7 @@ func (m *Machine) build(rows []fleet.Resource) {
 
 // size tells the plan the last orchestration's size. A tree that the first
 // orchestrator left has none: its instances' largest capacity stands for it.
-func (m *Machine) size(tree *fleet.Tree, rows int) {
+func (m *Machine) size(tree *fleet.Tree) {
 	s := placement.Size{
 		Instances:           len(tree.Instances),
 		ResourcePerInstance: m.control.Capacity,
