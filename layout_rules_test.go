@@ -223,7 +223,7 @@ func (in *inspector) imports(f file, parsed *ast.File, r room, known bool) map[s
 		switch {
 		case name == ".":
 			in.at(spec, "import of %s into the file's own names: where a name comes from must show", p)
-		case ours && known && dir != path.Dir(f.path) && !r.mayImport(dir):
+		case ours && known && dir != path.Dir(f.path) && !r.mayImport(dir, f.isTest()):
 			in.at(spec, "%s may not import %s: it may import %s", path.Dir(f.path), dir, orNothing(r.may))
 		case r.pure && !f.isTest() && !ours:
 			in.pureImport(spec, p)
@@ -232,8 +232,9 @@ func (in *inspector) imports(f file, parsed *ast.File, r room, known bool) map[s
 	return names
 }
 
-func (r room) mayImport(dir string) bool {
-	return slices.ContainsFunc(r.may, func(pattern string) bool { return holds(pattern, dir) })
+func (r room) mayImport(dir string, test bool) bool {
+	fits := func(pattern string) bool { return holds(pattern, dir) }
+	return slices.ContainsFunc(r.may, fits) || test && slices.ContainsFunc(r.testsMay, fits)
 }
 
 func orNothing(may []string) string {
