@@ -1,0 +1,70 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/placement"
+)
+
+// Instance is what a machine knows of one instance, for people.
+type Instance struct {
+	ID             fleet.InstanceID
+	Exists         bool // its nodes stand in ZooKeeper
+	Used, Capacity int  // as ZooKeeper holds them
+	Times          int64
+	Arriving       int // resources that are on their way to it
+	Leaving        int // and from it
+	Phase          fleet.Phase
+	Reason         string // Kubernetes' own, for the phase
+	UID            string
+	Terminating    bool
+	NodeLost       bool
+	Down           bool          // it should be up and is not
+	DownSince      time.Duration // since when
+	Closing        bool          // drained or surplus: once empty it goes
+	Evacuated      bool          // its resources have moved away until it runs again
+	Heard          bool          // it has sent a heartbeat during this leadership
+	LastBeat       time.Duration // when
+	Silent         bool
+	Status         fleet.Status
+	Unconfirmed    int // removals that its DAC has not confirmed; strict handoff alone
+}
+
+// EachInstance tells each instance, ascending, until f answers false. A follower
+// knows none.
+func (m *Machine) EachInstance(f func(Instance) bool) {
+	for _, in := range m.order {
+		if !f(Instance{
+			ID: in.id, Exists: in.exists, Used: in.used, Capacity: in.capacity, Times: in.times,
+			Arriving: in.arriving, Leaving: in.leaving,
+			Phase: in.phase, Reason: in.reason, UID: in.uid, Terminating: in.terminating, NodeLost: in.nodeLost,
+			Down: in.down, DownSince: in.downSince, Closing: in.closing, Evacuated: in.evacuated,
+			Heard: in.lastBeat > 0, LastBeat: in.lastBeat, Silent: in.silent,
+			Status: in.status, Unconfirmed: len(in.confirm),
+		}) {
+			return
+		}
+	}
+}
+
+// Preview answers the size and the plan that an Orchestrate order would lead to
+// for the resources known now. Nothing changes.
+func (m *Machine) Preview(req placement.Request) (placement.Size, *placement.Plan, error) {
+	if m.stage != StageActive {
+		return placement.Size{}, nil, fmt.Errorf("not ready: this process is %v", m.stage)
+	}
+	size, err := m.cfg.Limits.Size(m.plan.Len(), req)
+	if err != nil {
+		return placement.Size{}, nil, err
+	}
+	var plan placement.Plan
+	if err := m.plan.Clone().Reorchestrate(size, &plan); err != nil {
+		return placement.Size{}, nil, err
+	}
+	return size, &plan, nil
+}
+
+// Control answers what the machine remembers across restarts.
+func (m *Machine) Control() fleet.Control { return m.control }
