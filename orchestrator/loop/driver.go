@@ -1,0 +1,173 @@
+package loop
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/reconcile"
+)
+
+// driver hands events to the machine of one kind, in the order in which they
+// come, and executes its commands. Everything but inbox, quit, view and leader
+// belongs to its goroutine (run).
+type driver struct {
+	l     *Loop
+	kind  fleet.Kind
+	cfg   reconcile.Config
+	log   *slog.Logger
+	inbox chan work
+	quit  chan struct{} // closed when run has ended
+
+	machine *reconcile.Machine
+	term    *term // nil while another process leads
+	flight  *reconcile.Commit
+	orders  map[uint64]chan<- error
+	nextReq uint64
+	phases  map[fleet.InstanceID]fleet.Pod // as last told to the journal
+	moves   *moves
+
+	pods   chan struct{} // a token for each pod call under way
+	view   *View
+	leader atomic.Pointer[fleet.Candidate]
+}
+
+// work is an event, or something else to be done by the driver's goroutine.
+type work struct {
+	term *term // the event is good only during this leadership; nil: always
+	ev   reconcile.Event
+	do   func(now time.Duration)
+}
+
+func newDriver(l *Loop, cfg reconcile.Config) (*driver, error) {
+	m, err := reconcile.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &driver{
+		l: l, kind: cfg.Kind, cfg: cfg, log: l.cfg.Log.With("kind", string(cfg.Kind)), machine: m,
+		inbox: make(chan work, l.cfg.Inbox), quit: make(chan struct{}),
+		orders: map[uint64]chan<- error{}, phases: map[fleet.InstanceID]fleet.Pod{}, moves: newMoves(l.cfg.Moves),
+		pods: make(chan struct{}, l.cfg.PodCalls), view: newView(),
+	}, nil
+}
+
+// run handles what comes until ctx ends.
+func (d *driver) run(ctx context.Context) {
+	defer close(d.quit)
+	tick := time.NewTimer(time.Hour)
+	defer tick.Stop()
+	for {
+		if at, ok := d.machine.Deadline(); ok {
+			tick.Reset(max(0, at-d.l.now()))
+		} else {
+			tick.Stop()
+		}
+		select {
+		case w := <-d.inbox:
+			d.handle(w)
+		case <-tick.C:
+			d.step(reconcile.Tick{})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// post hands work to the driver; it waits while the inbox is full. It answers
+// false when the driver has ended.
+func (d *driver) post(w work) bool {
+	select {
+	case d.inbox <- w:
+		return true
+	case <-d.quit:
+		return false
+	}
+}
+
+// call has the driver's goroutine do something, and waits for it; false when the
+// driver has ended before.
+func (d *driver) call(do func(now time.Duration)) bool {
+	done := make(chan struct{})
+	if !d.post(work{do: func(now time.Duration) { defer close(done); do(now) }}) {
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-d.quit:
+		return false
+	}
+}
+
+func (d *driver) handle(w work) {
+	if w.term != nil && w.term != d.term {
+		return // of an earlier leadership
+	}
+	if w.do != nil {
+		w.do(d.l.now())
+	}
+	if w.ev != nil {
+		d.step(w.ev)
+	}
+}
+
+// step hands an event to the machine and executes what it answers.
+func (d *driver) step(ev reconcile.Event) {
+	began := d.l.now()
+	switch ev := ev.(type) {
+	case reconcile.PodSeen:
+		d.podChanged(ev.Pod)
+	case reconcile.PodGone:
+		d.podGone(ev)
+	}
+	commands := d.machine.Step(began, ev)
+	if d.l.cfg.Observe != nil {
+		d.l.cfg.Observe.Stepped(d.kind, d.l.now()-began)
+	}
+	for _, c := range commands {
+		d.execute(c)
+	}
+}
+
+// begin takes up a leadership.
+func (d *driver) begin(t *term) {
+	d.term = t
+	d.log.Info("leads", "epoch", t.epoch)
+	d.note(EntryLed, fleet.NoInstance, "%s leads with epoch %d", d.l.cfg.Who.Name, t.epoch)
+	d.step(reconcile.Led{Epoch: t.epoch})
+	d.step(reconcile.NotificationChannel{Up: d.l.notesUp.Load()})
+}
+
+// drain keeps new work from being begun and says when none is in flight.
+func (d *driver) drain(t *term) {
+	if d.term != t {
+		close(t.idle)
+		return
+	}
+	t.draining = true
+	if d.flight == nil {
+		close(t.idle)
+	}
+}
+
+// end lays a leadership down: open orders are answered, the machine follows.
+func (d *driver) end(t *term, why string) {
+	if d.term != t {
+		return
+	}
+	d.log.Info("follows", "epoch", t.epoch, "why", why)
+	d.note(EntryDeposed, fleet.NoInstance, "%s follows: %s", d.l.cfg.Who.Name, why)
+	d.step(reconcile.Deposed{Why: why})
+	d.step(reconcile.HeartbeatChannel{Up: false})
+	d.term, d.flight = nil, nil
+	clear(d.phases)
+}
+
+// proved says that new work may be begun: this process leads, can prove it, and
+// is not about to end.
+func (d *driver) proved() bool {
+	return d.term != nil && !d.term.draining && d.term.ctx.Err() == nil && d.term.held()
+}
