@@ -146,7 +146,7 @@ func (d *driver) follow(ctx context.Context) {
 func (d *driver) leaderIs(who fleet.Candidate) {
 	if was := d.leader.Swap(&who); was == nil || *was != who {
 		d.log.Info("the leader is", "name", who.Name, "url", who.URL)
-		d.l.journal.add(Entry{Kind: d.kind, Type: EntryLeader, Instance: fleet.NoInstance, Text: who.Name})
+		d.tell(Entry{Type: EntryLeader, Instance: fleet.NoInstance, Text: who.Name})
 	}
 }
 

@@ -26,7 +26,7 @@ type driver struct {
 	flight  *reconcile.Commit
 	orders  map[uint64]chan<- error
 	nextReq uint64
-	phases  map[fleet.InstanceID]fleet.Pod // as last told to the journal
+	phases  map[fleet.InstanceID]fleet.Pod // as last told
 	moves   *moves
 
 	pods   chan struct{} // a token for each pod call under way

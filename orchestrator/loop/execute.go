@@ -85,10 +85,10 @@ func (d *driver) reply(c reconcile.Reply) {
 func (d *driver) alarm(c reconcile.Alarm) {
 	if c.On {
 		d.log.Warn("alarm", "code", c.Code, "text", c.Text)
-		d.note(EntryAlarm, fleet.NoInstance, "%s: %s", c.Code, c.Text)
+		d.tell(Entry{Type: EntryAlarm, Instance: fleet.NoInstance, Code: c.Code, Text: c.Text})
 	} else {
 		d.log.Info("alarm is over", "code", c.Code)
-		d.note(EntryAlarmOver, fleet.NoInstance, "%s: %s", c.Code, c.Text)
+		d.tell(Entry{Type: EntryAlarmOver, Instance: fleet.NoInstance, Code: c.Code, Text: c.Text})
 	}
 }
 
@@ -110,7 +110,7 @@ func (d *driver) commit(t *term, c reconcile.Commit) {
 		if outcome == fleet.OutcomeDone {
 			d.view.apply(c.Txn)
 			d.moves.add(now, c.Decisions)
-			d.committed(c.Txn)
+			d.tell(Entry{Type: EntryCommit, Instance: fleet.NoInstance, Txn: c.Txn, Decisions: c.Decisions})
 		}
 		d.step(reconcile.Committed{Txn: c.Txn.ID, Outcome: outcome, Err: text(err)})
 		if t.draining && d.flight == nil {

@@ -55,9 +55,11 @@ type Config struct {
 	Inbox int
 	// PodCalls bounds the pod calls under way for a kind at once; default 16.
 	PodCalls int
-	// Journal bounds the events kept for readers; default 10,000. Moves bounds the
-	// placements remembered for a kind; default 100,000.
-	Journal, Moves int
+	// Moves bounds the placements remembered for a kind; default 100,000.
+	Moves int
+
+	// Tell, unless nil, is told what happens. It must not block.
+	Tell func(Entry)
 
 	// Observe, unless nil, is told of what is measured. It must not block.
 	Observe Observer
@@ -79,7 +81,6 @@ type Loop struct {
 	drivers []*driver
 	byKind  map[fleet.Kind]*driver
 	acks    *acks
-	journal *Journal
 
 	notesUp atomic.Bool // the notification channel
 	running atomic.Bool
@@ -108,10 +109,9 @@ func New(cfg Config, ports Ports) (*Loop, error) {
 	cfg.StepDownPause = cmp.Or(cfg.StepDownPause, time.Second)
 	cfg.Inbox = cmp.Or(cfg.Inbox, 4096)
 	cfg.PodCalls = cmp.Or(cfg.PodCalls, 16)
-	cfg.Journal = cmp.Or(cfg.Journal, 10_000)
 	cfg.Moves = cmp.Or(cfg.Moves, 100_000)
 	now := time.Now()
-	l := &Loop{cfg: cfg, ports: ports, origin: now, wall: now, byKind: map[fleet.Kind]*driver{}, journal: newJournal(now, cfg.Journal)}
+	l := &Loop{cfg: cfg, ports: ports, origin: now, wall: now, byKind: map[fleet.Kind]*driver{}}
 	l.acks = newAcks(ports.Notifications.Ack)
 	for _, c := range cfg.Kinds {
 		if l.byKind[c.Kind] != nil {
@@ -171,7 +171,6 @@ func (l *Loop) Run(ctx context.Context) error {
 	cause := context.Cause(inner)
 	stop(context.Canceled)
 	drivers.Wait()
-	l.journal.close()
 	return cause
 }
 

@@ -33,9 +33,6 @@ func (l *Loop) View(kind fleet.Kind) *View {
 	return nil
 }
 
-// Journal answers what has happened of late.
-func (l *Loop) Journal() *Journal { return l.journal }
-
 // Leader answers who leads the kind, as far as this process knows, and whether
 // it does so itself.
 func (l *Loop) Leader(kind fleet.Kind) (who fleet.Candidate, self bool) {

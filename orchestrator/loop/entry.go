@@ -1,0 +1,108 @@
+package loop
+
+import (
+	"fmt"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/placement"
+	"dacorch/orchestrator/reconcile"
+)
+
+// The types of entries.
+const (
+	EntryLeader    = "leader"     // who leads, as this process sees it
+	EntryLed       = "led"        // this process leads
+	EntryDeposed   = "deposed"    // it does no longer
+	EntryNote      = "note"       // a decision
+	EntryAlarm     = "alarm"      // an alarm is on
+	EntryAlarmOver = "alarm-over" // it is over
+	EntryCommit    = "commit"     // a transaction has happened
+	EntryPodCreate = "pod-create" // a pod is being created
+	EntryPodDelete = "pod-delete"
+	EntryPod       = "pod" // Kubernetes tells a pod's new phase
+)
+
+// Entry is something that has happened, for whoever tells people.
+type Entry struct {
+	Kind     fleet.Kind
+	Type     string
+	Instance fleet.InstanceID // NoInstance for the kind as a whole
+	Code     string           // of an alarm
+	Text     string
+	Phase    fleet.Phase // of EntryPod
+
+	// Of EntryCommit; neither changes afterwards.
+	Txn       *fleet.Txn
+	Decisions []placement.Move
+}
+
+// moves remembers a kind's latest placements.
+type moves struct {
+	ring []Moved
+	n    uint64 // so many were ever added
+}
+
+// Moved is a placement that was committed.
+type Moved struct {
+	At time.Duration
+	placement.Move
+}
+
+func newMoves(size int) *moves { return &moves{ring: make([]Moved, 0, size)} }
+
+func (m *moves) add(at time.Duration, decided []placement.Move) {
+	for _, mv := range decided {
+		if len(m.ring) < cap(m.ring) {
+			m.ring = append(m.ring, Moved{at, mv})
+		} else {
+			m.ring[m.n%uint64(cap(m.ring))] = Moved{at, mv}
+		}
+		m.n++
+	}
+}
+
+// of answers a resource's placements, the latest first, at most limit.
+func (m *moves) of(id string, limit int) (found []Moved) {
+	for i := uint64(1); i <= uint64(len(m.ring)) && len(found) < limit; i++ {
+		if mv := &m.ring[(m.n-i)%uint64(cap(m.ring))]; mv.Resource == id {
+			found = append(found, *mv)
+		}
+	}
+	return found
+}
+
+func (d *driver) tell(e Entry) {
+	if d.l.cfg.Tell != nil {
+		e.Kind = d.kind
+		d.l.cfg.Tell(e)
+	}
+}
+
+func (d *driver) note(kind string, id fleet.InstanceID, format string, args ...any) {
+	d.tell(Entry{Type: kind, Instance: id, Text: fmt.Sprintf(format, args...)})
+}
+
+// podChanged tells of a pod's new phase.
+func (d *driver) podChanged(p fleet.Pod) {
+	was := d.phases[p.Instance]
+	if was.UID == p.UID && was.Phase == p.Phase && was.Terminating == p.Terminating {
+		return
+	}
+	d.phases[p.Instance] = p
+	text := p.Phase.String()
+	if p.Terminating {
+		text += ", terminating"
+	}
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	d.tell(Entry{Type: EntryPod, Instance: p.Instance, Phase: p.Phase, Text: text})
+}
+
+func (d *driver) podGone(ev reconcile.PodGone) {
+	if d.phases[ev.Instance].UID == ev.UID {
+		delete(d.phases, ev.Instance)
+		d.tell(Entry{Type: EntryPod, Instance: ev.Instance, Phase: fleet.PhaseMissing, Text: "gone"})
+	}
+}
