@@ -32,6 +32,7 @@ type driver struct {
 	pods   chan struct{} // a token for each pod call under way
 	view   *View
 	leader atomic.Pointer[fleet.Candidate]
+	busy   atomic.Int64 // when the event being handled came up; 0 for none
 }
 
 // work is an event, or something else to be done by the driver's goroutine.
@@ -60,6 +61,7 @@ func (d *driver) run(ctx context.Context) {
 	tick := time.NewTimer(time.Hour)
 	defer tick.Stop()
 	for {
+		d.busy.Store(0)
 		if at, ok := d.machine.Deadline(); ok {
 			tick.Reset(max(0, at-d.l.now()))
 		} else {
@@ -67,8 +69,10 @@ func (d *driver) run(ctx context.Context) {
 		}
 		select {
 		case w := <-d.inbox:
+			d.busy.Store(int64(d.l.now()))
 			d.handle(w)
 		case <-tick.C:
+			d.busy.Store(int64(d.l.now()))
 			d.step(reconcile.Tick{})
 		case <-ctx.Done():
 			return
@@ -135,6 +139,7 @@ func (d *driver) step(ev reconcile.Event) {
 // begin takes up a leadership.
 func (d *driver) begin(t *term) {
 	d.term = t
+	d.moves.began = d.l.now()
 	d.log.Info("leads", "epoch", t.epoch)
 	d.note(EntryLed, fleet.NoInstance, "%s leads with epoch %d", d.l.cfg.Who.Name, t.epoch)
 	d.step(reconcile.Led{Epoch: t.epoch})
@@ -164,6 +169,7 @@ func (d *driver) end(t *term, why string) {
 	d.step(reconcile.HeartbeatChannel{Up: false})
 	d.term, d.flight = nil, nil
 	clear(d.phases)
+	d.moves.clear()
 }
 
 // proved says that new work may be begun: this process leads, can prove it, and

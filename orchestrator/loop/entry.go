@@ -39,8 +39,9 @@ type Entry struct {
 
 // moves remembers a kind's latest placements.
 type moves struct {
-	ring []Moved
-	n    uint64 // so many were ever added
+	ring  []Moved
+	n     uint64        // so many were ever added
+	began time.Duration // when the leadership began
 }
 
 // Moved is a placement that was committed.
@@ -60,6 +61,20 @@ func (m *moves) add(at time.Duration, decided []placement.Move) {
 		}
 		m.n++
 	}
+}
+
+func (m *moves) clear() {
+	clear(m.ring)
+	m.ring, m.n, m.began = m.ring[:0], 0, 0
+}
+
+// since is the time from which on every placement is remembered, and whether
+// none has been forgotten.
+func (m *moves) since() (time.Duration, bool) {
+	if m.n <= uint64(len(m.ring)) {
+		return m.began, true
+	}
+	return m.ring[m.n%uint64(len(m.ring))].At, false
 }
 
 // of answers a resource's placements, the latest first, at most limit.

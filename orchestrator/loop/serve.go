@@ -46,6 +46,20 @@ func (l *Loop) Leader(kind fleet.Kind) (who fleet.Candidate, self bool) {
 	return who, who.Name == l.cfg.Who.Name
 }
 
+// Busy answers for how long the kind's machine has been at work on one event; 0
+// for one that waits. It does not ask the driver.
+func (l *Loop) Busy(kind fleet.Kind) time.Duration {
+	d := l.byKind[kind]
+	if d == nil {
+		return 0
+	}
+	began := time.Duration(d.busy.Load())
+	if began == 0 {
+		return 0
+	}
+	return l.now() - began
+}
+
 // NotificationsUp says whether notifications can reach this process.
 func (l *Loop) NotificationsUp() bool { return l.notesUp.Load() }
 
@@ -90,6 +104,7 @@ func (l *Loop) Order(ctx context.Context, kind fleet.Kind, order reconcile.Order
 // State is what a driver shows to Inspect.
 type State struct {
 	Now     time.Duration
+	Config  reconcile.Config
 	Machine *reconcile.Machine
 	Leading bool
 	Epoch   int64
@@ -101,6 +116,10 @@ type State struct {
 // latest first.
 func (s State) Moved(id string, limit int) []Moved { return s.driver.moves.of(id, limit) }
 
+// Remembers answers the time from which on Moved knows of every placement, and
+// whether that is all since this process leads.
+func (s State) Remembers() (since time.Duration, all bool) { return s.driver.moves.since() }
+
 // Inspect has look read a kind's machine; it must neither change nor keep it,
 // nor take long: the machine waits.
 func (l *Loop) Inspect(ctx context.Context, kind fleet.Kind, look func(State)) error {
@@ -111,7 +130,7 @@ func (l *Loop) Inspect(ctx context.Context, kind fleet.Kind, look func(State)) e
 	done := make(chan struct{})
 	w := work{do: func(now time.Duration) {
 		defer close(done)
-		s := State{Now: now, Machine: d.machine, Leading: d.term != nil, Waiting: len(d.inbox), driver: d}
+		s := State{Now: now, Config: d.cfg, Machine: d.machine, Leading: d.term != nil, Waiting: len(d.inbox), driver: d}
 		if d.term != nil {
 			s.Epoch = d.term.epoch
 		}

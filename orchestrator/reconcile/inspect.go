@@ -68,3 +68,6 @@ func (m *Machine) Preview(req placement.Request) (placement.Size, *placement.Pla
 
 // Control answers what the machine remembers across restarts.
 func (m *Machine) Control() fleet.Control { return m.control }
+
+// Unplaced answers how many resources stand on no instance by the plan.
+func (m *Machine) Unplaced() int { return m.plan.Unplaced() }

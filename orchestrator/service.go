@@ -1,0 +1,393 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/loop"
+	"dacorch/orchestrator/placement"
+	"dacorch/orchestrator/reconcile"
+	"dacorch/orchestrator/rest"
+)
+
+// service answers the REST interface from the loop.
+type service struct {
+	loop  *loop.Loop
+	kinds []string
+	names map[string]string // instanceName by kind
+}
+
+var _ rest.Service = (*service)(nil)
+
+// pendingShown bounds Status.Pending.
+const pendingShown = 100
+
+// missPatience bounds the question to the machine whether an id that stands
+// nowhere exists.
+const missPatience = time.Second
+
+func (s *service) pod(kind string, id fleet.InstanceID) string {
+	return s.names[kind] + "-" + strconv.Itoa(int(id))
+}
+
+func (s *service) view(kind string) (*loop.View, error) {
+	v := s.loop.View(fleet.Kind(kind))
+	if v == nil {
+		return nil, s.unknown(kind)
+	}
+	return v, nil
+}
+
+func (s *service) unknown(kind string) error {
+	return api.Errorf(api.CodeUnknownKind, "no kind %q is configured: there are %v", kind, s.kinds)
+}
+
+// ready is a view that has been read once.
+func (s *service) ready(kind string) (*loop.View, error) {
+	v, err := s.view(kind)
+	if err == nil && !v.Ready() {
+		err = api.Errorf(api.CodeUnavailable, "ZooKeeper has not been read yet")
+	}
+	return v, err
+}
+
+// Kinds is part of rest.Reader.
+func (s *service) Kinds(ctx context.Context) ([]api.KindSummary, error) {
+	out := make([]api.KindSummary, 0, len(s.kinds))
+	for _, kind := range s.kinds {
+		k := api.KindSummary{Resource: kind, InstanceName: s.names[kind]}
+		k.Leader, _ = s.Leader(kind)
+		for _, in := range s.loop.View(fleet.Kind(kind)).List(false) {
+			k.InstanceCount++
+			k.Used += in.Used
+			k.Capacity += in.Capacity
+		}
+		if k.Leader.Self {
+			_ = s.inspect(ctx, kind, func(st loop.State) { k.Unplaced = st.Machine.Unplaced() }) // it has just lost the lead: it does not know
+		}
+		out = append(out, k)
+	}
+	return out, nil
+}
+
+// Where is part of rest.Reader.
+func (s *service) Where(kind, id string) (api.Location, error) {
+	v, err := s.view(kind)
+	if err != nil {
+		return api.Location{}, err
+	}
+	if in, ok := v.Where(id); ok {
+		return api.Location{RunIn: s.pod(kind, in), Instance: int(in)}, nil
+	}
+	if !v.Ready() {
+		return api.Location{}, api.Errorf(api.CodeUnavailable, "ZooKeeper has not been read yet")
+	}
+	if _, self := s.loop.Leader(fleet.Kind(kind)); self {
+		ctx, cancel := context.WithTimeout(context.Background(), missPatience)
+		defer cancel()
+		known := false
+		if err := s.inspect(ctx, kind, func(st loop.State) { _, known = st.Machine.Where(id) }); err == nil && known {
+			return api.Location{}, api.Errorf(api.CodeUnplaced, "%s %q exists and stands on no instance yet: …/%s/status tells why", kind, id, kind)
+		}
+	}
+	return api.Location{}, api.Errorf(api.CodeUnknownResource, "no %s %q stands on an instance", kind, id)
+}
+
+// Orchestration is part of rest.Reader.
+func (s *service) Orchestration(ctx context.Context, kind string, ids bool, each func(api.InstanceList) error) (api.Totals, error) {
+	var t api.Totals
+	v, err := s.ready(kind)
+	if err != nil {
+		return t, err
+	}
+	for _, in := range v.List(ids) {
+		if err := ctx.Err(); err != nil {
+			return t, err
+		}
+		t.InstanceCount++
+		t.Used += in.Used
+		t.Capacity += in.Capacity
+		slices.Sort(in.IDs)
+		if err := each(api.InstanceList{ID: int(in.ID), Pod: s.pod(kind, in.ID), Used: in.Used, Cap: in.Capacity, IDs: in.IDs}); err != nil {
+			return t, err
+		}
+	}
+	if _, self := s.loop.Leader(fleet.Kind(kind)); self {
+		_ = s.inspect(ctx, kind, func(st loop.State) { t.Unplaced = st.Machine.Unplaced() }) // it has just lost the lead: it does not know
+	}
+	return t, nil
+}
+
+// Search is part of rest.Reader.
+func (s *service) Search(_ context.Context, kind, prefix, after string, limit int) ([]api.Found, bool, error) {
+	v, err := s.ready(kind)
+	if err != nil {
+		return nil, false, err
+	}
+	found := v.Search(prefix, after, limit+1)
+	more := len(found) > limit
+	out := make([]api.Found, 0, limit)
+	for _, f := range found[:min(limit, len(found))] {
+		in := int(f.Instance)
+		out = append(out, api.Found{ID: f.ID, RunIn: s.pod(kind, f.Instance), Instance: &in})
+	}
+	return out, more, nil
+}
+
+// inspect reads the kind's machine.
+func (s *service) inspect(ctx context.Context, kind string, look func(loop.State)) error {
+	err := s.loop.Inspect(ctx, fleet.Kind(kind), look)
+	switch {
+	case errors.Is(err, loop.ErrUnknownKind):
+		return s.unknown(kind)
+	case err != nil && ctx.Err() == nil:
+		return api.Errorf(api.CodeUnavailable, "%v", err)
+	}
+	return err
+}
+
+// lead reads the machine of a kind that this process leads.
+func (s *service) lead(ctx context.Context, kind string, loading bool, look func(loop.State) error) error {
+	var inner error
+	err := s.inspect(ctx, kind, func(st loop.State) {
+		switch stage := st.Machine.Stage(); {
+		case !st.Leading:
+			inner = s.notLeader(kind)
+		case stage != reconcile.StageActive && !loading:
+			inner = api.Errorf(api.CodeUnavailable, "%s is %v: ZooKeeper, the database and the pods are being read", kind, stage)
+		default:
+			inner = look(st)
+		}
+	})
+	if err == nil {
+		err = inner
+	}
+	return err
+}
+
+func (s *service) notLeader(kind string) error {
+	return api.Errorf(api.CodeNotLeader, "this process does not lead %s", kind)
+}
+
+// Leader is part of rest.Leadership.
+func (s *service) Leader(kind string) (api.Leader, error) {
+	if _, ok := s.names[kind]; !ok {
+		return api.Leader{}, s.unknown(kind)
+	}
+	who, self := s.loop.Leader(fleet.Kind(kind))
+	return api.Leader{Self: self, Name: who.Name, URL: who.URL}, nil
+}
+
+// Instances is part of rest.Observer.
+func (s *service) Instances(ctx context.Context, kind string) (api.Instances, error) {
+	out := api.Instances{Resource: kind, Instances: []api.Instance{}}
+	err := s.lead(ctx, kind, false, func(st loop.State) error {
+		out.Heartbeat = st.Config.Heartbeat
+		st.Machine.EachInstance(func(in reconcile.Instance) bool {
+			out.Instances = append(out.Instances, s.instance(kind, st.Now, in))
+			return true
+		})
+		return nil
+	})
+	return out, err
+}
+
+func (s *service) instance(kind string, now time.Duration, in reconcile.Instance) api.Instance {
+	x := api.Instance{
+		ID: int(in.ID), Pod: s.pod(kind, in.ID), Used: in.Used, Capacity: in.Capacity,
+		Phase: in.Phase.String(), Reason: in.Reason, Up: in.Phase == fleet.PhaseRunning && !in.Down && !in.Terminating && !in.NodeLost && !in.Silent,
+		Closing: in.Closing, Terminating: in.Terminating, NodeLost: in.NodeLost, Silent: in.Silent,
+		Session: in.Status.Present, Confirms: in.Status.Times >= 0, Times: in.Times,
+	}
+	if in.Status.Times >= 0 {
+		x.ConfirmedTimes = &in.Status.Times
+	}
+	if in.Heard {
+		age := (now - in.LastBeat).Seconds()
+		x.HeartbeatAgeSeconds = &age
+	}
+	if in.Down {
+		down := (now - in.DownSince).Seconds()
+		x.DownForSeconds = &down
+	}
+	return x
+}
+
+// Moves is part of rest.Observer.
+func (s *service) Moves(ctx context.Context, kind, id string) (api.Moves, error) {
+	const shown = 1000
+	out := api.Moves{Resource: kind, ID: id, Moves: []api.MoveRecord{}}
+	err := s.lead(ctx, kind, true, func(st loop.State) error {
+		for _, m := range st.Moved(id, shown) {
+			out.Moves = append(out.Moves, api.MoveRecord{At: s.loop.Wall(m.At).UTC(), From: place(m.From), To: place(m.To), Reason: m.Why.String()})
+		}
+		since, complete := st.Remembers()
+		out.Since, out.Complete = s.loop.Wall(since).UTC(), complete && len(out.Moves) < shown
+		return nil
+	})
+	return out, err
+}
+
+// place is nil for no instance.
+func place(id fleet.InstanceID) *int {
+	if id == fleet.NoInstance {
+		return nil
+	}
+	n := int(id)
+	return &n
+}
+
+// Preview is part of rest.Observer.
+func (s *service) Preview(ctx context.Context, kind string, req api.OrchestrateRequest, limit int) (api.Plan, error) {
+	var size placement.Size
+	var plan *placement.Plan
+	out := api.Plan{Resource: kind, Moves: []api.PlannedMove{}, Opened: []api.PlannedOpen{}, Released: []api.PlannedClose{}, Recapacitated: []api.Recapacity{}}
+	err := s.lead(ctx, kind, false, func(st loop.State) (err error) {
+		out.Resources = st.Machine.Resources()
+		size, plan, err = st.Machine.Preview(request(req))
+		return sizeError(err)
+	})
+	if err != nil {
+		return api.Plan{}, err
+	}
+	out.Instances, out.ResourcePerInstance = size.Instances, size.ResourcePerInstance
+	fill(&out, plan, limit)
+	return out, nil
+}
+
+func fill(out *api.Plan, plan *placement.Plan, limit int) {
+	c := &out.Cost
+	for _, m := range plan.Moves {
+		switch {
+		case m.From == fleet.NoInstance:
+			c.Placements++
+		case m.To == fleet.NoInstance:
+			c.Unplaced++
+		default:
+			c.Moves++
+		}
+		if len(out.Moves) < limit {
+			out.Moves = append(out.Moves, api.PlannedMove{ID: m.Resource, From: place(m.From), To: place(m.To), Reason: m.Why.String()})
+		}
+	}
+	out.MovesTruncated = len(out.Moves) < len(plan.Moves)
+	for _, o := range plan.Opened {
+		out.Opened = append(out.Opened, api.PlannedOpen{ID: int(o.Instance), Capacity: o.Capacity, Reason: o.Why.String()})
+	}
+	for _, r := range plan.Released {
+		out.Released = append(out.Released, api.PlannedClose{ID: int(r.Instance), Reason: r.Why.String()})
+	}
+	for _, r := range plan.Capacities {
+		out.Recapacitated = append(out.Recapacitated, api.Recapacity{ID: int(r.Instance), From: r.From, To: r.To, Reason: r.Why.String()})
+	}
+	c.Opened, c.Released, c.Recapacitated = len(out.Opened), len(out.Released), len(out.Recapacitated)
+}
+
+func request(r api.OrchestrateRequest) placement.Request {
+	return placement.Request{ResourcePerInstance: r.ResourcePerInstance, MaxInstances: r.MaxInstances}
+}
+
+// sizeError is the API's error for one of placement's.
+func sizeError(err error) error {
+	var tooMany *placement.TooManyError
+	var field *fleet.FieldError
+	switch {
+	case errors.As(err, &tooMany):
+		return api.Errorf(api.CodeRefused, "%v", tooMany)
+	case errors.As(err, &field):
+		return &api.Error{Code: api.CodeOutOfRange, Message: field.Error(), Field: field.Field}
+	case err != nil:
+		return api.Errorf(api.CodeUnavailable, "%v", err)
+	}
+	return nil
+}
+
+// Progress is part of rest.Observer.
+func (s *service) Progress(ctx context.Context, kind string) (api.Progress, error) {
+	out := api.Progress{Resource: kind}
+	err := s.lead(ctx, kind, false, func(st loop.State) error {
+		p := st.Machine.Progress()
+		out = api.Progress{Resource: kind, Running: p.Running, Planned: p.Planned, Moves: p.Moves, MovesLeft: p.MovesLeft,
+			Create: p.Create, CreateLeft: p.CreateLeft, Release: p.Release, ReleaseLeft: p.ReleaseLeft}
+		if p.Running {
+			out.SinceSeconds = (st.Now - p.Since).Seconds()
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Maintenance is part of rest.Observer.
+func (s *service) Maintenance(ctx context.Context, kind string) (out api.Maintenance, err error) {
+	err = s.lead(ctx, kind, false, func(st loop.State) error {
+		out.On = st.Machine.Control().Maintenance
+		return nil
+	})
+	return out, err
+}
+
+// Status is part of rest.Observer.
+func (s *service) Status(ctx context.Context, kind string) (api.Status, error) {
+	out := api.Status{Resource: kind, Alarms: []api.Alarm{}, Pending: []string{}}
+	out.Leader, _ = s.Leader(kind)
+	err := s.lead(ctx, kind, true, func(st loop.State) error {
+		m := st.Machine
+		out.Epoch, out.Stage, out.Maintenance = st.Epoch, m.Stage().String(), m.Control().Maintenance
+		out.Instances, out.Resources, out.Unplaced = m.Instances(), m.Resources(), m.Unplaced()
+		alarms := m.Alarms()
+		for _, code := range slices.Sorted(maps.Keys(alarms)) {
+			out.Alarms = append(out.Alarms, api.Alarm{Code: code, Text: alarms[code]})
+		}
+		out.Pending = append(out.Pending, m.Pending(pendingShown+1)...)
+		if len(out.Pending) > pendingShown {
+			out.Pending, out.PendingTruncated = out.Pending[:pendingShown], true
+		}
+		out.Counters = counters(m.Stats())
+		return nil
+	})
+	return out, err
+}
+
+func counters(st reconcile.Stats) map[string]int64 {
+	return map[string]int64{
+		"notifications": int64(st.Notifications), "badIds": int64(st.BadIDs), "heartbeats": int64(st.Heartbeats),
+		"strayHeartbeats": int64(st.StrayBeats), "conflicts": int64(st.Conflicts), "unknownOutcomes": int64(st.Unknown),
+		"replaced": int64(st.Replaced), "movesPlanned": int64(st.MovesPlanned), "moves": int64(st.Moves),
+		"committed": int64(st.Committed), "resyncs": int64(st.Resyncs), "healed": int64(st.Healed),
+	}
+}
+
+// Health is part of rest.Health.
+func (s *service) Health(context.Context) api.Health {
+	h := api.Health{Live: true, Ready: true}
+	check := func(name string, ok bool, format string, args ...any) {
+		c := api.Check{Name: name, OK: ok}
+		if !ok {
+			c.Text = fmt.Sprintf(format, args...)
+		}
+		h.Checks = append(h.Checks, c)
+	}
+	for _, kind := range s.kinds {
+		ready := s.loop.View(fleet.Kind(kind)).Ready()
+		h.Ready = h.Ready && ready
+		check("orchestration "+kind, ready, "ZooKeeper has not been read yet")
+		who, _ := s.loop.Leader(fleet.Kind(kind))
+		check("leader "+kind, who.Name != "", "nobody is known to lead")
+		busy := s.loop.Busy(fleet.Kind(kind))
+		h.Live = h.Live && busy < stuckAfter
+		check("machine "+kind, busy < stuckAfter, "has been at work on one event for %v", busy.Round(time.Second))
+	}
+	check("notifications", s.loop.NotificationsUp(), "MQTT is not connected: changes are found by comparison with the database")
+	return h
+}
+
+// stuckAfter is for how long a machine may work on one event before the process
+// counts as stuck. A million rows take about a second.
+const stuckAfter = time.Minute
