@@ -103,6 +103,9 @@ func (s *Server) commit(x *txn) {
 	if s.log != nil {
 		s.log.append(x)
 	}
+	if s.observer != nil {
+		s.tell(x)
+	}
 	for _, c := range x.changes {
 		s.fire(c)
 	}

@@ -103,6 +103,7 @@ type Server struct {
 	zxid         int64
 	nextSession  int64
 	txn          txn // reused
+	observer     func(session int64, changes []Change)
 	closed       bool
 
 	received, sent atomic.Int64 // packets, for srvr
