@@ -38,6 +38,14 @@ type client struct {
 // connect opens a session with the real client library.
 func connect(t testing.TB, addr string, timeout time.Duration) *client {
 	t.Helper()
+	c := connectLater(t, addr, timeout)
+	c.await(t, zk.StateHasSession)
+	return c
+}
+
+// connectLater does not wait for the session.
+func connectLater(t testing.TB, addr string, timeout time.Duration) *client {
+	t.Helper()
 	c := &client{states: make(chan zk.State, 1000)}
 	conn, _, err := zk.Connect([]string{addr}, timeout, zk.WithLogInfo(false), zk.WithLogger(quiet{}),
 		zk.WithEventCallback(func(e zk.Event) {
@@ -52,7 +60,6 @@ func connect(t testing.TB, addr string, timeout time.Duration) *client {
 	}
 	c.Conn = conn
 	t.Cleanup(conn.Close)
-	c.await(t, zk.StateHasSession)
 	return c
 }
 

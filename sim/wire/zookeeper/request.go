@@ -7,17 +7,18 @@ import (
 
 // request is one parsed packet. It is reused: nothing keeps it beyond its answer.
 type request struct {
-	xid    int32
-	op     opCode
-	bad    bool   // it could not be read: MarshallingError
-	path   string // of a read
-	watch  bool
-	steps  []step // of a write or a multi
-	since  int64  // of setWatches
-	watchs [3][]string
-	kind   int32 // of watches to check or remove
-	scheme string
-	auth   []byte
+	xid       int32
+	op        opCode
+	bad       bool   // it could not be read: MarshallingError
+	misplaced bool   // a multi of reads, or a multiRead of writes
+	path      string // of a read
+	watch     bool
+	steps     []step // of a write or a multi
+	since     int64  // of setWatches
+	watchs    [3][]string
+	kind      int32 // of watches to check or remove
+	scheme    string
+	auth      []byte
 }
 
 // parse reads a packet behind its length. What outlives the packet is copied.
@@ -75,23 +76,28 @@ func (d *decoder) step(op opCode) step {
 
 // multi reads the entries of a transaction, or of a multiple read.
 func (d *decoder) multi(r *request) {
+	reads := false
 	for d.err == nil {
 		op, done := opCode(d.int()), d.bool()
 		d.int() // an error, in answers
 		if done {
+			r.misplaced = len(r.steps) > 0 && reads != (r.op == opMultiRead)
 			return
 		}
-		reads := op == opGetData || op == opGetChildren
-		switch {
-		case reads == (r.op == opMulti):
+		read := op == opGetData || op == opGetChildren
+		if len(r.steps) > 0 && read != reads {
 			d.err = errShort // the two do not mix
-		case reads:
+			return
+		}
+		reads = read
+		switch op {
+		case opGetData, opGetChildren:
 			r.steps = append(r.steps, step{kind: op, path: d.path()})
 			d.bool()
-		case op == opCreate2:
+		case opCreate2:
 			// As in ZooKeeper, which answers it like create.
 			r.steps = append(r.steps, d.step(opCreate))
-		case op == opCreate, op == opDelete, op == opSetData, op == opCheck, op == opCreateContainer, op == opCreateTTL:
+		case opCreate, opDelete, opSetData, opCheck, opCreateContainer, opCreateTTL:
 			r.steps = append(r.steps, d.step(op))
 		default:
 			d.err = errShort
@@ -150,13 +156,16 @@ type answer struct {
 
 // send queues the answer: a header, and what body appends when there is no error.
 func (a answer) send(err code, body func([]byte) []byte) {
+	if err != ok {
+		body = nil
+	}
 	a.sendAt(a.c.s.zxid, err, body)
 }
 
 func (a answer) sendAt(zxid int64, err code, body func([]byte) []byte) {
 	a.c.send(a.late, func(b []byte) []byte {
 		b = putInt(putLong(putInt(b, a.xid), zxid), int32(err))
-		if err == ok && body != nil {
+		if body != nil {
 			b = body(b)
 		}
 		return b
@@ -191,15 +200,25 @@ func (a answer) to(r *request) bool {
 		a.send(unimplemented, nil)
 	default:
 		if _, known := opNames[r.op]; !known {
-			return a.last(0, unimplemented)
+			return a.last(-1, unimplemented) // so ZooKeeper
 		}
-		if r.bad {
-			a.send(marshallingError, nil)
+		if r.bad || r.misplaced {
+			a.malformed(r)
 			break
 		}
 		a.read(r)
 	}
 	return true
+}
+
+// malformed answers a read that could not be understood. ZooKeeper has begun its
+// answer when it finds writes in a multiRead, and sends that beginning.
+func (a answer) malformed(r *request) {
+	var body func([]byte) []byte
+	if r.misplaced {
+		body = func(b []byte) []byte { return putMulti(b, nil) }
+	}
+	a.sendAt(a.c.s.zxid, marshallingError, body)
 }
 
 // authenticate adds an identity. Its answers carry no zxid.
@@ -231,7 +250,7 @@ func (c *conn) identify(who identity) {
 func (a answer) write(r *request) {
 	s := a.c.s
 	x := s.begin(a.c.session.id, a.c.ids)
-	if r.bad {
+	if r.bad || r.misplaced {
 		s.commit(x)
 		a.send(marshallingError, nil)
 		return

@@ -108,21 +108,22 @@ func (s *Server) fire(c *change) {
 }
 
 // restoreWatches sets again what a client watched on its former connection; what
-// changed since, after the zxid that the client saw last, fires at once.
+// changed since, after the zxid that the client saw last, fires at once: as in
+// ZooKeeper, even for who may not read the node.
 func (s *Server) restoreWatches(c *conn, since int64, data, exist, child []string) {
 	for _, path := range data {
 		switch n := s.tree.nodes[path]; {
 		case n == nil:
 			c.notify(eventDeleted, path, nil)
 		case n.mzxid > since:
-			c.notify(eventDataChanged, path, n.acl)
+			c.notify(eventDataChanged, path, nil)
 		default:
 			s.dataWatches.add(path, c)
 		}
 	}
 	for _, path := range exist {
 		if n := s.tree.nodes[path]; n != nil {
-			c.notify(eventCreated, path, n.acl)
+			c.notify(eventCreated, path, nil)
 		} else {
 			s.dataWatches.add(path, c)
 		}
@@ -132,7 +133,7 @@ func (s *Server) restoreWatches(c *conn, since int64, data, exist, child []strin
 		case n == nil:
 			c.notify(eventDeleted, path, nil)
 		case n.pzxid > since:
-			c.notify(eventChildrenChanged, path, n.acl)
+			c.notify(eventChildrenChanged, path, nil)
 		default:
 			s.childWatches.add(path, c)
 		}
