@@ -57,9 +57,8 @@ func phase(pod *corev1.Pod) fleet.Phase {
 // nodeLost says that the node does not answer. Kubernetes tells it in two ways.
 // Its node controller sets the status's reason NodeLost when it gives the pod
 // up. Long before that it sets the condition Ready to False, and leaves
-// everything else as the kubelet wrote it: so ContainersReady still says True,
-// and Ready has no reason, which a kubelet (unready container, readiness gate)
-// always gives.
+// everything else as the kubelet wrote it, so ContainersReady still says True. A
+// kubelet itself writes that only for readiness gates.
 func nodeLost(pod *corev1.Pod) bool {
 	if pod.Status.Reason == reasonNodeLost {
 		return true
@@ -71,11 +70,14 @@ func nodeLost(pod *corev1.Pod) bool {
 	case ready.Status == corev1.ConditionUnknown:
 		return true
 	}
-	return ready.Status == corev1.ConditionFalse && ready.Reason == "" &&
+	return ready.Status == corev1.ConditionFalse && ready.Reason != reasonGates &&
 		containers != nil && containers.Status == corev1.ConditionTrue
 }
 
-const reasonNodeLost = "NodeLost"
+const (
+	reasonNodeLost = "NodeLost"
+	reasonGates    = "ReadinessGatesNotReady"
+)
 
 func condition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {

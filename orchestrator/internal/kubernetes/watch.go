@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -66,8 +67,12 @@ func (w *podWatch) Watch(opts metav1.ListOptions) (watch.Interface, error) {
 // ListWithContext reads a page for the reflector.
 func (w *podWatch) ListWithContext(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	if opts.Continue == "" {
-		if err := w.c.adoptAll(ctx, w.kind); err != nil && ctx.Err() == nil {
-			// Without the permission to adopt, our own pods are still to be watched.
+		err := w.c.adoptAll(ctx, w.kind)
+		if err != nil && worthAnother(err) {
+			w.failed("list", err)
+			return nil, err
+		}
+		if err != nil { // without the permission to adopt, our own pods are still to be watched
 			w.c.log.Warn("pods that are nobody's could not be adopted", "kind", w.kind.kind, "error", err)
 		}
 	}
@@ -96,13 +101,33 @@ func (w *podWatch) WatchWithContext(ctx context.Context, opts metav1.ListOptions
 	}
 	opts.Watch = true
 	opts.LabelSelector = w.kind.selector
+	cancel := func() {}
+	if s := opts.TimeoutSeconds; s != nil {
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(*s)*time.Second+watchGrace)
+	}
 	stream, err := w.c.pods(w.c.rest.Get()).VersionedParams(&opts, w.c.params).Watch(ctx)
 	if err != nil {
+		cancel()
 		w.failed("watch", err)
 		return nil, err
 	}
 	w.c.count.watches.Add(1)
-	return stream, nil
+	return &boundedWatch{stream, cancel}, nil
+}
+
+// watchGrace is how long after its time, 5 to 10 minutes, a watch that the
+// server has not ended is ended here: whoever holds the connection is dead.
+const watchGrace = 30 * time.Second
+
+type boundedWatch struct {
+	watch.Interface
+	cancel context.CancelFunc
+}
+
+// Stop ends the watch.
+func (b *boundedWatch) Stop() {
+	b.cancel()
+	b.Interface.Stop()
 }
 
 // failed counts and logs. The reflector tries again by itself, with growing waits.
