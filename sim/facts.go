@@ -70,7 +70,7 @@ func (r *run) podState(kind fleet.Kind, id fleet.InstanceID) string {
 // nextOp schedules a kind's next operation.
 func (r *run) nextOp(i int) {
 	k := r.kinds[i]
-	op, ok := k.gen.Next()
+	op, ok := k.cast.Generator.Next()
 	if !ok || op.At >= r.sc.Duration {
 		return
 	}

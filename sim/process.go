@@ -7,6 +7,7 @@ import (
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/reconcile"
 	"dacorch/sim/internal/history"
+	"dacorch/sim/internal/stage"
 	"dacorch/sim/internal/timeline"
 	"dacorch/sim/internal/world"
 )
@@ -83,7 +84,7 @@ func (p *process) start() {
 		}
 	})
 	for _, d := range p.kinds {
-		cfg := machineConfig(d.k.spec)
+		cfg := stage.Machine(d.k.spec)
 		m, err := reconcile.New(cfg)
 		if err != nil {
 			panic("sim: a configuration that was validated is refused: " + err.Error())

@@ -20,6 +20,7 @@ import (
 	"dacorch/sim/internal/churn"
 	"dacorch/sim/internal/history"
 	"dacorch/sim/internal/invariant"
+	"dacorch/sim/internal/stage"
 	"dacorch/sim/internal/timeline"
 	"dacorch/sim/internal/world"
 )
@@ -79,21 +80,21 @@ func Run(sc *scenarios.Scenario, opts Options) (*Result, error) {
 
 // run is one simulation.
 type run struct {
-	sc    *scenarios.Scenario
-	opts  Options
-	seed  timeline.Seed
-	tl    *timeline.Timeline
-	world *world.World
-	check *invariant.Checker
-	trace *history.Trace
-	kinds []*kind
-	proc  *process
-	pics  pictures
+	sc     *scenarios.Scenario
+	script stage.Script
+	opts   Options
+	seed   timeline.Seed
+	tl     *timeline.Timeline
+	world  *world.World
+	check  *invariant.Checker
+	trace  *history.Trace
+	kinds  []*kind
+	proc   *process
+	pics   pictures
 
 	healed  bool
 	nextReq uint64 // the last number given to an order
 	orders  map[uint64]openOrder
-	skipped []history.Skipped
 
 	orphans   map[*fleet.Txn]bool // sent by a process that has died, and may yet happen
 	unarrived map[*fleet.Notification]unarrived
@@ -108,12 +109,9 @@ type kind struct {
 	name    fleet.Kind
 	number  int64 // in the scenario, for the trace
 	spec    *scenarios.Kind
-	gen     *churn.Generator
-	initial []fleet.Resource // the table at time 0
-	pending churn.Op         // the operation that is scheduled
-
-	traceUse traceUse
-	led      bool // somebody has led it
+	cast    *stage.Cast
+	pending churn.Op // the operation that is scheduled
+	led     bool     // somebody has led it
 }
 
 // The events that the run schedules for itself.
@@ -222,7 +220,7 @@ func (r *run) result() *Result {
 		Scenario: r.sc.Name, About: r.sc.About, Seed: uint64(r.seed),
 		VirtualS: r.sc.Duration.Seconds(), Events: r.tl.Fired(), Records: r.trace.Records(), Trace: r.trace.Sum(),
 		Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
-		HealS: r.sc.Heal.Seconds(), Pending: r.pending(), Skipped: r.skipped,
+		HealS: r.sc.Heal.Seconds(), Pending: r.pending(), Skipped: r.script.Skipped,
 	}
 	for _, e := range r.sc.Expect {
 		met, shown := e.Check(rep.Metric)

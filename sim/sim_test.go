@@ -14,6 +14,7 @@ import (
 	"dacorch/orchestrator/reconcile"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
+	"dacorch/sim/internal/stage"
 	"dacorch/sim/internal/timeline"
 	"dacorch/sim/internal/world"
 )
@@ -212,7 +213,7 @@ func TestVocabulariesAgree(t *testing.T) {
 	if len(names) != len(history.Metrics()) {
 		t.Errorf("%d metrics in the vocabulary, %d in the report", len(names), len(history.Metrics()))
 	}
-	cfg, def := machineConfig(&sc.Kinds[0]), reconcile.DefaultConfig("Thing")
+	cfg, def := stage.Machine(&sc.Kinds[0]), reconcile.DefaultConfig("Thing")
 	cfg.Limits = def.Limits
 	if cfg != def {
 		t.Errorf("the scenarios' defaults of a kind are not the core's:\n%+v\n%+v", cfg, def)

@@ -1,0 +1,262 @@
+package wire
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"dacorch/orchestrator/fleet"
+
+	_ "modernc.org/sqlite" // the data centre's database
+)
+
+// topic is where the data centre announces what it has committed.
+const topic = "cm/notify"
+
+// DataCentre is the platform's data centre: it owns the tables, commits rows to
+// them, and then announces them over MQTT, as CONTRACT.md says.
+type DataCentre struct {
+	Path string // of the SQLite file
+
+	db      *sql.DB
+	publish func(payload []byte) error
+	mu      sync.Mutex // one statement and its message at a time, so that their orders agree
+}
+
+// openCentre makes the tables of the kinds in a database in dir.
+func openCentre(dir string, kinds []Kind, publish func([]byte) error) (*DataCentre, error) {
+	path := filepath.Join(dir, "centre.sqlite")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)")
+	if err != nil {
+		return nil, fmt.Errorf("the data centre's database %s: %w", path, err)
+	}
+	c := &DataCentre{Path: path, db: db, publish: publish}
+	for _, k := range kinds {
+		if _, err := db.Exec("CREATE TABLE IF NOT EXISTS " + quote(k.Kind) + " (id TEXT PRIMARY KEY, grp TEXT) WITHOUT ROWID"); err != nil {
+			return nil, errors.Join(fmt.Errorf("the data centre's table %s: %w", k.Kind, err), db.Close())
+		}
+	}
+	return c, nil
+}
+
+func quote(kind fleet.Kind) string { return `"` + strings.ReplaceAll(string(kind), `"`, `""`) + `"` }
+
+// Close closes the database.
+func (c *DataCentre) Close() error { return c.db.Close() }
+
+// Verb is what a statement does to rows.
+type Verb uint8
+
+// The verbs.
+const (
+	Create Verb = iota
+	Update
+	Delete
+)
+
+// Statement is one statement of the data centre.
+type Statement struct {
+	Kind fleet.Kind
+	Verb Verb
+	Rows []fleet.Resource
+	Bulk bool // announced as bc, bu or bd; else each row by itself: c, u or d
+	// Named says that the announcement names the rows. Else it is a condition that
+	// is not about ids, or a bare message.
+	Named bool
+	// Silent statements are not announced.
+	Silent bool
+}
+
+// Do commits a statement and answers the rows that it has changed. Then it
+// announces it; a failure of that is errNotAnnounced, and the rows stay.
+func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed, err := c.commit(ctx, s)
+	if err != nil || s.Silent {
+		return changed, err
+	}
+	for _, m := range messages(s) {
+		payload, err := json.Marshal(m)
+		if err == nil {
+			err = c.publish(payload)
+		}
+		if err != nil {
+			return changed, fmt.Errorf("%w: %w", errNotAnnounced, err)
+		}
+	}
+	return changed, nil
+}
+
+// errNotAnnounced says that rows changed and nobody was told.
+var errNotAnnounced = errors.New("the rows are committed, but not announced")
+
+func (c *DataCentre) commit(ctx context.Context, s Statement) (changed []fleet.Resource, err error) {
+	tx, err := c.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rolledBack(tx)) }()
+	text := map[Verb]string{
+		Create: "INSERT OR IGNORE INTO " + quote(s.Kind) + " (id, grp) VALUES (?1, ?2)",
+		Update: "UPDATE " + quote(s.Kind) + " SET grp = ?2 WHERE id = ?1",
+		Delete: "DELETE FROM " + quote(s.Kind) + " WHERE id = ?1 AND ?2 IS NOT NULL",
+	}[s.Verb]
+	stmt, err := tx.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer stmt.Close()
+	for _, r := range s.Rows {
+		res, err := stmt.ExecContext(ctx, r.ID, r.Group)
+		if err != nil {
+			return nil, fmt.Errorf("row %q of %s: %w", r.ID, s.Kind, err)
+		}
+		if n, err := res.RowsAffected(); err == nil && n > 0 {
+			changed = append(changed, r)
+		}
+	}
+	return changed, tx.Commit()
+}
+
+// rolledBack ends a transaction that was not committed.
+func rolledBack(tx *sql.Tx) error {
+	if err := tx.Rollback(); !errors.Is(err, sql.ErrTxDone) {
+		return err
+	}
+	return nil
+}
+
+// Rows lists a kind's table.
+func (c *DataCentre) Rows(ctx context.Context, kind fleet.Kind) ([]fleet.Resource, error) {
+	rows, err := c.db.QueryContext(ctx, "SELECT id, coalesce(grp, '') FROM "+quote(kind)+" ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []fleet.Resource
+	for rows.Next() {
+		var r fleet.Resource
+		if err := rows.Scan(&r.ID, &r.Group); err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// message is an announcement, as CONTRACT.md has it.
+type message struct {
+	Op       string         `json:"o"`
+	Table    string         `json:"t"`
+	Key      *key           `json:"k,omitempty"`
+	Instance *row           `json:"instance,omitempty"`
+	Keys     []key          `json:"keys,omitempty"`
+	Where    map[string]any `json:"where,omitempty"`
+	By       string         `json:"by"` // tells the centre its own messages; nobody else reads it
+}
+
+// centreName stands in By.
+const centreName = "data-centre"
+
+type key struct {
+	ID string `json:"id"`
+}
+
+type row struct {
+	ID    string `json:"id"`
+	Group string `json:"grp,omitempty"`
+}
+
+// messages are the announcements of a statement.
+func messages(s Statement) []message {
+	single := [...]string{Create: "c", Update: "u", Delete: "d"}[s.Verb]
+	if !s.Bulk && s.Named {
+		out := make([]message, len(s.Rows))
+		for i, r := range s.Rows {
+			out[i] = message{Op: single, Table: string(s.Kind), Key: &key{r.ID}, Instance: &row{r.ID, r.Group}, By: centreName}
+		}
+		return out
+	}
+	m := message{Op: "b" + single, Table: string(s.Kind), By: centreName}
+	switch {
+	case !s.Named && (s.Verb == Create || !s.Bulk):
+		m.Op = "changed" // bare: only that something did
+	case !s.Named:
+		m.Where = map[string]any{"state": "selected"}
+	case s.Verb == Create:
+		for _, r := range s.Rows {
+			m.Keys = append(m.Keys, key{r.ID})
+		}
+	default:
+		ids := make([]string, len(s.Rows))
+		for i, r := range s.Rows {
+			ids[i] = r.ID
+		}
+		m.Where = map[string]any{"id": ids}
+	}
+	return []message{m}
+}
+
+// hear does what somebody else has announced: in development a person publishes
+// a row that no data centre has.
+func (c *DataCentre) hear(ctx context.Context, payload []byte) error {
+	var m struct {
+		Op    string           `json:"o"`
+		Table string           `json:"t"`
+		Key   map[string]any   `json:"k"`
+		Row   map[string]any   `json:"instance"`
+		Keys  []map[string]any `json:"keys"`
+		Where struct {
+			ID any `json:"id"`
+		} `json:"where"`
+		By string `json:"by"`
+	}
+	if err := json.Unmarshal(payload, &m); err != nil {
+		return fmt.Errorf("a message that is no JSON: %w", err)
+	}
+	if m.By == centreName {
+		return nil
+	}
+	s := Statement{Kind: fleet.Kind(m.Table), Silent: true}
+	add := func(id, group any) {
+		if id, ok := id.(string); ok && id != "" {
+			g, _ := group.(string)
+			s.Rows = append(s.Rows, fleet.Resource{ID: id, Group: g})
+		}
+	}
+	switch m.Op {
+	case "c", "bc":
+		s.Verb = Create
+	case "d", "bd":
+		s.Verb = Delete
+	case "u":
+		s.Verb = Update
+	default:
+		return nil
+	}
+	if m.Key != nil {
+		add(m.Key["id"], m.Row["grp"])
+	}
+	for _, k := range m.Keys {
+		add(k["id"], nil)
+	}
+	switch where := m.Where.ID.(type) {
+	case string:
+		add(where, nil)
+	case []any:
+		for _, id := range where {
+			add(id, nil)
+		}
+	}
+	if len(s.Rows) == 0 {
+		return nil
+	}
+	_, err := c.Do(ctx, s)
+	return err
+}

@@ -1,0 +1,232 @@
+// Package wire runs the whole platform in one process, with servers that speak
+// the real protocols on loopback: ZooKeeper, Kafka, MQTT, Kubernetes with a
+// kubelet whose pods are simulated DACs, and a data centre with an SQLite
+// database. The production orchestrator and its adapters run against it
+// unchanged: `dacorch serve --dev` for people, `dacorch sim run --on wire` for
+// scenarios, which Run plays in real time.
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/wire/kafka"
+	"dacorch/sim/wire/kubernetes"
+	"dacorch/sim/wire/mqtt"
+	"dacorch/sim/wire/zookeeper"
+)
+
+// Kind is a kind as the platform around the orchestrator knows it.
+type Kind struct {
+	Kind              fleet.Kind
+	InstanceName      string        // pods are named <InstanceName>-<id>
+	Heartbeat         bool          // its DACs send heartbeats
+	HeartbeatInterval time.Duration // how often
+	Confirms          bool          // its DACs confirm what they have applied
+}
+
+// Config says what platform to start. The zero value but for Kinds is one on
+// free ports that keeps nothing.
+type Config struct {
+	Kinds []Kind
+	// Dir keeps everything over a restart; empty: a temporary one that Close
+	// removes.
+	Dir string
+	// Fixed has each server try its usual port first (2181, 9092, 1883), and take
+	// a free one only where that is taken.
+	Fixed bool
+	// Nodes and PodsPerNode bound the pods; default 10 nodes for 1000 pods each.
+	Nodes, PodsPerNode int
+	// PodStart is how long a pod is Pending; 0 is no delay.
+	PodStart time.Duration
+	// SessionMin is the shortest ZooKeeper session; default 400 ms.
+	SessionMin time.Duration
+	// Facts, unless nil, is told what the DACs do.
+	Facts Facts
+	Log   *slog.Logger // nil: discards
+}
+
+// Facts is told what the DACs say they do, as it happens; on any goroutine.
+type Facts interface {
+	// Ran says that an instance's DAC has started or stopped running a resource.
+	Ran(kind fleet.Kind, id fleet.InstanceID, resource string, on bool)
+	// Reloaded says that it has applied its list as of these times.
+	Reloaded(kind fleet.Kind, id fleet.InstanceID, times int64)
+	// Alive says that it is able to work, or no longer is.
+	Alive(kind fleet.Kind, id fleet.InstanceID, able bool)
+	// Beat says that it has sent a heartbeat.
+	Beat(kind fleet.Kind, id fleet.InstanceID)
+}
+
+// Platform is a running platform.
+type Platform struct {
+	ZooKeeper  *zookeeper.Server
+	Kafka      *kafka.Server
+	MQTT       *mqtt.Server
+	Kubernetes *kubernetes.Server
+	Centre     *DataCentre
+	DACs       *DACs
+
+	dir     string
+	temp    bool
+	closers []func() error
+}
+
+// Namespace is where the pods stand.
+const Namespace = "iota"
+
+// heartbeatPartitions is how many partitions the topic HeartBeat has.
+const heartbeatPartitions = 3
+
+// Start starts every server. They are ready when it returns.
+func Start(cfg Config) (p *Platform, err error) {
+	if len(cfg.Kinds) == 0 {
+		return nil, &fleet.FieldError{Field: "kinds", Value: "[]", Want: "at least one kind"}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	p = &Platform{dir: cfg.Dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+			p = nil
+		}
+	}()
+	if p.dir == "" {
+		p.temp = true
+		if p.dir, err = os.MkdirTemp("", "dacorch-"); err != nil {
+			return p, fmt.Errorf("a directory for the platform: %w", err)
+		}
+	}
+	for _, start := range []func(Config) error{p.startZooKeeper, p.startKafka, p.startMQTT, p.startCentre, p.startKubernetes} {
+		if err := start(cfg); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// Close stops everything and waits for it.
+func (p *Platform) Close() error {
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		errs = append(errs, p.closers[i]())
+	}
+	p.closers = nil
+	if p.temp && p.dir != "" {
+		errs = append(errs, os.RemoveAll(p.dir))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Platform) onClose(f func() error) { p.closers = append(p.closers, f) }
+
+// sub is a server's own directory; none for a platform that keeps nothing.
+func (p *Platform) sub(cfg Config, name string) (string, error) {
+	if cfg.Dir == "" {
+		return "", nil
+	}
+	dir := p.dir + "/" + name
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// address is where a server listens.
+func address(cfg Config, port int) string {
+	if cfg.Fixed {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil && l.Close() == nil {
+			return fmt.Sprintf("127.0.0.1:%d", port)
+		}
+	}
+	return "127.0.0.1:0"
+}
+
+func (p *Platform) startZooKeeper(cfg Config) error {
+	dir, err := p.sub(cfg, "zookeeper")
+	if err != nil {
+		return err
+	}
+	shortest := cfg.SessionMin
+	if shortest == 0 {
+		shortest = 400 * time.Millisecond
+	}
+	p.ZooKeeper, err = zookeeper.Start(zookeeper.Config{Addr: address(cfg, 2181), DataDir: dir,
+		TickTime: shortest / 4, MinSessionTimeout: shortest, MaxSessionTimeout: time.Minute})
+	if err != nil {
+		return fmt.Errorf("ZooKeeper: %w", err)
+	}
+	p.onClose(p.ZooKeeper.Close)
+	return nil
+}
+
+func (p *Platform) startKafka(cfg Config) error {
+	dir, err := p.sub(cfg, "kafka")
+	if err != nil {
+		return err
+	}
+	p.Kafka, err = kafka.Start(kafka.Config{Addr: address(cfg, 9092), DataDir: dir, Topics: map[string]int{"HeartBeat": heartbeatPartitions}})
+	if err != nil {
+		return fmt.Errorf("kafka: %w", err)
+	}
+	p.onClose(func() error { p.Kafka.Close(); return nil })
+	return nil
+}
+
+func (p *Platform) startMQTT(cfg Config) error {
+	dir, err := p.sub(cfg, "mqtt")
+	if err != nil {
+		return err
+	}
+	p.MQTT, err = mqtt.Start(mqtt.Config{Addr: address(cfg, 1883), DataDir: dir, Log: cfg.Log})
+	if err != nil {
+		return fmt.Errorf("MQTT: %w", err)
+	}
+	p.onClose(p.MQTT.Close)
+	return nil
+}
+
+func (p *Platform) startCentre(cfg Config) (err error) {
+	p.Centre, err = openCentre(p.dir, cfg.Kinds, func(payload []byte) error {
+		return p.MQTT.Publish(topic, payload, 1, false)
+	})
+	if err != nil {
+		return err
+	}
+	p.onClose(p.Centre.Close)
+	return nil
+}
+
+func (p *Platform) startKubernetes(cfg Config) (err error) {
+	if cfg.Nodes == 0 {
+		cfg.Nodes, cfg.PodsPerNode = 10, 1000
+	}
+	p.DACs, err = newDACs(p, cfg)
+	if err != nil {
+		return err
+	}
+	p.onClose(p.DACs.close)
+	p.Kubernetes, err = kubernetes.Start(kubernetes.Config{Namespaces: []string{Namespace}, Nodes: cfg.Nodes, PodsPerNode: cfg.PodsPerNode,
+		StartDelay: cfg.PodStart, RestartBackoff: -1, Runner: p.DACs, Events: true})
+	if err != nil {
+		return fmt.Errorf("kubernetes: %w", err)
+	}
+	p.onClose(func() error { p.Kubernetes.Close(); return nil })
+	return nil
+}
+
+// FollowAnnouncements has the data centre commit what others announce on
+// cm/notify, until ctx ends: so that a row that a person publishes exists.
+func (p *Platform) FollowAnnouncements(ctx context.Context, log *slog.Logger) error {
+	return p.listen(ctx, func(payload []byte) {
+		if err := p.Centre.hear(ctx, payload); err != nil && ctx.Err() == nil {
+			log.Warn("an announcement that the data centre could not follow", "error", err)
+		}
+	})
+}
