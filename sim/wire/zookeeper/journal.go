@@ -22,6 +22,7 @@ type journal struct {
 	mu      sync.Mutex
 	moved   sync.Cond
 	pending []byte
+	spare   []byte // what was pending before, to be filled again
 	seq     uint64 // transactions appended
 	done    uint64 // transactions written
 	err     error  // the first failure; nothing is written after it
@@ -127,7 +128,7 @@ func (j *journal) take() ([]byte, uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b := j.pending
-	j.pending = nil
+	j.pending, j.spare = j.spare, nil
 	return b, j.seq
 }
 
@@ -141,6 +142,9 @@ func (j *journal) write(b []byte, seq uint64) {
 		j.size += int64(len(b))
 	}
 	j.mu.Lock()
+	if cap(b) <= 1<<20 {
+		j.spare = b[:0]
+	}
 	if err == nil {
 		j.done = seq
 	} else if j.err == nil {

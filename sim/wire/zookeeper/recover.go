@@ -21,6 +21,13 @@ func (s *Server) recover() error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("zookeeper: data directory: %w", err)
 	}
+	begun, err := filepath.Glob(filepath.Join(dir, "snapshot.*.tmp"))
+	for _, name := range begun {
+		err = errors.Join(err, os.Remove(name))
+	}
+	if err != nil {
+		return fmt.Errorf("zookeeper: data directory: %w", err)
+	}
 	snapshots, err := numbered(dir, "snapshot.")
 	if err != nil {
 		return err
@@ -37,6 +44,9 @@ func (s *Server) recover() error {
 	name, size := logName(dir, s.zxid+1), int64(0)
 	for i, first := range logs {
 		name = logName(dir, first)
+		if i+1 < len(logs) && logs[i+1] <= s.zxid+1 {
+			continue // the snapshot holds it
+		}
 		if size, err = s.replay(name, i == len(logs)-1); err != nil {
 			return err
 		}
