@@ -73,7 +73,7 @@ func tell(t *testing.T, addr string) (told story) {
 		case <-time.After(patience):
 			t.Fatal("the subscriber does not notice that it was cut off")
 		}
-		c = connect(t, p.Addr(), "subscriber", subscriber)
+		connect(t, p.Addr(), "subscriber", subscriber)
 	}
 	if err := <-published; err != nil {
 		t.Fatal(err)
