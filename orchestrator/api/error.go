@@ -55,18 +55,20 @@ func (c Code) Status() int {
 
 // Error is the error of a call, on both sides of the wire.
 type Error struct {
-	Code      Code   `json:"code"`
-	Message   string `json:"message"`
+	Code      Code   `json:"code"`                // stable name of what kind of error it is
+	Message   string `json:"message"`             // for people
 	Field     string `json:"field,omitempty"`     // the field of the body or the query that is wrong
 	RequestID string `json:"requestId,omitempty"` // under which the server's log has it
 
 	HTTPStatus int           `json:"-"` // that the client received; unused by the server
 	RetryAfter time.Duration `json:"-"` // when to try again; zero when the server did not say
+
+	answer []byte // that the client received, at most 64 KiB
 }
 
 // ErrorBody is the JSON of an answer that is an error.
 type ErrorBody struct {
-	Error *Error `json:"error"`
+	Error *Error `json:"error"` // what went wrong
 }
 
 // Error reads "code: message".

@@ -28,25 +28,24 @@ const (
 
 // The codes of EventBye.
 const (
-	ByeSlow     = "slow"     // the reader was too slow for the server's bounded buffer
-	ByeClosing  = "closing"  // the server shuts down
-	ByeLeader   = "leader"   // another process leads now: come again to be forwarded
-	ByeUpstream = "upstream" // the leader's stream broke
+	ByeSlow    = "slow"    // the reader was too slow for the server's bounded buffer
+	ByeClosing = "closing" // the server shuts down
+	ByeLeader  = "leader"  // another process leads now: come again to be forwarded
 )
 
 // Event is one event of GET /v1/api/events: the JSON of a "data:" line. Fields
 // that say nothing for the type are absent.
 type Event struct {
-	ID         string    `json:"id,omitempty"` // for Last-Event-ID; opaque
-	Type       EventType `json:"type"`
-	At         time.Time `json:"at"`
+	ID         string    `json:"id,omitempty"`         // for Last-Event-ID; opaque
+	Type       EventType `json:"type"`                 // what it is about
+	At         time.Time `json:"at"`                   // when it happened, by the clock of the process
 	Resource   string    `json:"resource,omitempty"`   // the kind
 	Instance   *int      `json:"instance,omitempty"`   // the instance that it is about
 	ResourceID string    `json:"resourceId,omitempty"` // the resource that it is about
 	From       *int      `json:"from,omitempty"`       // instance; nil for newly placed
 	To         *int      `json:"to,omitempty"`         // instance; nil for removed
-	Count      int       `json:"count,omitempty"`
-	On         *bool     `json:"on,omitempty"`
-	Code       string    `json:"code,omitempty"`
-	Text       string    `json:"text,omitempty"` // for people
+	Count      int       `json:"count,omitempty"`      // how many, see the type
+	On         *bool     `json:"on,omitempty"`         // whether it is on now
+	Code       string    `json:"code,omitempty"`       // see the type
+	Text       string    `json:"text,omitempty"`       // for people
 }

@@ -78,7 +78,7 @@ func (e *Events) from(kind, last string) (r *reader, gap bool, lost int) {
 	}
 	number, ours := strings.CutPrefix(last, e.stream+"-")
 	n, err := strconv.ParseUint(number, 10, 64)
-	if !ours || err != nil || n == 0 || n >= e.next {
+	if !ours || err != nil || n >= e.next {
 		return r, true, 0
 	}
 	r.at = n + 1
@@ -99,6 +99,9 @@ func (e *Events) oldest() uint64 {
 	}
 	return 1
 }
+
+// place is the id after which the reader goes on.
+func (r *reader) place() string { return r.events.id(r.at - 1) }
 
 // read appends the events that are there to buf, up to its capacity. With none
 // it answers a channel that is closed when there may be some. ok is false when

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// maxEventLine bounds a line of the event stream, in bytes.
+const maxEventLine = 1 << 20
+
+// Events iterates over what happens from now on to a kind, or to all kinds when
+// kind is empty. It connects by itself, and anew after the last event seen
+// whenever the stream ends. EventGap and EventBye are among the events.
+//
+// An error says why the stream is not there now. Going on with the iteration
+// waits and tries again; it ends by itself after an error that no waiting mends:
+// ctx has ended, or the server refuses the request (a status of 4xx).
+func (c *Client) Events(ctx context.Context, kind string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		s := &subscription{client: c, kind: kind, yield: yield}
+		for fails := 0; !s.stopped; {
+			seen := s.last
+			err := s.follow(ctx)
+			if s.stopped {
+				return
+			}
+			if s.last != seen {
+				fails = 0
+			}
+			if ctx.Err() != nil {
+				yield(Event{}, ctx.Err())
+				return
+			}
+			if err != nil && (!yield(Event{}, err) || refused(err)) {
+				return
+			}
+			if pause(ctx, c.backoff(fails, err)) != nil {
+				yield(Event{}, ctx.Err())
+				return
+			}
+			fails++
+		}
+	}
+}
+
+// refused says whether the server does not want the request at all.
+func refused(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.HTTPStatus/100 == 4
+}
+
+// subscription is one iteration over events.
+type subscription struct {
+	client  *Client
+	kind    string
+	last    string // id for Last-Event-ID
+	yield   func(Event, error) bool
+	stopped bool // whoever iterates has had enough
+}
+
+// follow opens the stream once and reads it to its end. An end without a mistake
+// is no error.
+func (s *subscription) follow(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := s.client.cfg.Silence
+	watchdog := time.AfterFunc(silence, func() {
+		cancel(fmt.Errorf("api: the event stream said nothing for %v", silence))
+	})
+	defer watchdog.Stop()
+	resp, err := s.open(ctx)
+	if err != nil {
+		return because(ctx, err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(&touching{resp.Body, func() { watchdog.Reset(silence) }})
+	lines.Buffer(nil, maxEventLine)
+	return because(ctx, s.parse(lines))
+}
+
+// because answers why the context was cancelled instead of that it was.
+func because(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func (s *subscription) open(ctx context.Context) (*http.Response, error) {
+	var query url.Values
+	if s.kind != "" {
+		query = url.Values{"resource": {s.kind}}
+	}
+	header := http.Header{"Accept": {"text/event-stream"}}
+	if s.last != "" {
+		header["Last-Event-Id"] = []string{s.last}
+	}
+	resp, err := s.client.send(ctx, http.MethodGet, "/v1/api/events", query, nil, header)
+	if errors.Is(err, &Error{Code: CodeUnauthorized}) && s.client.cfg.TokenFile != "" {
+		if changed, _ := s.client.readToken(); changed {
+			return s.client.send(ctx, http.MethodGet, "/v1/api/events", query, nil, header)
+		}
+	}
+	return resp, err
+}
+
+// parse reads server-sent events (the HTML standard, 9.2.6), of whose fields it
+// needs id and data: the type stands in the data, too.
+func (s *subscription) parse(lines *bufio.Scanner) error {
+	var data []byte
+	id := s.last
+	for lines.Scan() {
+		line := lines.Bytes()
+		if len(line) > 0 {
+			field, value, _ := bytes.Cut(line, []byte(":"))
+			value = bytes.TrimPrefix(value, []byte(" "))
+			switch string(field) {
+			case "id":
+				id = string(value)
+			case "data":
+				if len(data)+len(value) > maxEventLine {
+					return fmt.Errorf("api: an event has more than %d bytes", maxEventLine)
+				}
+				data = append(append(data, value...), '\n')
+			}
+			continue
+		}
+		s.last = id
+		if len(data) == 0 {
+			continue
+		}
+		var ev Event
+		if err := json.Unmarshal(data, &ev); err != nil {
+			return fmt.Errorf("api: an event cannot be read: %w", err)
+		}
+		data = data[:0]
+		if !s.yield(ev, nil) {
+			s.stopped = true
+			return nil
+		}
+	}
+	return lines.Err()
+}
+
+// touching calls touch whenever something was read.
+type touching struct {
+	io.Reader
+	touch func()
+}
+
+func (t *touching) Read(p []byte) (int, error) {
+	n, err := t.Reader.Read(p)
+	if n > 0 {
+		t.touch()
+	}
+	return n, err
+}
