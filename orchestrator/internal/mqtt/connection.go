@@ -143,6 +143,13 @@ func (conn *connection) await(ctx context.Context, t paho.Token) error {
 	case <-timer.C:
 		conn.wire.fail(fmt.Errorf("no answer within %v", conn.c.cfg.Timeout))
 	case <-conn.wire.broken:
+		if _, ok := t.(*paho.ConnectToken); ok {
+			<-t.Done() // paho has read the refusal, and closed
+			if t.Error() != nil {
+				return t.Error()
+			}
+		}
+		return conn.wire.why()
 	}
 	if _, ok := t.(*paho.ConnectToken); ok {
 		<-t.Done() // the handshake ends with its connection
