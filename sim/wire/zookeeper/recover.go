@@ -147,11 +147,11 @@ func recordAt(b []byte) (body []byte, whole bool) {
 	return body, true
 }
 
-// torn says whether a damaged record is what a crash leaves: the last one, or
-// space that was never written.
+// torn says whether a damaged record is what a crash leaves: nothing follows it,
+// but perhaps space that was never written.
 func torn(b []byte) bool {
-	n := binary.BigEndian.Uint32(b)
-	return int(n) == len(b)-recordHead || len(bytes.Trim(b, "\x00")) == 0
+	end := recordHead + int(binary.BigEndian.Uint32(b))
+	return len(bytes.Trim(b[end:], "\x00")) == 0
 }
 
 // redo carries out a transaction from the log.
