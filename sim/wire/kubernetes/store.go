@@ -48,6 +48,7 @@ type store struct {
 	history   ring
 	changed   chan struct{} // closed at the next change
 	onChange  func(change)  // called under mu
+	observe   func(change)  // the same, for whoever runs the server; may be nil
 }
 
 // shelf holds the objects of one resource, and their keys in order.
@@ -171,6 +172,9 @@ func (s *store) commit(res *resource, kind watch.EventType, old, o object) {
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.onChange(c)
+	if s.observe != nil {
+		s.observe(c)
+	}
 }
 
 // now answers every object of a resource in order of its key, and the version.
