@@ -11,11 +11,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
@@ -41,6 +44,15 @@ func mediaTypes() map[string]runtime.SerializerInfo {
 var (
 	offers   = mediaTypes()
 	jsonForm = form{info: offers[runtime.ContentTypeJSON]}
+	// deletions knows DeleteOptions under every group that clients write it in.
+	deletions = sync.OnceValue(func() runtime.Decoder {
+		known := runtime.NewScheme()
+		for _, gv := range append(groupVersions(), policyv1.SchemeGroupVersion,
+			schema.GroupVersion{Group: metav1.GroupName, Version: "v1"}) {
+			metav1.AddToGroupVersion(known, gv)
+		}
+		return serializer.NewCodecFactory(known).UniversalDeserializer()
+	})
 )
 
 // negotiate reads an Accept header. transform says whether objects may be turned

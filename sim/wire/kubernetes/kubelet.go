@@ -249,7 +249,7 @@ func (k *kubelet) note(p *corev1.Pod, component, kind, reason, format string, ar
 	}
 	now := metav1.Now()
 	e := &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: p.Name + ".", Namespace: p.Namespace},
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", p.Name, now.UnixNano()), Namespace: p.Namespace},
 		InvolvedObject: corev1.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: p.Namespace, Name: p.Name,
 			UID: p.UID, ResourceVersion: p.ResourceVersion},
 		Reason: reason, Message: fmt.Sprintf(format, args...), Type: kind, Count: 1,
@@ -262,7 +262,7 @@ func (k *kubelet) note(p *corev1.Pod, component, kind, reason, format string, ar
 	if n, err := k.store.get(namespaces, key{name: p.Namespace}); err != nil || n.GetDeletionTimestamp() != nil {
 		return
 	}
-	_, _ = k.store.create(events, e) // a clash of random names loses one event
+	_, _ = k.store.create(events, e) // two in one nanosecond are one
 	k.trimEvents()
 }
 

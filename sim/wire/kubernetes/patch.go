@@ -158,9 +158,7 @@ func (c *call) merge(old object, wanted *unstructured.Unstructured, manager stri
 	if err != nil {
 		return nil, err
 	}
-	// A copy, down to the ground: the field manager writes into what it gets.
-	live := c.res.stamp(c.res.view(old)).DeepCopyObject()
-	merged, err := fm.Apply(live, wanted.DeepCopy(), manager, c.flag("force"))
+	merged, err := fm.Apply(c.owned(c.res.view(old)), wanted.DeepCopy(), manager, c.flag("force"))
 	if err != nil {
 		return nil, err
 	}
@@ -177,24 +175,39 @@ func (c *call) merge(old object, wanted *unstructured.Unstructured, manager stri
 	return o, nil
 }
 
-// track notes whose fields an update changed. Only objects that somebody applied
-// from the server's side are tracked: for all others nobody asks.
+// track notes whose fields an update, or a creation, changed. It costs much, and
+// only server-side apply asks for it: so it is done for objects that are tracked
+// already, and for clients that name themselves, as kubectl does.
 func (c *call) track(home *resource, old, o object) {
-	if len(old.GetManagedFields()) == 0 || strings.HasPrefix(c.r.Header.Get("Content-Type"), string(types.ApplyPatchType)) {
+	manager := c.query.Get("fieldManager")
+	tracked := old != nil && len(old.GetManagedFields()) > 0
+	applied := strings.HasPrefix(c.r.Header.Get("Content-Type"), string(types.ApplyPatchType))
+	if applied || home != c.res || manager == "" && !tracked {
 		return
 	}
 	fm, err := c.fieldManager()
-	if err != nil || home != c.res {
+	if err != nil {
 		return
 	}
-	manager := c.query.Get("fieldManager")
 	if manager == "" {
 		manager, _, _ = strings.Cut(c.r.UserAgent(), "/")
 	}
-	live, now := c.res.stamp(old).DeepCopyObject(), c.res.stamp(o).DeepCopyObject()
-	if with, is := fm.UpdateNoErrors(live, now, manager).(object); is {
+	if old == nil {
+		old = c.res.new()
+	}
+	if with, is := fm.UpdateNoErrors(c.owned(old), c.owned(o), manager).(object); is {
 		o.SetManagedFields(with.GetManagedFields())
 	}
+}
+
+// owned answers a copy for the field manager, down to the ground since it writes
+// into what it gets. A status belongs to nobody, unless it is what is written.
+func (c *call) owned(o object) runtime.Object {
+	o = c.res.stamp(o)
+	if c.res.status && c.sub == "" {
+		c.res.takeStatus(o, c.res.new())
+	}
+	return o.DeepCopyObject()
 }
 
 // typeConverter is made at first need: it parses a large schema.

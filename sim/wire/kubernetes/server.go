@@ -260,9 +260,13 @@ func (s *Server) Pods() []corev1.Pod {
 }
 
 // WriteKubeconfig writes a file with which kubectl and client-go reach the
-// server, token included; only the owner can read it.
+// server, token included; only the owner can read it. A token wants TLS: with a
+// kubeconfig, both leave it out over plain HTTP.
 func (s *Server) WriteKubeconfig(path string) error {
 	const name = "dacorch"
+	if s.config.Token != "" && s.config.TLS == nil {
+		return fmt.Errorf("kubernetes: kubeconfig: clients send no token over plain HTTP: configure TLS, or no token")
+	}
 	cluster := &clientcmdapi.Cluster{Server: s.URL()}
 	if s.config.TLS != nil && len(s.config.TLS.Certificates) > 0 {
 		var chain strings.Builder

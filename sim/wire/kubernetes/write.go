@@ -67,6 +67,7 @@ func (c *call) add(o object) (object, error) {
 		if err = c.inNamespace(); err != nil {
 			return nil, err
 		}
+		c.track(home, nil, o)
 		if dry {
 			return o, c.wouldClash(home, o)
 		}
@@ -273,12 +274,11 @@ func (c *call) deleteOptions() (*metav1.DeleteOptions, error) {
 	if err != nil || len(data) == 0 {
 		return options, err
 	}
-	info, ok := offers[media]
-	if !ok {
+	if _, ok := offers[media]; !ok {
 		return nil, unsupported(media)
 	}
 	kind := metav1.SchemeGroupVersion.WithKind("DeleteOptions")
-	got, _, err := info.Serializer.Decode(data, &kind, options)
+	got, _, err := deletions().Decode(data, &kind, options)
 	if err != nil || got != runtime.Object(options) {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the body must be DeleteOptions: %v", err))
 	}
