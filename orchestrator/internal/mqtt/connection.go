@@ -62,7 +62,7 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot reach the broker: %w", err)
 	}
-	conn.wire = &wire{Conn: raw, timeout: c.cfg.Timeout, broken: make(chan struct{})}
+	conn.wire = &wire{Conn: raw, frames: newFrames(raw), timeout: c.cfg.Timeout, broken: make(chan struct{})}
 	conn.paho = paho.NewClient(conn.options())
 	conn.done.Go(conn.acknowledge)
 	if err := conn.open(ctx); err != nil {
@@ -304,6 +304,7 @@ func (conn *connection) close() {
 // wire tells when and why the network connection ended, and bounds each write.
 type wire struct {
 	net.Conn
+	frames  *frames
 	timeout time.Duration
 	leaving atomic.Bool // DISCONNECT is on its way
 	once    sync.Once
@@ -331,7 +332,7 @@ func (w *wire) why() error {
 }
 
 func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
+	n, err := w.frames.Read(p)
 	if err != nil {
 		w.fail(fmt.Errorf("reading: %w", err))
 	}
