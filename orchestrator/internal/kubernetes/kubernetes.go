@@ -118,7 +118,7 @@ type Client struct {
 
 // record is what the client remembers of a pod of its own.
 type record struct {
-	deleting bool // its deletion was accepted
+	deleting bool // we have requested its deletion
 }
 
 // slot is an instance of a kind.

@@ -141,25 +141,36 @@ func (c *Client) Delete(ctx context.Context, kind fleet.Kind, id fleet.InstanceI
 	if uid == "" {
 		return &fleet.FieldError{Field: "uid", Value: `""`, Want: "the UID of the pod " + name + ": a name alone may by now be another pod's"}
 	}
-	at := slot{kind, id}
-	c.mu.Lock()
-	c.last[at] = why // first: the pod may be gone, and another created, before the answer is here
-	c.mu.Unlock()
-	err = c.delete(ctx, k, name, uid)
-	c.mu.Lock()
-	if err != nil {
-		delete(c.last, at)
-	} else if r := c.ours[uid]; r != nil {
-		r.deleting = true
-	}
-	c.mu.Unlock()
-	if err != nil {
+	c.leaves(slot{kind, id}, uid, why)
+	if err := c.delete(ctx, k, name, uid); err != nil {
+		c.stays(slot{kind, id}, uid)
 		return fmt.Errorf("delete pod %s/%s with UID %s: %w", c.cfg.Namespace, name, uid, err)
 	}
 	c.count.deleted.Add(1)
 	c.events.add(corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: c.cfg.Namespace, Name: name, UID: types.UID(uid)},
 		reasonDeleted, why)
 	return nil
+}
+
+// leaves remembers that a pod's deletion is requested, and why. It does so before
+// the request: the pod may be gone, and another created, before the answer is here.
+func (c *Client) leaves(at slot, uid, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last[at] = why
+	if r := c.ours[uid]; r != nil {
+		r.deleting = true
+	}
+}
+
+// stays takes back what leaves has remembered.
+func (c *Client) stays(at slot, uid string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.last, at)
+	if r := c.ours[uid]; r != nil {
+		r.deleting = false
+	}
 }
 
 func (c *Client) delete(ctx context.Context, k *podKind, name, uid string) error {

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/json"
 	strict "sigs.k8s.io/yaml"
 
 	"dacorch/orchestrator/fleet"
@@ -54,8 +55,13 @@ func ParseTemplate(data []byte) (*corev1.Pod, error) {
 	if n := documents(file); n != 1 {
 		return nil, fmt.Errorf("pod template: %d documents: want one, a Pod", n)
 	}
+	asJSON, err := strict.YAMLToJSONStrict(data)
+	if err != nil {
+		return nil, fmt.Errorf("pod template: %w", err)
+	}
 	pod := &corev1.Pod{}
-	if err := strict.UnmarshalStrict(data, pod); err != nil {
+	mistakes, err := json.UnmarshalStrict(asJSON, pod)
+	if err = errors.Join(append(mistakes, err)...); err != nil {
 		return nil, fmt.Errorf("pod template: %s", locate(file, err))
 	}
 	if err := checkTemplate(pod); err != nil {
@@ -85,9 +91,7 @@ var problem = regexp.MustCompile(`(?:unknown|duplicate) field "([^"]+)"`)
 
 // locate adds lines to what the decoder says, where it names fields.
 func locate(file *ast.File, err error) string {
-	text := strings.TrimPrefix(err.Error(), "error unmarshaling JSON: while decoding JSON: ")
-	text = strings.TrimPrefix(text, "error converting YAML to JSON: ")
-	return problem.ReplaceAllStringFunc(text, func(found string) string {
+	return problem.ReplaceAllStringFunc(err.Error(), func(found string) string {
 		field := problem.FindStringSubmatch(found)[1]
 		if line := lineOf(file, field); line > 0 {
 			return fmt.Sprintf("line %d: %s", line, found)
