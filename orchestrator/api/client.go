@@ -75,7 +75,7 @@ func New(cfg Config) (*Client, error) {
 	def(&cfg.MaxAnswer, 256<<20)
 	def(&cfg.Silence, 60*time.Second)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = cfg.TLS
+	transport.TLSClientConfig = cfg.TLS.Clone() // a transport changes it
 	transport.MaxIdleConnsPerHost = 256
 	transport.MaxIdleConns = 256
 	c := &Client{cfg: cfg, base: base, token: cfg.Token, http: &http.Client{

@@ -25,8 +25,15 @@ const maxEventLine = 1 << 20
 // waits and tries again; it ends by itself after an error that no waiting mends:
 // ctx has ended, or the server refuses the request (a status of 4xx).
 func (c *Client) Events(ctx context.Context, kind string) iter.Seq2[Event, error] {
+	return c.EventsAfter(ctx, kind, "")
+}
+
+// EventsAfter is Events from the event after the one whose ID is last, which this
+// server gave some time ago; EventGap comes first when it no longer remembers
+// all of them.
+func (c *Client) EventsAfter(ctx context.Context, kind, last string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		s := &subscription{client: c, kind: kind, yield: yield}
+		s := &subscription{client: c, kind: kind, last: last, yield: yield}
 		for fails := 0; !s.stopped; {
 			seen := s.last
 			err := s.follow(ctx)

@@ -33,7 +33,7 @@ func newForwarder(c Config) *forwarder {
 		quiet: log.New(io.Discard, "", 0),
 		transport: &http.Transport{
 			DialContext:         dial.DialContext,
-			TLSClientConfig:     c.ForwardTLS,
+			TLSClientConfig:     c.ForwardTLS.Clone(), // a transport changes it
 			TLSHandshakeTimeout: 5 * time.Second,
 			MaxIdleConnsPerHost: c.MaxAtOnce,
 			IdleConnTimeout:     c.IdleTimeout / 2, // ends before the leader's: a write to a closing connection is not repeated
