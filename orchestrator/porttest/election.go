@@ -38,6 +38,7 @@ type EnsembleMember struct {
 	Expire      func()               // ends its session at the server
 	LoseRequest func()               // its next transaction does not arrive, and the connection breaks
 	LoseAnswer  func()               // its next transaction is carried out, and the connection breaks before the answer
+	Before      func(do func())      // do is called when its next transaction is on the way, before it arrives
 }
 
 // ensemble is the fixture with a kind of the case's own.

@@ -180,6 +180,9 @@ func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet
 		change := &txn.Changes[i]
 		at := p.instance(change.Instance)
 		var err error
+		if v := change.Versions; change.Kind != fleet.ChangeCreate && min(v.Node, v.Resources, v.Reload) < 0 {
+			return nil, refuse(fleet.OutcomeConflict, "%s cannot have versions %+v", at.node, v) // ZooKeeper would take any
+		}
 		switch change.Kind {
 		case fleet.ChangeUpdate:
 			err = c.update(ctx, m, &at, i)
@@ -200,7 +203,10 @@ func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet
 			return nil, fmt.Errorf("zookeeper: %s: %w", p.control, err)
 		}
 		m.control = data
-		if txn.ControlVersion < 0 {
+		if txn.ControlVersion < -1 {
+			return nil, refuse(fleet.OutcomeConflict, "%s cannot have version %d", p.control, txn.ControlVersion)
+		}
+		if txn.ControlVersion == -1 {
 			m.ops = append(m.ops, c.creation(p.control, data, 0))
 		} else {
 			m.ops = append(m.ops, &zk.SetDataRequest{Path: p.control, Data: data, Version: txn.ControlVersion})

@@ -48,6 +48,12 @@ func TestElection(t *testing.T) {
 	}
 }
 
+func TestStore(t *testing.T) {
+	for _, b := range backends {
+		t.Run(b.name, func(t *testing.T) { porttest.Store(t, ensemble(b.start)) })
+	}
+}
+
 // sessionTimeout of the members: so long that a loaded machine does not lose
 // sessions, so short that a test can wait for one to expire.
 const sessionTimeout = 4 * time.Second
@@ -123,5 +129,6 @@ func join(t *testing.T, addr string) porttest.EnsembleMember {
 		Cut: p.cut, Partition: p.partition, Expire: p.expire,
 		LoseRequest: func() { p.next(loseRequest) },
 		LoseAnswer:  func() { p.next(loseAnswer) },
+		Before:      p.meanwhile,
 	}
 }

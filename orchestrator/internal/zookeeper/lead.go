@@ -49,7 +49,7 @@ func (c *Client) Lead(ctx context.Context, kind fleet.Kind, who fleet.Candidate,
 		return fmt.Errorf("zookeeper: candidate: %w", err)
 	}
 	for wait := newBackoff(); ; {
-		led, err := c.campaign(ctx, &p, data, lead)
+		led, err := c.campaign(ctx, kind, &p, data, lead)
 		if led {
 			return nil
 		}
@@ -68,13 +68,14 @@ func (c *Client) Lead(ctx context.Context, kind fleet.Kind, who fleet.Candidate,
 
 // campaign is one candidacy from its beginning to its end. led says that lead has
 // returned.
-func (c *Client) campaign(ctx context.Context, p *paths, data []byte, lead func(context.Context, int64, func() bool)) (led bool, err error) {
+func (c *Client) campaign(ctx context.Context, kind fleet.Kind, p *paths, data []byte, lead func(context.Context, int64, func() bool)) (led bool, err error) {
 	if err := c.awaitConnection(ctx); err != nil {
 		return false, err
 	}
 	if err := c.ensure(ctx, p); err != nil {
 		return false, err
 	}
+	c.kind(kind).setRooted(true)
 	s, err := c.stand(ctx, p, data)
 	if err != nil {
 		return false, err

@@ -51,9 +51,7 @@ func (s *notices) take() map[string]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := s.changed
-	if len(changed) > 0 {
-		s.changed = map[string]bool{}
-	}
+	s.changed = map[string]bool{}
 	return changed
 }
 

@@ -19,14 +19,13 @@ type proxy struct {
 	listen net.Listener
 	group  sync.WaitGroup
 
-	mu        sync.Mutex
-	open      map[net.Conn]bool
-	dark      bool // nothing passes, and nobody gets in
-	fault     fault
-	done      chan struct{} // closed when the fault has happened
-	session   int64
-	password  []byte
-	connected chan struct{} // closed and replaced at every greeting
+	mu       sync.Mutex
+	open     map[net.Conn]bool
+	dark     bool // nothing passes, and nobody gets in
+	fault    fault
+	before   func() // called before the next multi is passed on; may be nil
+	session  int64
+	password []byte
 }
 
 // fault is what is to happen to the next multi.
@@ -45,7 +44,7 @@ func newProxy(t testing.TB, server string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{t: t, server: server, listen: l, open: map[net.Conn]bool{}, connected: make(chan struct{})}
+	p := &proxy{t: t, server: server, listen: l, open: map[net.Conn]bool{}}
 	p.group.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -138,10 +137,17 @@ func (p *proxy) request(awaited *number) func([]byte) bool {
 			return false
 		}
 		p.mu.Lock()
+		before := p.before
+		p.before = nil
+		p.mu.Unlock()
+		if before != nil {
+			before()
+		}
+		p.mu.Lock()
 		defer p.mu.Unlock()
 		switch p.fault {
 		case loseRequest:
-			p.happened()
+			p.fault = none
 			return true
 		case loseAnswer:
 			awaited.mu.Lock()
@@ -160,8 +166,6 @@ func (p *proxy) answer(awaited *number) func([]byte) bool {
 			p.mu.Lock()
 			p.session = int64(binary.BigEndian.Uint64(packet[12:]))
 			p.password = append([]byte(nil), packet[24:40]...)
-			close(p.connected)
-			p.connected = make(chan struct{})
 			p.mu.Unlock()
 			return false
 		}
@@ -169,24 +173,24 @@ func (p *proxy) answer(awaited *number) func([]byte) bool {
 		lost := awaited.xid != 0 && int32(binary.BigEndian.Uint32(packet[4:])) == awaited.xid
 		awaited.mu.Unlock()
 		if lost {
-			p.mu.Lock()
-			p.happened()
-			p.mu.Unlock()
+			p.next(none)
 		}
 		return lost
 	}
-}
-
-func (p *proxy) happened() {
-	p.fault = none
-	close(p.done)
 }
 
 // next sets the fault that befalls the next multi.
 func (p *proxy) next(f fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.fault, p.done = f, make(chan struct{})
+	p.fault = f
+}
+
+// meanwhile has do called before the next multi is passed on.
+func (p *proxy) meanwhile(do func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before = do
 }
 
 // cut breaks every connection; the client may come back at once.
