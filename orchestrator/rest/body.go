@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,7 +68,7 @@ func (c *call) decode(v any) error {
 	d := json.NewDecoder(bytes.NewReader(c.body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return jsonError(err)
+		return jsonError(err, v)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return api.Errorf(api.CodeBadRequest, "something follows the JSON value at byte %d", d.InputOffset())
@@ -75,7 +76,8 @@ func (c *call) decode(v any) error {
 	return nil
 }
 
-func jsonError(err error) error {
+// jsonError says what is wrong with a body that was to be read into v.
+func jsonError(err error, v any) error {
 	var typ *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	field, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
@@ -84,7 +86,7 @@ func jsonError(err error) error {
 		if name, err := strconv.Unquote(field); err == nil {
 			field = name
 		}
-		return &api.Error{Code: api.CodeUnknownField, Field: field, Message: "there is no such field"}
+		return &api.Error{Code: api.CodeUnknownField, Field: field, Message: "there is no such field: want " + fieldsOf(v)}
 	case errors.As(err, &typ):
 		want := map[string]string{"int": "a whole number", "bool": "true or false"}[typ.Type.String()]
 		if want == "" {
@@ -97,6 +99,16 @@ func jsonError(err error) error {
 		return api.Errorf(api.CodeBadRequest, "the body is no JSON: %v at byte %d", err, syntax.Offset)
 	}
 	return api.Errorf(api.CodeBadRequest, "the body is no JSON: %v", err)
+}
+
+// fieldsOf lists the names of the fields of the struct that v points to.
+func fieldsOf(v any) string {
+	var names []string
+	for f := range reflect.TypeOf(v).Elem().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return strings.Join(names, " or ")
 }
 
 // values are a query's parameters, each once and known.

@@ -80,7 +80,9 @@ func (s *Server) pass(c *call, leader api.Leader) error {
 			p.Out.Header.Set("X-Request-Id", c.id)
 			p.Out.Body, p.Out.ContentLength, p.Out.TransferEncoding = http.NoBody, 0, nil
 			if len(c.body) > 0 {
-				p.Out.Body, p.Out.ContentLength = io.NopCloser(bytes.NewReader(c.body)), int64(len(c.body))
+				body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.body)), nil }
+				p.Out.Body, _ = body()
+				p.Out.GetBody, p.Out.ContentLength = body, int64(len(c.body)) // a connection that had gone stale
 			}
 		},
 		ModifyResponse: func(answer *http.Response) error {

@@ -63,17 +63,29 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler || c.status != 0 {
-				s.access.write(c, began)
+				s.done(c, began)
 				panic(http.ErrAbortHandler) // the client must see that the answer is not whole
 			}
 			s.cfg.Log.Error("a handler failed", "request", c.id, "panic", p, "stack", string(debug.Stack()))
 			s.fail(c, api.Errorf(api.CodeInternal, "a fault of the server: its log has it under the request id"))
 		}
-		s.access.write(c, began)
+		s.done(c, began)
 	}()
 	s.head(c)
 	if err := s.answer(c); err != nil {
 		s.fail(c, err)
+	}
+}
+
+// done tells that a request has been answered, or cut.
+func (s *Server) done(c *call, began time.Time) {
+	s.access.write(c, began)
+	if s.cfg.Observe != nil {
+		path := "none"
+		if c.route != nil {
+			path = c.route.path
+		}
+		s.cfg.Observe(path, c.req.Method, c.status, time.Since(began))
 	}
 }
 

@@ -127,7 +127,10 @@ func TestBounds(t *testing.T) {
 		return nil
 	})
 	var log lines
-	s := start(t, Config{MaxBody: 100, MaxHeader: 1000, ReadLimit: time.Millisecond, OrderLimit: time.Millisecond,
+	observed := make(chan string, 100)
+	s := start(t, Config{Observe: func(path, method string, status int, _ time.Duration) {
+		observed <- fmt.Sprintf("%s %s %d", method, path, status)
+	}, MaxBody: 100, MaxHeader: 1000, ReadLimit: time.Millisecond, OrderLimit: time.Millisecond,
 		Log: slog.New(slog.NewJSONHandler(&log, nil))}, f)
 	c := client(t)
 	for _, test := range []struct {
@@ -165,6 +168,9 @@ func TestBounds(t *testing.T) {
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
+	}
+	if got, want := <-observed, "POST "+kindPath+"/orchestrate 413"; got != want {
+		t.Errorf("observed %q first, want %q", got, want)
 	}
 	for _, want := range []string{`"panic":"a fault"`, `"err":"secret detail"`, `"request":"bounds"`, `"status":413`} {
 		if !strings.Contains(log.String(), want) {

@@ -42,6 +42,11 @@ type Config struct {
 
 	Events  *Events      // the stream of /v1/api/events; nil: one that nobody publishes to
 	Metrics http.Handler // answers /metrics; nil: 404
+	// Observe is told of every request once it is answered: the path's template
+	// ("none" for one that is not known; a stream counts when it ends), the method
+	// as it was given, and the status, 0 when nothing was answered. It must not
+	// wait. nil: nobody is.
+	Observe func(path, method string, status int, took time.Duration)
 	Log     *slog.Logger // nil: nothing is logged
 	// AccessLevel is the level of a request's line in the log; an answer of 500 or
 	// more is a warning. At most AccessRate lines a second are written (default
