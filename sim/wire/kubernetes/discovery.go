@@ -76,13 +76,13 @@ func versionOf(parts []string) (schema.GroupVersion, bool) {
 
 // groupVersions are the API's groups, each in its one version.
 func groupVersions() []schema.GroupVersion {
-	all := []schema.GroupVersion{corev1.SchemeGroupVersion, metricsVersion}
+	var all []schema.GroupVersion
 	for _, r := range resources {
 		if gv := r.gvk.GroupVersion(); !slices.Contains(all, gv) {
 			all = append(all, gv)
 		}
 	}
-	return all
+	return append(all, metricsVersion)
 }
 
 func groupOf(gv schema.GroupVersion) metav1.APIGroup {

@@ -54,6 +54,9 @@ func (c *call) add(o object) (object, error) {
 	if err == nil {
 		err = c.placed(&o)
 	}
+	if err == nil {
+		err = c.inNamespace()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +65,6 @@ func (c *call) add(o object) (object, error) {
 	for range tries {
 		o.SetName(asked)
 		if err = home.prepareNew(o); err != nil {
-			return nil, err
-		}
-		if err = c.inNamespace(); err != nil {
 			return nil, err
 		}
 		c.track(home, nil, o)
