@@ -16,6 +16,7 @@ import (
 // watch event and its place in the stream. Nothing may differ but session ids,
 // times, and the order of what ZooKeeper keeps in hash tables.
 func TestSameAsRealZooKeeper(t *testing.T) {
+	t.Parallel()
 	server := real.ZooKeeper(t)
 	steps := 20_000
 	if testing.Short() {
@@ -38,6 +39,7 @@ func TestSameAsRealZooKeeper(t *testing.T) {
 // TestSameAsRealZooKeeperOverRestarts stops and starts both in between: what was
 // there, sessions and zxids included, must be there again.
 func TestSameAsRealZooKeeperOverRestarts(t *testing.T) {
+	t.Parallel()
 	server := real.ZooKeeper(t)
 	config := Config{DataDir: t.TempDir(), TickTime: 50 * time.Millisecond, MaxSessionTimeout: time.Minute, SnapshotEvery: 20_000}
 	s := start(t, config)
@@ -65,6 +67,66 @@ func TestSameAsRealZooKeeperOverRestarts(t *testing.T) {
 		}
 		p.random()
 	}
+	p.hangUp()
+}
+
+// TestExpirySameAsReal has a client fall silent, and compares what the end of its
+// session does: to its nodes, to watches, to the count of changes.
+func TestExpirySameAsReal(t *testing.T) {
+	t.Parallel()
+	server := real.ZooKeeper(t)
+	s := start(t, Config{TickTime: 200 * time.Millisecond, MaxSessionTimeout: time.Minute})
+	p := &pair{t: t, rng: rand.New(rand.NewPCG(1, 1)), addrs: [2]string{s.Addr(), server.Addr}}
+	p.open()
+	const silent = 3
+	for side, addr := range p.addrs {
+		old := p.clients[silent][side]
+		old.nc.Close()
+		r, err := dialRaw(addr, 1000, old.session, old.password, 0)
+		if err != nil || r.timeout != 1000 {
+			t.Fatal(r, err)
+		}
+		p.clients[silent][side] = r
+	}
+	p.do(0, opCreate, createBody("/a", nil, openACL, 0))
+	for _, path := range []string{"/e", "/a/e", "/a/f"} {
+		p.do(silent, opCreate, createBody(path, nil, openACL, flagEphemeral))
+		p.do(1, opExists, watchBody(path, true))
+		p.do(2, opGetChildren, watchBody(path, true))
+	}
+	p.do(0, opGetChildren, watchBody("/a", true))
+	p.do(1, opGetChildren, watchBody("/", true))
+	want := [pairClients]int{1, 4, 3, 0}
+	deadline := time.After(patience)
+	for i := range silent { // nobody is heard of but these
+		for side, r := range p.clients[i] {
+			for len(r.events) < want[i] {
+				for j := range silent {
+					if a, err := p.clients[j][side].do(opPing, nil); err != nil || a.closed {
+						t.Fatal(a, err)
+					}
+				}
+				select {
+				case <-time.After(5 * time.Millisecond):
+				case <-deadline:
+					t.Fatalf("side %d, client %d heard %q within %v, want %d events", side, i, r.events, patience, want[i])
+				}
+			}
+		}
+	}
+	for side := range p.addrs {
+		if a, err := p.clients[silent][side].answer(0); err != nil || !a.closed {
+			t.Errorf("side %d: the silent client's connection: %+v, %v", side, a, err)
+		}
+		again, err := dialRaw(p.addrs[side], 1000, p.clients[silent][side].session, p.clients[silent][side].password, 0)
+		if err != nil || again.session != 0 {
+			t.Errorf("side %d: resumed after the end: %+v, %v", side, again, err)
+		}
+	}
+	p.reopen(silent)
+	p.compareEvents(true)
+	p.do(0, opGetChildren2, watchBody("/a", false))
+	p.do(0, opGetChildren2, watchBody("/", false))
 	p.hangUp()
 }
 
@@ -205,10 +267,15 @@ func (p *pair) resume(i int) {
 // compareEvents collects what came to all clients. Every event of a change is
 // queued before the change is answered, so a ping behind it fetches them all.
 func (p *pair) compareEvents(unordered bool) {
+	for _, sides := range p.clients {
+		for _, r := range sides {
+			r.write(putInt(putInt(nil, xidPing), int32(opPing)))
+		}
+	}
 	for i := range p.clients {
 		var told [2][]string
 		for side, r := range p.clients[i] {
-			if a, err := r.do(opPing, nil); err != nil || a.closed {
+			if a, err := r.answer(xidPing); err != nil || a.closed {
 				p.t.Fatalf("step %d, %s: ping on side %d: %+v, %v", p.step, p.what, side, a, err)
 			}
 			told[side], r.events = r.events, nil

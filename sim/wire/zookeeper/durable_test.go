@@ -79,6 +79,7 @@ func history(t testing.TB, dir string) (states []string, log []byte) {
 }
 
 func TestCrashAtEveryByteOfTheLog(t *testing.T) {
+	t.Parallel()
 	states, log := history(t, t.TempDir())
 	if strings.HasPrefix(states[1], "zxid 0") || len(states) != 11 {
 		t.Fatalf("%d states, the second %s", len(states), states[1])
@@ -124,6 +125,7 @@ func TestCrashAtEveryByteOfTheLog(t *testing.T) {
 // was answered may go missing unseen. (Only a length may lie so that the rest
 // looks like a torn end.)
 func TestDamagedLogIsRefused(t *testing.T) {
+	t.Parallel()
 	_, log := history(t, t.TempDir())
 	dir := t.TempDir()
 	for at := 0; ; {
@@ -147,6 +149,7 @@ func TestDamagedLogIsRefused(t *testing.T) {
 }
 
 func TestRestartResumesSessions(t *testing.T) {
+	t.Parallel()
 	for _, sync := range []bool{false, true} {
 		dir := t.TempDir()
 		config := Config{DataDir: dir, Sync: sync, TickTime: 50 * time.Millisecond, MaxSessionTimeout: time.Minute}
@@ -187,6 +190,7 @@ func TestRestartResumesSessions(t *testing.T) {
 }
 
 func TestRestartInMemoryForgets(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	addr := s.Addr()
 	c := connect(t, addr, 20*time.Second)
@@ -203,6 +207,7 @@ func TestRestartInMemoryForgets(t *testing.T) {
 }
 
 func TestSnapshots(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	config := Config{DataDir: dir, TickTime: 50 * time.Millisecond, MaxSessionTimeout: time.Minute, SnapshotEvery: 2000}
 	s := start(t, config)
@@ -235,6 +240,7 @@ func TestSnapshots(t *testing.T) {
 // TestCrashDuringSnapshot leaves behind what a crash between any two of a
 // snapshot's steps does.
 func TestCrashDuringSnapshot(t *testing.T) {
+	t.Parallel()
 	states, log := history(t, t.TempDir())
 	want := states[len(states)-1]
 	whole := t.TempDir()

@@ -13,6 +13,7 @@ import (
 func only(id int64) func(Session) bool { return func(s Session) bool { return s.ID == id } }
 
 func TestCutKeepsTheSession(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	a, b := connect(t, s.Addr(), 20*time.Second), connect(t, s.Addr(), 20*time.Second)
 	must[string](t)(a.Create("/mine", nil, zk.FlagEphemeral, open))
@@ -37,6 +38,7 @@ func TestCutKeepsTheSession(t *testing.T) {
 }
 
 func TestRefuse(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	a, b := connect(t, s.Addr(), 20*time.Second), connect(t, s.Addr(), 20*time.Second)
 	id := a.SessionID()
@@ -64,6 +66,7 @@ func TestRefuse(t *testing.T) {
 }
 
 func TestStall(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	c := connect(t, s.Addr(), 20*time.Second)
 	s.Stall(true)
@@ -96,6 +99,7 @@ func TestStall(t *testing.T) {
 }
 
 func TestDelay(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	c := connect(t, s.Addr(), 20*time.Second)
 	const late = 50 * time.Millisecond
@@ -110,6 +114,7 @@ func TestDelay(t *testing.T) {
 }
 
 func TestExpire(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	a, b := connect(t, s.Addr(), 20*time.Second), connect(t, s.Addr(), 20*time.Second)
 	must[string](t)(a.Create("/mine", nil, zk.FlagEphemeral, open))
@@ -132,6 +137,7 @@ func TestExpire(t *testing.T) {
 }
 
 func TestSilentSessionExpires(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{TickTime: 20 * time.Millisecond, MaxSessionTimeout: time.Second})
 	a := connect(t, s.Addr(), 200*time.Millisecond)
 	must[string](t)(a.Create("/mine", nil, zk.FlagEphemeral, open))
@@ -147,6 +153,7 @@ func TestSilentSessionExpires(t *testing.T) {
 }
 
 func TestPingsKeepASession(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{TickTime: 20 * time.Millisecond, MaxSessionTimeout: time.Second})
 	a := connect(t, s.Addr(), 300*time.Millisecond)
 	var pings atomic.Int32
@@ -164,6 +171,7 @@ func TestPingsKeepASession(t *testing.T) {
 }
 
 func TestHook(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	c := connect(t, s.Addr(), 20*time.Second)
 	once := func(path string, f Fault) {

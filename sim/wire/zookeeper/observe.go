@@ -11,8 +11,8 @@ type Change struct {
 	Czxid int64
 }
 
-// Observe has f told of every transaction that changes nodes, in order, by which
-// session: 0 for the server itself. nil tells nobody. f is called with the
+// Observe has f told of every transaction that changes nodes, in order, with the
+// session that made it, or whose end it is. nil tells nobody. f is called with the
 // server standing still: it must be quick and must not call the server. It hears
 // of a transaction before any client does.
 func (s *Server) Observe(f func(session int64, changes []Change)) {

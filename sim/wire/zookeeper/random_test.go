@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 )
 
@@ -36,12 +37,44 @@ func (p *pair) random() {
 			[]byte(pick(p, "ann:secret", "bob:x", "bob:y", "nocolon", ""))))
 	case n < 970:
 		p.do(i, opCloseSession, nil)
+	case n < 973:
+		p.intrude(i)
 	case n < 980:
 		p.resume(i)
 		p.setWatches(i)
 	default:
 		p.unfit(i)
 	}
+}
+
+// intrude shakes hands in a way that must not give it client i's session.
+func (p *pair) intrude(i int) {
+	p.what = "a handshake"
+	kind := p.rng.IntN(3)
+	var told [2]string
+	for side, r := range p.clients[i] {
+		id, password, seen := r.session, r.password, r.seen
+		switch kind {
+		case 0:
+			password = make([]byte, 16)
+		case 1:
+			id ^= 1 << 50 // nobody's
+		default:
+			seen += 1000 // it has seen what has not happened
+		}
+		other, err := dialRaw(p.addrs[side], 5000, id, password, seen)
+		if err != nil {
+			told[side] = "no answer"
+			continue
+		}
+		_, err = other.frame()
+		told[side] = fmt.Sprintf("session %d timeout %d password %x then %v", other.session, other.timeout, other.password, err)
+		other.nc.Close()
+	}
+	if told[0] != told[1] {
+		p.errorf("kind %d: stand-in: %s, real: %s", kind, told[0], told[1])
+	}
+	p.resume(i) // a wrong password has cost it its connection
 }
 
 func pick[T any](p *pair, from ...T) T { return from[p.rng.IntN(len(from))] }

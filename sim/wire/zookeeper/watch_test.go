@@ -11,6 +11,7 @@ import (
 )
 
 func TestWatchesFireOnce(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	a, b := connect(t, s.Addr(), 20*time.Second), connect(t, s.Addr(), 20*time.Second)
 	_, _, created, err := a.ExistsW("/n")
@@ -58,6 +59,7 @@ func TestWatchesFireOnce(t *testing.T) {
 // TestEventBeforeAnswer has one client write while another reads and watches:
 // whoever reads a new version must have heard the event of the old one before.
 func TestEventBeforeAnswer(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	reader, writer := mustDialRaw(t, s.Addr()), mustDialRaw(t, s.Addr())
 	if r, err := writer.do(opCreate, createBody("/n", nil, openACL, 0)); err != nil || r.err != 0 {
@@ -98,6 +100,7 @@ func TestEventBeforeAnswer(t *testing.T) {
 }
 
 func TestWatchesSurviveReconnect(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	a := connect(t, s.Addr(), 20*time.Second)
 	b := mustDialRaw(t, s.Addr())
@@ -136,6 +139,7 @@ func TestWatchesSurviveReconnect(t *testing.T) {
 }
 
 func TestDigest(t *testing.T) {
+	t.Parallel()
 	s := start(t, Config{})
 	ann, other := connect(t, s.Addr(), 20*time.Second), connect(t, s.Addr(), 20*time.Second)
 	if err := ann.AddAuth("digest", []byte("ann:secret")); err != nil {
