@@ -27,6 +27,9 @@ type NotificationsFixture struct {
 	// Stall lets the broker take everything and answer nothing, until it is over.
 	// The case is skipped when it is nil.
 	Stall func(t *testing.T, on bool)
+	// Restart stops the broker in good order and starts it again where it was. The
+	// case is skipped when it is nil.
+	Restart func(t *testing.T)
 	// Stranger makes an adapter with credentials that the broker refuses, and says
 	// how to wait until its log holds so many lines about it. The case is skipped
 	// when it is nil.
@@ -53,6 +56,7 @@ func Notifications(t *testing.T, start func(t *testing.T) NotificationsFixture) 
 		{"the broker is away at first", notesAway},
 		{"an outage", notesOutage},
 		{"a stall", notesStall},
+		{"the broker starts again", notesBrokerRestart},
 		{"more than the window", notesWindow},
 		{"a listener that blocks", notesBlocked},
 		{"cut again and again", notesCutAgain},
@@ -246,6 +250,23 @@ func notesStall(t *testing.T, f NotificationsFixture) {
 	l.waitUp(2)
 	f.publish(t, "a")
 	l.waitIDs(0, "a")
+}
+
+func notesBrokerRestart(t *testing.T, f NotificationsFixture) {
+	if f.Restart == nil {
+		t.Skip("this broker cannot be started again")
+	}
+	l := f.subscribed(t, false)
+	f.publish(t, "a", "b", "c")
+	l.waitIDs(0, "a", "b", "c")
+	f.Restart(t)
+	l.waitUp(2)
+	l.port.Ack(l.waitIDs(3, "a", "b", "c")[2].token)
+	f.publish(t, "d")
+	l.waitIDs(6, "d")
+	l.stop()
+	f.Restart(t)
+	listenNotes(t, f.New(t), true).waitIDs(0, "d")
 }
 
 func notesWindow(t *testing.T, f NotificationsFixture) {

@@ -26,26 +26,37 @@ const patience = 60 * time.Second // only ever fails a test
 
 func TestContract(t *testing.T) {
 	t.Run("stand-in", func(t *testing.T) {
-		porttest.Notifications(t, func(t *testing.T) porttest.NotificationsFixture {
-			s := standIn(t, broker.Config{User: "orchestrator", Password: "right"})
-			return porttest.NotificationsFixture{
-				New:     func(t *testing.T) loop.Notifications { return adapter(t, config(s.URL())) },
-				Publish: func(t *testing.T, payload []byte) { inside(t, s, payload) },
-				Cut:     func(*testing.T) { s.Cut(nil) },
-				Outage: func(_ *testing.T, on bool) {
-					if s.Refuse(on); on {
-						s.Cut(nil)
-					}
-				},
-				Stall:    func(_ *testing.T, on bool) { s.Stall(on) },
-				Stranger: func(t *testing.T) (loop.Notifications, func(context.Context, int) error) { return stranger(t, s.URL()) },
-				Window:   20,
-			}
-		})
+		porttest.Notifications(t, inProcess)
 	})
 	t.Run("Mosquitto", func(t *testing.T) {
 		porttest.Notifications(t, mosquitto)
 	})
+}
+
+// inProcess is the stand-in with its own fault hooks.
+func inProcess(t *testing.T) porttest.NotificationsFixture {
+	cfg := broker.Config{User: "orchestrator", Password: "right", DataDir: t.TempDir()}
+	s := standIn(t, cfg)
+	cfg.Addr = s.Addr() // and again after a restart
+	return porttest.NotificationsFixture{
+		New:     func(t *testing.T) loop.Notifications { return adapter(t, config(s.URL())) },
+		Publish: func(t *testing.T, payload []byte) { inside(t, s, payload) },
+		Cut:     func(*testing.T) { s.Cut(nil) },
+		Outage: func(_ *testing.T, on bool) {
+			if s.Refuse(on); on {
+				s.Cut(nil)
+			}
+		},
+		Stall: func(_ *testing.T, on bool) { s.Stall(on) },
+		Restart: func(t *testing.T) {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			s = standIn(t, cfg)
+		},
+		Stranger: func(t *testing.T) (loop.Notifications, func(context.Context, int) error) { return stranger(t, s.URL()) },
+		Window:   20,
+	}
 }
 
 // mosquitto is a real broker behind a proxy that cuts.
@@ -57,14 +68,16 @@ func mosquitto(t *testing.T) porttest.NotificationsFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.Close() })
-	o := paho.NewClientOptions().AddBroker("tcp://" + m.Addr).SetClientID("publisher").SetUsername("orchestrator").SetPassword("right")
-	publisher := paho.NewClient(o)
-	done(t, "connecting the publisher", publisher.Connect())
-	t.Cleanup(func() { publisher.Disconnect(100) })
+	publisher := connectPublisher(t, m.Addr)
 	return porttest.NotificationsFixture{
 		New: func(t *testing.T) loop.Notifications { return adapter(t, config("mqtt://"+p.Addr())) },
 		Publish: func(t *testing.T, payload []byte) {
 			done(t, "publishing", publisher.Publish("cm/notify", 1, false, payload))
+		},
+		Restart: func(t *testing.T) {
+			m.Stop()
+			m.Start()
+			publisher = connectPublisher(t, m.Addr)
 		},
 		Cut: func(*testing.T) { p.Cut() },
 		Outage: func(_ *testing.T, on bool) {
@@ -77,6 +90,16 @@ func mosquitto(t *testing.T) porttest.NotificationsFixture {
 		},
 		Window: 20,
 	}
+}
+
+// connectPublisher connects the data centre.
+func connectPublisher(t *testing.T, addr string) paho.Client {
+	t.Helper()
+	o := paho.NewClientOptions().AddBroker("tcp://" + addr).SetClientID("publisher").SetAutoReconnect(false)
+	c := paho.NewClient(o.SetUsername("orchestrator").SetPassword("right"))
+	done(t, "connecting the publisher", c.Connect())
+	t.Cleanup(func() { c.Disconnect(100) })
+	return c
 }
 
 // passwords is a file for Mosquitto that knows the user orchestrator.

@@ -21,6 +21,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"dacorch/orchestrator/fleet"
@@ -278,4 +279,50 @@ func FuzzFrames(f *testing.F) {
 			t.Fatalf("%q became %q", sent, whole)
 		}
 	})
+}
+
+// heavy is a message of quality of service 0 that nobody has sent.
+type heavy struct {
+	paho.Message
+	payload []byte
+}
+
+func (h heavy) Payload() []byte { return h.payload }
+func (h heavy) Qos() byte       { return 0 }
+
+// What is received and not yet dealt with is bounded: the reader waits.
+func TestHeldIsBounded(t *testing.T) {
+	conn := &connection{
+		stop: make(chan struct{}), ready: make(chan struct{}, 1), room: make(chan struct{}, 1), acks: make(chan struct{}, 1),
+		wire: &wire{broken: make(chan struct{})},
+	}
+	m := heavy{payload: make([]byte, maxHeld/2+1)}
+	took := make(chan struct{})
+	go func() {
+		defer close(took)
+		for range 3 {
+			conn.take(nil, m)
+		}
+	}()
+	for range 3 {
+		got, err := conn.next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.mu.Lock()
+		if conn.held > maxHeld || len(conn.queue) > 0 {
+			t.Errorf("%d bytes held, %d more messages: want at most %d bytes", conn.held, len(conn.queue), maxHeld)
+		}
+		conn.mu.Unlock()
+		conn.handed(1, got, false)
+	}
+	<-took
+	conn.take(nil, m)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		conn.take(nil, m) // for which there is no room
+	}()
+	close(conn.stop)
+	<-ended
 }

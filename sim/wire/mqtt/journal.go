@@ -14,7 +14,7 @@ import (
 
 const (
 	journalName = "sessions.jsonl"
-	compactAt   = 8 << 20 // bytes of journal beyond twice what it held when last compacted
+	compactAt   = 8 << 20
 )
 
 // journal is a data directory: one file of JSON lines, each what changed, that is
@@ -26,6 +26,7 @@ type journal struct {
 	buf  bytes.Buffer // not yet written
 	size int          // bytes in the file
 	base int          // of those, bytes after the last compaction
+	most int          // bytes of growth beyond twice base before the next compaction
 }
 
 // entry is one line. Op says which of the others count.
@@ -124,7 +125,7 @@ func (j *journal) flush(s *Server) error {
 	}
 	n, err := j.buf.WriteTo(j.file)
 	j.size += int(n)
-	if err == nil && j.size > 2*j.base+compactAt {
+	if err == nil && j.size > 2*j.base+j.most {
 		err = j.compact(s)
 	}
 	return err
@@ -189,7 +190,7 @@ func (s *Server) restore() error {
 	if err := os.MkdirAll(s.cfg.DataDir, 0o700); err != nil {
 		return err
 	}
-	s.journal = &journal{path: filepath.Join(s.cfg.DataDir, journalName)}
+	s.journal = &journal{path: filepath.Join(s.cfg.DataDir, journalName), most: compactAt}
 	file, err := os.Open(s.journal.path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

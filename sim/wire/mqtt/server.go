@@ -165,6 +165,8 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	err := s.ln.Close()
 	s.wg.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return errors.Join(err, s.failed, s.journal.close())
 }
 
