@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -158,6 +160,13 @@ func (r *requests) count(what string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.seen[what]
+}
+
+// asked is everything that was asked for, sorted.
+func (r *requests) asked() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.seen))
 }
 
 // do sends a request that is not the adapter's.
