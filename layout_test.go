@@ -59,7 +59,7 @@ var house = []room{
 	{path: "sim/wire", may: []string{"orchestrator", "orchestrator/api", "orchestrator/fleet", "scenarios",
 		"sim/dac", "sim/wire/...", "sim/internal/..."}, testsMay: []string{"orchestrator/porttest/real"}},
 	{path: "sim/wire/...", testsMay: []string{"orchestrator/porttest/real"}},
-	{path: "sim/dac", may: []string{"orchestrator/fleet"}},
+	{path: "sim/dac", may: []string{"orchestrator/fleet"}, testsMay: []string{"sim/wire/...", "orchestrator/porttest/real"}},
 
 	{path: "scenarios"},
 	{path: "tui", may: []string{"orchestrator/api"}},
