@@ -2,6 +2,8 @@ package zookeeper
 
 import (
 	"errors"
+	"net"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -77,11 +79,19 @@ func TestStall(t *testing.T) {
 		answered <- err
 	}()
 	late := connectLater(t, s.Addr(), 20*time.Second)
-	select {
-	case err := <-answered:
-		t.Errorf("a stalled server answered: %v", err)
-	case <-late.states:
-		// Connecting: dialled, and then nothing.
+	late.await(t, zk.StateConnected) // dialled, and then nothing
+	nc, err := net.Dial("tcp", s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_, _ = nc.Write([]byte("ruok"))
+	_ = nc.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if n, err := nc.Read(make([]byte, 10)); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a stalled server answered %d bytes, %v", n, err)
+	}
+	if len(answered) > 0 {
+		t.Errorf("a stalled server answered: %v", <-answered)
 	}
 	if _, _, there := s.Get("/a"); there {
 		t.Error("a stalled server carried out a request")
@@ -190,6 +200,8 @@ func TestHook(t *testing.T) {
 	if _, _, there := s.Get("/refused"); there {
 		t.Error("a refused request was carried out")
 	}
+	c.await(t, zk.StateDisconnected)
+	c.await(t, zk.StateHasSession)
 	once("/after", CutAfter)
 	if _, err := c.Multi(&zk.CreateRequest{Path: "/x", Acl: open}, &zk.CreateRequest{Path: "/after", Acl: open}); !errors.Is(err, zk.ErrConnectionClosed) {
 		t.Errorf("cut after: %v", err)
@@ -197,6 +209,7 @@ func TestHook(t *testing.T) {
 	if _, _, there := s.Get("/after"); !there {
 		t.Error("a request was not carried out before the cut")
 	}
+	c.await(t, zk.StateDisconnected)
 	c.await(t, zk.StateHasSession)
 	const late = 50 * time.Millisecond
 	once("/late", Late(late))
