@@ -1,3 +1,202 @@
 // Package orchestrator is the production orchestrator: it reads the
-// configuration, wires the adapters to the loop, and serves the REST interface.
+// configuration (config.go), connects the adapters (adapters.go), runs the loop
+// over them, and serves the REST interface (service.go, orders.go).
 package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/loop"
+	"dacorch/orchestrator/rest"
+)
+
+// Options are what Run needs besides its configuration.
+type Options struct {
+	Log *slog.Logger // nil: discards
+	// Serving, unless nil, is told the address at which the REST interface
+	// answers, once it does.
+	Serving func(addr net.Addr)
+}
+
+// Run runs the orchestrator until ctx ends; then the leaderships are handed over
+// and it answers nil. An error is what no waiting mends: a field of the
+// configuration, a file, an address that is taken. Servers that are away are
+// waited for.
+func Run(ctx context.Context, cfg *Config, opts Options) (err error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.API.Listen)
+	if err != nil {
+		return fmt.Errorf("api.listen %s: %w", cfg.API.Listen, err)
+	}
+	defer listener.Close() // Serve has closed it, unless it was never reached
+	a, err := connect(cfg, opts.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+
+	metrics := newMetrics()
+	events := rest.NewEvents(0)
+	lc := loop.Config{
+		Who: fleet.Candidate{Name: cfg.Name, URL: cfg.advertised(listener.Addr())}, Log: opts.Log,
+		Observe: metrics, Tell: newTeller(events, cfg.Name).tell,
+	}
+	for _, k := range cfg.Kinds {
+		lc.Kinds = append(lc.Kinds, k.Machine())
+	}
+	l, err := loop.New(lc, a.ports())
+	if err != nil {
+		return err
+	}
+	metrics.watch(l, a)
+	server, err := newServer(cfg, newService(cfg, l, a), events, metrics, opts.Log)
+	if err != nil {
+		return err
+	}
+	if err := server.CheckAddr(listener.Addr()); err != nil {
+		return err
+	}
+	return serve(ctx, l, server, listener, opts)
+}
+
+// serve runs the loop and the REST interface side by side. At the end reads are
+// answered until the leaderships have been handed over.
+func serve(ctx context.Context, l *loop.Loop, server *rest.Server, listener net.Listener, opts Options) error {
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	served := make(chan error, 1)
+	go func() {
+		err := server.Serve(serving, listener)
+		cancel() // without its interface the process is no use
+		served <- err
+	}()
+	if opts.Serving != nil {
+		opts.Serving(listener.Addr())
+	}
+	ran := l.Run(ctx)
+	stop()
+	return errors.Join(ran, <-served)
+}
+
+// advertised is the URL that other processes reach this one by: the configured
+// one, with the port that was taken where the configuration leaves it open.
+func (c *Config) advertised(addr net.Addr) string {
+	_, port, err := net.SplitHostPort(c.API.Listen)
+	if tcp, ok := addr.(*net.TCPAddr); ok && err == nil && port == "0" {
+		scheme := "http://"
+		if c.API.CertFile != "" {
+			scheme = "https://"
+		}
+		return scheme + tcp.String()
+	}
+	return c.API.Advertise
+}
+
+func newService(cfg *Config, l *loop.Loop, a *adapters) *service {
+	s := &service{loop: l, names: map[string]string{}, adapters: a}
+	for _, k := range cfg.Kinds {
+		s.kinds = append(s.kinds, k.Kind)
+		s.names[k.Kind] = k.InstanceName
+	}
+	return s
+}
+
+func newServer(cfg *Config, s *service, events *rest.Events, m *metrics, log *slog.Logger) (*rest.Server, error) {
+	scope, err := rest.ParseScope(cfg.API.Anonymous)
+	if err != nil {
+		return nil, fmt.Errorf("api.anonymous: %w", err)
+	}
+	rc := rest.Config{
+		TokenFile: cfg.API.TokenFile, Anonymous: scope, Hosts: cfg.API.Hosts, CertFile: cfg.API.CertFile, KeyFile: cfg.API.KeyFile,
+		Events: events, Metrics: m.handler(), Log: log, AccessLevel: slog.LevelDebug,
+		MaxBody: int64(cfg.API.MaxBody), MaxAtOnce: cfg.API.MaxAtOnce, MaxWaiting: cfg.API.MaxWaiting, MaxStreams: cfg.API.MaxStreams,
+	}
+	if cfg.API.Token != "" {
+		rc.Tokens = []rest.Token{rest.NewToken("environment", rest.ScopeWrite, cfg.API.Token)}
+	}
+	if cfg.API.CAFile != "" {
+		own := TLSConfig{Enabled: true, CAFile: cfg.API.CAFile}
+		if rc.ForwardTLS, err = own.client(); err != nil {
+			return nil, fmt.Errorf("api.caFile: %w", err)
+		}
+	}
+	return rest.New(rc, s)
+}
+
+// teller makes events of the stream from what the loop tells.
+type teller struct {
+	events *rest.Events
+	name   string // of this process
+}
+
+func newTeller(events *rest.Events, name string) *teller { return &teller{events, name} }
+
+// toldMoves bounds the moves of one transaction that become events: readers that
+// need all of them read the orchestration.
+const toldMoves = 100
+
+func (t *teller) tell(e loop.Entry) {
+	ev := api.Event{Resource: string(e.Kind), Instance: place(e.Instance), Text: e.Text}
+	switch e.Type {
+	case loop.EntryLeader:
+		ev.Type, ev.Code, ev.Text = api.EventLeader, e.Text, ""
+		ev.On = new(e.Text == t.name)
+	case loop.EntryNote, loop.EntryLed, loop.EntryDeposed:
+		ev.Type = api.EventNote
+	case loop.EntryAlarm, loop.EntryAlarmOver:
+		ev.Type, ev.Code = api.EventAlarm, e.Code
+		ev.On = new(e.Type == loop.EntryAlarm)
+	case loop.EntryPodCreate:
+		ev.Type, ev.Code = api.EventInstance, "create"
+	case loop.EntryPodDelete:
+		ev.Type, ev.Code = api.EventInstance, e.Code
+	case loop.EntryPod:
+		ev.Type, ev.Code = api.EventPod, e.Phase.String()
+	case loop.EntryCommit:
+		t.committed(e)
+		return
+	}
+	t.events.Publish(ev)
+}
+
+// committed tells of a transaction: what it did to each instance, and which
+// resources moved.
+func (t *teller) committed(e loop.Entry) {
+	count := 0
+	for i := range e.Txn.Changes {
+		c := &e.Txn.Changes[i]
+		count += len(c.Add) + len(c.Remove)
+		if c.Kind != fleet.ChangeUpdate {
+			t.events.Publish(api.Event{Type: api.EventInstance, Resource: string(e.Kind), Instance: place(c.Instance),
+				Code: map[fleet.ChangeKind]string{fleet.ChangeCreate: "opened", fleet.ChangeDelete: "gone"}[c.Kind]})
+		}
+	}
+	told := 0
+	for i := range e.Decisions {
+		m := &e.Decisions[i]
+		if m.From == fleet.NoInstance || m.To == fleet.NoInstance {
+			continue
+		}
+		if told++; told > toldMoves {
+			break
+		}
+		t.events.Publish(api.Event{Type: api.EventMove, Resource: string(e.Kind), ResourceID: m.Resource,
+			From: place(m.From), To: place(m.To), Text: m.Why.String()})
+	}
+	t.events.Publish(api.Event{Type: api.EventCommit, Resource: string(e.Kind), Code: fleet.OutcomeDone.String(), Count: count})
+}
+
+var _ loop.Observer = (*metrics)(nil)

@@ -22,6 +22,8 @@ type service struct {
 	loop  *loop.Loop
 	kinds []string
 	names map[string]string // instanceName by kind
+
+	adapters *adapters
 }
 
 var _ rest.Service = (*service)(nil)
@@ -383,6 +385,9 @@ func (s *service) Health(context.Context) api.Health {
 		busy := s.loop.Busy(fleet.Kind(kind))
 		h.Live = h.Live && busy < stuckAfter
 		check("machine "+kind, busy < stuckAfter, "has been at work on one event for %v", busy.Round(time.Second))
+	}
+	if s.adapters != nil {
+		check("zookeeper", s.adapters.zookeeper.Stats().Connected, "not connected: nothing can change, and placement is told as it was last")
 	}
 	check("notifications", s.loop.NotificationsUp(), "MQTT is not connected: changes are found by comparison with the database")
 	return h

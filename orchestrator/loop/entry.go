@@ -28,7 +28,7 @@ type Entry struct {
 	Kind     fleet.Kind
 	Type     string
 	Instance fleet.InstanceID // NoInstance for the kind as a whole
-	Code     string           // of an alarm
+	Code     string           // of an alarm; of EntryPodDelete: replace, ordered, release
 	Text     string
 	Phase    fleet.Phase // of EntryPod
 

@@ -25,6 +25,7 @@ type DataCentre struct {
 
 	db      *sql.DB
 	publish func(payload []byte) error
+	muted   bool
 	mu      sync.Mutex // one statement and its message at a time, so that their orders agree
 }
 
@@ -70,6 +71,9 @@ type Statement struct {
 	Named bool
 	// Silent statements are not announced.
 	Silent bool
+	// Committed, unless nil, is told of the rows that changed, before anybody else
+	// is.
+	Committed func(changed []fleet.Resource)
 }
 
 // Do commits a statement and answers the rows that it has changed. Then it
@@ -78,8 +82,14 @@ func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, err
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	changed, err := c.commit(ctx, s)
+	if err == nil && s.Committed != nil {
+		s.Committed(changed)
+	}
 	if err != nil || s.Silent {
 		return changed, err
+	}
+	if c.muted {
+		return changed, errNotAnnounced
 	}
 	for _, m := range messages(s) {
 		payload, err := json.Marshal(m)
@@ -91,6 +101,14 @@ func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, err
 		}
 	}
 	return changed, nil
+}
+
+// Mute cuts the data centre off from the broker while on: what it commits is
+// never announced, as with the platform's own, which keeps nothing to say later.
+func (c *DataCentre) Mute(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.muted = on
 }
 
 // errNotAnnounced says that rows changed and nobody was told.

@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -41,6 +43,9 @@ type Config struct {
 	// Fixed has each server try its usual port first (2181, 9092, 1883), and take
 	// a free one only where that is taken.
 	Fixed bool
+	// ZooKeeper is the address of one that runs elsewhere, instead of the platform's
+	// own.
+	ZooKeeper string
 	// Nodes and PodsPerNode bound the pods; default 10 nodes for 1000 pods each.
 	Nodes, PodsPerNode int
 	// PodStart is how long a pod is Pending; 0 is no delay.
@@ -60,6 +65,8 @@ type Facts interface {
 	Reloaded(kind fleet.Kind, id fleet.InstanceID, times int64)
 	// Alive says that it is able to work, or no longer is.
 	Alive(kind fleet.Kind, id fleet.InstanceID, able bool)
+	// Hung says that it does nothing any more, although its program has not ended.
+	Hung(kind fleet.Kind, id fleet.InstanceID)
 	// Beat says that it has sent a heartbeat.
 	Beat(kind fleet.Kind, id fleet.InstanceID)
 }
@@ -73,6 +80,8 @@ type Platform struct {
 	Centre     *DataCentre
 	DACs       *DACs
 
+	kinds   []Kind
+	outside string // address of a ZooKeeper that runs elsewhere
 	dir     string
 	temp    bool
 	closers []func() error
@@ -92,7 +101,7 @@ func Start(cfg Config) (p *Platform, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p = &Platform{dir: cfg.Dir}
+	p = &Platform{dir: cfg.Dir, kinds: cfg.Kinds, outside: cfg.ZooKeeper}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -148,7 +157,18 @@ func address(cfg Config, port int) string {
 	return "127.0.0.1:0"
 }
 
+// ZooKeeperAddr is where ZooKeeper answers.
+func (p *Platform) ZooKeeperAddr() string {
+	if p.outside != "" {
+		return p.outside
+	}
+	return p.ZooKeeper.Addr()
+}
+
 func (p *Platform) startZooKeeper(cfg Config) error {
+	if p.outside != "" {
+		return nil
+	}
 	dir, err := p.sub(cfg, "zookeeper")
 	if err != nil {
 		return err
@@ -219,6 +239,21 @@ func (p *Platform) startKubernetes(cfg Config) (err error) {
 	}
 	p.onClose(func() error { p.Kubernetes.Close(); return nil })
 	return nil
+}
+
+// Kubeconfig is the file that says how to reach the cluster, once Configure has
+// written it.
+func (p *Platform) Kubeconfig() string { return filepath.Join(p.dir, "kubeconfig") }
+
+// Populate makes rows in a kind's table until it has that many, and tells
+// nobody. Their ids are names that a person can type.
+func (p *Platform) Populate(ctx context.Context, kind fleet.Kind, rows int) error {
+	s := Statement{Kind: kind, Verb: Create, Silent: true}
+	for i := range rows {
+		s.Rows = append(s.Rows, fleet.Resource{ID: fmt.Sprintf("%s-%06d", strings.ToLower(string(kind)), i)})
+	}
+	_, err := p.Centre.Do(ctx, s)
+	return err
 }
 
 // FollowAnnouncements has the data centre commit what others announce on

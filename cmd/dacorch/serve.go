@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"dacorch/orchestrator"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	config string
+	check  bool
+	dev    devFlags
+}
+
+func serveCommand(c console) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve [flags]",
+		Short: "Run the orchestrator",
+		Long: `Run the orchestrator until SIGTERM or Ctrl-C; then the transaction in flight
+finishes, and whoever stands next leads at once. The configuration is one YAML
+file and the environment over it (docs/configuration.md).
+
+With --dev nothing is needed: ZooKeeper, Kafka, MQTT, Kubernetes with simulated
+DACs and a data centre run inside the process, on loopback, and speak the real
+protocols.
+
+Exit codes: 0 ended in order, or the configuration is right; 2 it is wrong, or
+something that no waiting mends.`,
+		Example: `  # everything in one process
+  dacorch serve --dev
+
+  # production
+  dacorch serve --config /etc/dacorch/dacorch.yaml
+
+  # what a configuration comes to, and what is wrong with it
+  dacorch serve --config deploy/dacorch.yaml --check-config`,
+		DisableFlagsInUseLine: true,
+		Args:                  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case f.dev.on && (f.config != "" || f.check):
+				return errors.New("--dev makes a configuration of its own: leave out --config and --check-config")
+			case f.dev.on:
+				return c.serveDev(cmd.Context(), f.dev)
+			}
+			return c.serve(cmd.Context(), f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.config, "config", "", "the configuration `file`; without one, the environment and the defaults")
+	flags.BoolVar(&f.check, "check-config", false, "print what the configuration comes to, secrets hidden, and end")
+	flags.BoolVar(&f.dev.on, "dev", false, "run the whole platform in this process")
+	flags.StringVar(&f.dev.listen, "listen", "127.0.0.1:8080", "with --dev: the REST interface's `address`")
+	flags.StringVar(&f.dev.data, "data", "", "with --dev: keep everything in this `directory` over a restart (default: nothing is kept)")
+	flags.IntVar(&f.dev.resources, "resources", 1000, "with --dev: `rows` of Thing that exist at the start; a tenth as many of Rule")
+	return cmd
+}
+
+// serve runs the orchestrator with a configuration.
+func (c console) serve(ctx context.Context, f serveFlags) error {
+	cfg, err := loadConfig(f.config, c.getenv)
+	if err != nil {
+		return err
+	}
+	if f.check {
+		return c.checkConfig(cfg)
+	}
+	return orchestrator.Run(ctx, cfg, orchestrator.Options{Log: c.logger(cfg.Log)})
+}
+
+// loadConfig reads a configuration; an empty path stands for the environment and
+// the defaults alone.
+func loadConfig(path string, getenv func(string) string) (*orchestrator.Config, error) {
+	var data []byte
+	if path != "" {
+		var err error
+		if data, err = os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("--config: %w", err)
+		}
+	}
+	return orchestrator.LoadConfig(path, data, getenv)
+}
+
+// checkConfig prints what a configuration comes to. Warnings go to standard error.
+func (c console) checkConfig(cfg *orchestrator.Config) error {
+	own := *cfg
+	warnings, err := own.ReadSecrets()
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(c.err, "dacorch: warning: %s\n", w)
+	}
+	return cfg.Describe(c.out)
+}
+
+// logger writes to standard error as the configuration says.
+func (c console) logger(cfg orchestrator.LogConfig) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(cfg.Level))); err != nil {
+		level = slog.LevelInfo // validated: it cannot be
+	}
+	return newLogger(c.err, level, cfg.Format)
+}
+
+func newLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

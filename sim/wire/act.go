@@ -1,0 +1,298 @@
+package wire
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/fleet"
+	"dacorch/scenarios"
+	"dacorch/sim/internal/churn"
+	"dacorch/sim/internal/history"
+)
+
+// worker keeps what is still to be done, by the scenario's time.
+type worker struct {
+	actions   agenda
+	scheduled int
+}
+
+// action is something that the scenario foresees.
+type action struct {
+	at time.Duration
+	n  int // order of scheduling: at one moment the first comes first
+	do func(now time.Duration) error
+}
+
+type agenda []action
+
+func (a agenda) Len() int { return len(a) }
+func (a agenda) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(a[i].at, a[j].at), cmp.Compare(a[i].n, a[j].n)) < 0
+}
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+func (a *agenda) Push(x any)   { *a = append(*a, x.(action)) }
+func (a *agenda) Pop() any {
+	last := len(*a) - 1
+	x := (*a)[last]
+	(*a)[last] = action{}
+	*a = (*a)[:last]
+	return x
+}
+
+func (r *run) plan(at time.Duration, do func(now time.Duration) error) {
+	r.work.scheduled++
+	heap.Push(&r.work.actions, action{at, r.work.scheduled, do})
+}
+
+// perform does what is due, and answers in how much real time the next thing is.
+func (r *run) perform(now time.Time) time.Duration {
+	for len(r.work.actions) > 0 {
+		next := &r.work.actions[0]
+		due := r.began.Add(r.real(next.at))
+		if late := now.Sub(due); late < 0 {
+			return -late
+		} else if late > r.behind {
+			r.behind = late
+		}
+		a := heap.Pop(&r.work.actions).(action)
+		if err := a.do(r.at(time.Now())); err != nil && r.ctx.Err() == nil {
+			fmt.Fprintf(r.opts.Log, "%v: %v\n", a.at, err)
+		}
+		now = time.Now()
+	}
+	return time.Hour
+}
+
+// schedule puts everything that the scenario foresees on the agenda.
+func (r *run) schedule() error {
+	for i := range r.sc.Faults {
+		f := &r.sc.Faults[i]
+		r.plan(f.At, func(now time.Duration) error { return r.faultOn(now, i, f) })
+		if f.For == 0 {
+			r.pics.series.Mark(f.At, string(f.What))
+		} else {
+			r.pics.series.Band(string(f.What), f.At, f.At+f.For)
+		}
+	}
+	for i := range r.sc.Orders {
+		o := &r.sc.Orders[i]
+		r.plan(o.At, func(now time.Duration) error { return r.order(now, o) })
+		r.pics.series.Mark(o.At, string(o.What))
+	}
+	r.plan(r.sc.Heal, func(now time.Duration) error {
+		r.healed = true
+		r.check.Heal(now)
+		return nil
+	})
+	for _, k := range r.kinds {
+		r.nextOp(k)
+	}
+	nodes, err := r.script.Nodes()
+	if err != nil {
+		return err
+	}
+	for _, ev := range nodes {
+		r.plan(ev.At, func(time.Duration) error { return r.node(ev) })
+	}
+	return nil
+}
+
+func (r *run) node(ev churn.NodeEvent) error {
+	if ev.Add {
+		return r.p.Kubernetes.AddNode(ev.Node)
+	}
+	return r.p.Kubernetes.LoseNode(ev.Node)
+}
+
+// nextOp puts a kind's next statement on the agenda.
+func (r *run) nextOp(k *kind) {
+	op, ok := k.cast.Generator.Next()
+	if !ok || op.At >= r.sc.Duration {
+		return
+	}
+	r.plan(op.At, func(time.Duration) error {
+		defer r.nextOp(k)
+		return r.churn(k, &op)
+	})
+}
+
+// churn has the data centre do a statement. What it changed is a fact before
+// anybody is told.
+func (r *run) churn(k *kind, op *churn.Op) error {
+	s := Statement{Kind: k.name, Rows: op.Resources, Bulk: op.Bulk, Named: op.Named,
+		Verb: [...]Verb{churn.Create: Create, churn.Update: Update, churn.Delete: Delete}[op.Verb]}
+	s.Committed = func(changed []fleet.Resource) {
+		r.queue.add(func(at time.Time) {
+			now := r.at(at)
+			for _, row := range changed {
+				switch s.Verb {
+				case Create:
+					r.check.RowInserted(now, k.name, row)
+				case Update:
+					r.check.RowUpdated(now, k.name, row)
+				case Delete:
+					r.check.RowDeleted(now, k.name, row.ID)
+				}
+			}
+			r.pics.levels(now)
+		})
+	}
+	_, err := r.p.Centre.Do(r.ctx, s)
+	announced := 1
+	if !s.Bulk && s.Named {
+		announced = len(s.Rows)
+	}
+	r.check.Add(k.name, history.Notifications, float64(announced))
+	if errors.Is(err, errNotAnnounced) {
+		r.check.Add(k.name, history.NotificationsLost, float64(announced))
+		return nil
+	}
+	return err
+}
+
+// faultOn begins a fault; one of pods happens once, or again every so often.
+func (r *run) faultOn(now time.Duration, i int, f *scenarios.Fault) error {
+	if f.What == scenarios.PodCrash || f.What == scenarios.PodHang {
+		if next := now + f.Every; f.Every > 0 && next < f.At+f.For {
+			r.plan(next, func(now time.Duration) error { return r.faultOn(now, i, f) })
+		}
+		return r.breakPods(now, i, f)
+	}
+	r.plan(f.At+f.For, func(time.Duration) error { return r.faultOff(f) })
+	if r.down[f.What]++; r.down[f.What] > 1 {
+		return nil // down already
+	}
+	switch f.What {
+	case scenarios.KafkaDown:
+		r.p.Kafka.Down(true)
+	case scenarios.MQTTDown:
+		r.p.Centre.Mute(true)
+		r.p.MQTT.Refuse(true)
+		r.p.MQTT.Cut(nil)
+	case scenarios.OrchestratorCrash:
+		for _, p := range r.procs {
+			p.kill()
+		}
+	}
+	return nil
+}
+
+// faultOff ends a fault. Where another of the same sort lasts longer, that one
+// keeps it down.
+func (r *run) faultOff(f *scenarios.Fault) error {
+	if r.down[f.What]--; r.down[f.What] > 0 {
+		return nil
+	}
+	switch f.What {
+	case scenarios.KafkaDown:
+		r.p.Kafka.Down(false)
+	case scenarios.MQTTDown:
+		r.p.MQTT.Refuse(false)
+		r.p.Centre.Mute(false)
+	case scenarios.OrchestratorCrash:
+		for _, p := range r.procs {
+			if err := p.start(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// breakPods crashes or hangs the pods that a fault is about. Each fault draws
+// from a stream of its own.
+func (r *run) breakPods(now time.Duration, i int, f *scenarios.Fault) error {
+	kind := fleet.Kind(f.Kind)
+	targets := []fleet.InstanceID{fleet.InstanceID(f.Instance)}
+	if f.Count > 0 || f.Share > 0 {
+		targets = r.p.DACs.Working(kind)
+		n := f.Count
+		if f.Share > 0 {
+			n = int(math.Ceil(f.Share * float64(len(targets))))
+		}
+		if r.streams[i] == nil {
+			r.streams[i] = r.script.Seed.Stream("fault", fmt.Sprint(i))
+		}
+		r.streams[i].Shuffle(len(targets), func(a, b int) { targets[a], targets[b] = targets[b], targets[a] })
+		targets = targets[:min(n, len(targets))]
+	}
+	var errs []error
+	for _, id := range targets {
+		name := r.p.DACs.pod(kind, id)
+		if f.What == scenarios.PodHang {
+			errs = append(errs, r.p.Kubernetes.HangPod(Namespace, name))
+			continue
+		}
+		err := r.p.Kubernetes.CrashPod(Namespace, name)
+		if err == nil {
+			r.check.Add(kind, history.PodsCrashed, 1)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// order gives an operator's order over REST, and takes the answer when it comes.
+func (r *run) order(now time.Duration, o *scenarios.Order) error {
+	r.open[o] = now
+	go func() {
+		err := r.give(r.ctx, o)
+		answered := func() { r.replied(r.at(time.Now()), o, err) }
+		select {
+		case r.answers <- answered:
+		case <-r.ctx.Done():
+		}
+	}()
+	return nil
+}
+
+func (r *run) give(ctx context.Context, o *scenarios.Order) error {
+	switch o.What {
+	case scenarios.Drain:
+		_, err := r.client.Drain(ctx, o.Kind, o.Instance, false)
+		return err
+	case scenarios.Undrain:
+		_, err := r.client.Undrain(ctx, o.Kind, o.Instance)
+		return err
+	case scenarios.Replace:
+		r.p.DACs.ordered(fleet.Kind(o.Kind), fleet.InstanceID(o.Instance))
+		_, err := r.client.Replace(ctx, o.Kind, o.Instance)
+		return err
+	case scenarios.Maintenance:
+		_, err := r.client.SetMaintenance(ctx, o.Kind, o.On)
+		return err
+	}
+	var req api.OrchestrateRequest
+	if o.MaxInstances > 0 {
+		req.MaxInstances = &o.MaxInstances
+	}
+	if o.ResourcePerInstance > 0 {
+		req.ResourcePerInstance = &o.ResourcePerInstance
+	}
+	_, err := r.client.Orchestrate(ctx, o.Kind, req)
+	return err
+}
+
+// replied notes the answer to an order.
+func (r *run) replied(now time.Duration, o *scenarios.Order, err error) {
+	given := r.open[o]
+	delete(r.open, o)
+	kind := fleet.Kind(o.Kind)
+	switch {
+	case err != nil:
+		fmt.Fprintf(r.opts.Log, "%v: %s of %s: %v\n", now.Round(time.Millisecond), o.What, o.Kind, err)
+		r.pics.series.Mark(now, string(o.What)+" refused")
+		if o.What == scenarios.Orchestrate {
+			r.check.Add(kind, history.OrchestrationsRefused, 1)
+		}
+	case o.What == scenarios.Orchestrate:
+		r.check.Add(kind, history.OrchestrationsDone, 1)
+		r.check.Raise(kind, history.OrchestrationTimeMax, (now - given).Seconds())
+	}
+}

@@ -1,0 +1,100 @@
+package wire
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/scenarios"
+)
+
+// Orchestrator says how an orchestrator process of the platform is to be.
+type Orchestrator struct {
+	Name   string // unique among the processes
+	Listen string // of its REST interface, host:port on loopback
+	// Session is how long its ZooKeeper session outlives its connection; default
+	// 10 s.
+	Session time.Duration
+	// Anonymous is what a request without a token may do; default write.
+	Anonymous string
+	// Level is what it logs; default info.
+	Level string
+	// Kinds are the entries of the configuration's kinds, without their templates,
+	// each as YAML fields of one line; a kind that is missing has its defaults.
+	Kinds map[fleet.Kind]string
+}
+
+// Configure writes the configuration of an orchestrator that runs against this
+// platform, with its pod templates, into the platform's directory, and answers
+// the file.
+func (p *Platform) Configure(o Orchestrator) (string, error) {
+	kubeconfig := p.Kubeconfig()
+	if err := p.Kubernetes.WriteKubeconfig(kubeconfig); err != nil {
+		return "", fmt.Errorf("the cluster's kubeconfig: %w", err)
+	}
+	if o.Session == 0 {
+		o.Session = 10 * time.Second
+	}
+	if o.Anonymous == "" {
+		o.Anonymous = "write"
+	}
+	if o.Level == "" {
+		o.Level = "info"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Made by dacorch for the platform that it runs itself.\n")
+	fmt.Fprintf(&b, "name: %s\n", o.Name)
+	fmt.Fprintf(&b, "api: {listen: %q, anonymous: %s}\n", o.Listen, o.Anonymous)
+	fmt.Fprintf(&b, "log: {level: %s}\n", o.Level)
+	fmt.Fprintf(&b, "zookeeper: {servers: [%q], sessionTimeout: %v}\n", p.ZooKeeperAddr(), o.Session)
+	fmt.Fprintf(&b, "kafka: {brokers: [%s]}\n", quoted(p.Kafka.Addrs()))
+	fmt.Fprintf(&b, "mqtt: {url: %q, reconnect: 1s, keepAlive: 5s}\n", p.MQTT.URL())
+	fmt.Fprintf(&b, "database: {url: %q}\n", "sqlite:"+p.Centre.Path)
+	fmt.Fprintf(&b, "kubernetes: {kubeconfig: %q, namespace: %s, qps: 2000, burst: 4000}\n", kubeconfig, Namespace)
+	fmt.Fprintf(&b, "kinds:\n")
+	for _, k := range p.kinds {
+		template := filepath.Join(p.dir, k.InstanceName+"-template.yml")
+		if err := os.WriteFile(template, p.template(k), 0o600); err != nil {
+			return "", err
+		}
+		more := o.Kinds[k.Kind]
+		if more != "" {
+			more = ", " + more
+		}
+		fmt.Fprintf(&b, "  - {kind: %s, instanceName: %s, heartbeat: %t, groupColumn: grp, template: %q%s}\n", k.Kind, k.InstanceName, k.Heartbeat, template, more)
+	}
+	file := filepath.Join(p.dir, o.Name+".yaml")
+	return file, os.WriteFile(file, []byte(b.String()), 0o600)
+}
+
+func quoted(list []string) string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = fmt.Sprintf("%q", s)
+	}
+	return strings.Join(out, ", ")
+}
+
+// template is the pod template of a kind: the instance's number is the first
+// variable of the environment, as CONTRACT.md demands.
+func (p *Platform) template(k Kind) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: v1\nkind: Pod\nmetadata:\n  name: %s\n  namespace: %s\n  labels: {app: %s}\n", k.InstanceName, Namespace, k.InstanceName)
+	fmt.Fprintf(&b, "spec:\n  restartPolicy: Never\n  containers:\n  - name: dac\n    image: dacorch\n    args: [sim, dac]\n    env:\n")
+	for _, v := range p.environment(k) {
+		fmt.Fprintf(&b, "    - {name: %s, value: %q}\n", v.name, v.value)
+	}
+	return []byte(b.String())
+}
+
+// entry is a scenario's kind as an entry of the configuration, its intervals in
+// real time.
+func (r *run) entry(k *scenarios.Kind) string {
+	timings := fmt.Sprintf("timings: {heartbeatInterval: %v, silence: %v, monitor: %v, resync: %v, resyncFloor: %v, pending: %v, patience: %v}",
+		r.real(k.HeartbeatInterval), r.real(k.Silence), r.real(k.Monitor), r.real(k.Resync), r.real(min(time.Second, k.Resync)), r.real(k.Pending), r.real(k.Patience))
+	return fmt.Sprintf("policy: %s, handoff: %s, maxIdBytes: %d, limits: {initInstances: %d, maxInstances: %d, resourcePerInstance: %d}, throttles: {movesInFlight: %d, replacing: %d}, %s",
+		k.Policy, k.Handoff, k.MaxIDBytes, k.InitInstances, k.MaxInstances, k.ResourcePerInstance, k.MovesInFlight, k.Replacing, timings)
+}

@@ -1,0 +1,265 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/wire/zookeeper"
+)
+
+// The roots of the trees (CONTRACT.md, ZooKeeper).
+const (
+	orchestrationRoot = "/iota/orchestration/"
+	ownRoot           = "/iota/orchestrator/"
+)
+
+// queue keeps facts in the order in which they happened, and has one goroutine
+// handle them: whoever tells one must not wait.
+type queue struct {
+	mu    sync.Mutex
+	facts []fact
+	some  chan struct{} // has a token when there may be facts
+}
+
+// fact is something that happened, and when.
+type fact struct {
+	at time.Time
+	do func(at time.Time)
+}
+
+func newQueue() *queue { return &queue{some: make(chan struct{}, 1)} }
+
+// add appends a fact. What matters about it must be in do by value.
+func (q *queue) add(do func(at time.Time)) {
+	q.mu.Lock()
+	q.facts = append(q.facts, fact{time.Now(), do})
+	q.mu.Unlock()
+	select {
+	case q.some <- struct{}{}:
+	default:
+	}
+}
+
+// take answers what is there and forgets it.
+func (q *queue) take() []fact {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	facts := q.facts
+	q.facts = nil
+	return facts
+}
+
+// treeReader makes transactions of what ZooKeeper carries out, from the nodes
+// alone: it knows nothing of what the orchestrator meant.
+type treeReader struct {
+	kinds map[fleet.Kind]*kindReader
+	// Committed is told of each transaction, with the newest epoch.
+	Committed func(kind fleet.Kind, epoch int64, txn *fleet.Txn)
+	// Strange is told of what no orchestrator should have written.
+	Strange func(kind fleet.Kind, why string)
+}
+
+// kindReader is what the reader knows of a kind.
+type kindReader struct {
+	epoch     int64
+	epochs    map[int64]int64 // the last epoch that a session has written
+	instances map[fleet.InstanceID]*readInstance
+	txns      uint64
+	closing   []fleet.InstanceID // by the control node
+}
+
+// readInstance is an instance as its nodes say.
+type readInstance struct {
+	used, count int
+	times       int64
+	ids         []string
+	versions    fleet.Versions
+}
+
+func newTreeReader(kinds []Kind) *treeReader {
+	t := &treeReader{kinds: map[fleet.Kind]*kindReader{}}
+	for _, k := range kinds {
+		t.kinds[k.Kind] = &kindReader{epochs: map[int64]int64{}, instances: map[fleet.InstanceID]*readInstance{}}
+	}
+	return t
+}
+
+// read takes in what one transaction of ZooKeeper did.
+func (t *treeReader) read(session int64, changes []zookeeper.Change) {
+	touched := map[fleet.Kind]*fleet.Txn{}
+	at := func(kind fleet.Kind) *fleet.Txn {
+		k := t.kinds[kind]
+		if touched[kind] == nil {
+			k.txns++
+			touched[kind] = &fleet.Txn{ID: k.txns, Epoch: k.epochs[session]}
+		}
+		return touched[kind]
+	}
+	for i := range changes {
+		c := &changes[i]
+		if rest, ok := strings.CutPrefix(c.Path, ownRoot); ok {
+			t.own(session, rest, c, at)
+		} else if rest, ok := strings.CutPrefix(c.Path, orchestrationRoot); ok {
+			t.node(rest, c, at)
+		}
+	}
+	for kind, txn := range touched {
+		t.finish(kind, txn)
+		t.Committed(kind, t.kinds[kind].epoch, txn)
+	}
+}
+
+// own reads a change in the orchestrator's own tree.
+func (t *treeReader) own(session int64, rest string, c *zookeeper.Change, at func(fleet.Kind) *fleet.Txn) {
+	name, node, _ := strings.Cut(rest, "/")
+	k := t.kinds[fleet.Kind(name)]
+	if k == nil {
+		return
+	}
+	switch node {
+	case "epoch":
+		if c.Op == "setData" {
+			k.epoch = int64(c.Version)
+			k.epochs[session] = k.epoch
+		}
+	case "control":
+		txn := at(fleet.Kind(name))
+		txn.Control, txn.ControlVersion = &fleet.Control{}, c.Version-1
+		if err := json.Unmarshal(c.Data, txn.Control); err != nil {
+			t.Strange(fleet.Kind(name), fmt.Sprintf("%s holds %q: %v", c.Path, c.Data, err))
+		}
+		k.closing = txn.Control.Closing
+	}
+}
+
+// node reads a change in the contract's tree.
+func (t *treeReader) node(rest string, c *zookeeper.Change, at func(fleet.Kind) *fleet.Txn) {
+	parts := strings.Split(rest, "/")
+	kind := fleet.Kind(parts[0])
+	k := t.kinds[kind]
+	if k == nil || len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && parts[2] == "tmp" {
+		return // the roots, tmp, and what instances write below it
+	}
+	n, err := strconv.ParseInt(parts[1], 10, 32)
+	if err != nil {
+		t.Strange(kind, fmt.Sprintf("%s is no instance", c.Path))
+		return
+	}
+	id := fleet.InstanceID(n)
+	change := changeOf(at(kind), id)
+	in := k.instances[id]
+	if in == nil {
+		in = &readInstance{}
+		k.instances[id] = in
+	}
+	what := ""
+	if len(parts) == 3 {
+		what = parts[2]
+	}
+	if what == "" && c.Op != "setData" {
+		change.Kind = fleet.ChangeCreate
+		if c.Op == "delete" {
+			change.Kind = fleet.ChangeDelete
+		}
+	}
+	if c.Op == "delete" {
+		return
+	}
+	if err := in.take(what, c, change); err != nil {
+		t.Strange(kind, fmt.Sprintf("%s holds %.100q: %v", c.Path, c.Data, err))
+	}
+}
+
+// changeOf is the part of a transaction that is about an instance.
+func changeOf(txn *fleet.Txn, id fleet.InstanceID) *fleet.Change {
+	for i := range txn.Changes {
+		if txn.Changes[i].Instance == id {
+			return &txn.Changes[i]
+		}
+	}
+	txn.Changes = append(txn.Changes, fleet.Change{Kind: fleet.ChangeUpdate, Instance: id})
+	return &txn.Changes[len(txn.Changes)-1]
+}
+
+// take takes in what a node holds now. A version is that before the change.
+func (in *readInstance) take(what string, c *zookeeper.Change, change *fleet.Change) error {
+	switch what {
+	case "":
+		var v struct{ Used, Count *int }
+		if err := json.Unmarshal(c.Data, &v); err != nil {
+			return err
+		}
+		if v.Used == nil || v.Count == nil {
+			return fmt.Errorf("want used and count")
+		}
+		in.used, in.count, in.versions.Node = *v.Used, *v.Count, c.Version
+		change.Versions.Node = c.Version - 1
+	case "resources":
+		var v struct{ IDs []string }
+		if err := json.Unmarshal(c.Data, &v); err != nil {
+			return err
+		}
+		change.Add, change.Remove = difference(in.ids, v.IDs)
+		in.ids, in.versions.Resources = v.IDs, c.Version
+		change.Versions.Resources = c.Version - 1
+	case "_reload":
+		var v struct{ Times *int64 }
+		if err := json.Unmarshal(c.Data, &v); err != nil {
+			return err
+		}
+		if v.Times == nil {
+			return fmt.Errorf("want times")
+		}
+		in.times, in.versions.Reload = *v.Times, c.Version
+		change.Versions.Reload = c.Version - 1
+	default:
+		return fmt.Errorf("no such node in the contract")
+	}
+	return nil
+}
+
+// difference answers what joined and what left a list.
+func difference(was, is []string) (add, remove []string) {
+	same := 0
+	for same < len(was) && same < len(is) && was[same] == is[same] {
+		same++
+	}
+	was, is = was[same:], is[same:]
+	left := make(map[string]bool, len(was))
+	for _, id := range was {
+		left[id] = true
+	}
+	for _, id := range is {
+		if left[id] {
+			delete(left, id)
+		} else {
+			add = append(add, id)
+		}
+	}
+	for _, id := range was {
+		if left[id] {
+			remove = append(remove, id)
+		}
+	}
+	return add, remove
+}
+
+// finish fills in what each instance holds after the transaction.
+func (t *treeReader) finish(kind fleet.Kind, txn *fleet.Txn) {
+	k := t.kinds[kind]
+	for i := range txn.Changes {
+		c := &txn.Changes[i]
+		if c.Kind == fleet.ChangeDelete {
+			*c = fleet.Change{Kind: fleet.ChangeDelete, Instance: c.Instance, Versions: k.instances[c.Instance].versions}
+			delete(k.instances, c.Instance)
+			continue
+		}
+		in := k.instances[c.Instance]
+		c.Used, c.Capacity, c.Times = in.used, in.count, in.times
+	}
+}

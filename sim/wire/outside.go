@@ -1,0 +1,203 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/history"
+	"dacorch/sim/wire/zookeeper"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// zookeeper takes in what ZooKeeper has carried out. The server stands still
+// meanwhile, so it is only noted.
+func (r *run) zookeeper(session int64, changes []zookeeper.Change) {
+	r.queue.add(func(at time.Time) {
+		now := r.at(at)
+		r.reader.Committed = func(kind fleet.Kind, epoch int64, txn *fleet.Txn) {
+			r.check.Committed(now, kind, epoch, txn)
+			r.pics.commits.Add(now, 1)
+			r.pics.levels(now)
+		}
+		r.reader.read(session, changes)
+	})
+}
+
+// kubernetes takes in what has happened to a pod.
+func (r *run) kubernetes(what watch.EventType, was, is *corev1.Pod) {
+	k, id, ok := r.instanceOf(is.Name)
+	if !ok {
+		return
+	}
+	uid := string(is.UID)
+	marked := is.DeletionTimestamp != nil && (was == nil || was.DeletionTimestamp == nil)
+	failed := is.Status.Phase == corev1.PodFailed || is.Status.Phase == corev1.PodSucceeded
+	if is.Status.Phase != corev1.PodRunning && was != nil && was.Status.Phase == corev1.PodRunning {
+		failed = true
+	}
+	r.queue.add(func(at time.Time) {
+		now := r.at(at)
+		switch {
+		case what == watch.Added:
+			r.check.PodCreated(now, k.name, id, uid)
+		case what == watch.Deleted:
+			if was == nil || was.DeletionTimestamp == nil { // with a grace period of 0 it goes at once
+				r.deleted(now, k, id, uid, failed)
+			}
+			r.check.PodGone(now, k.name, id, uid)
+		case marked:
+			r.deleted(now, k, id, uid, failed)
+		}
+	})
+}
+
+// deleted notes that a pod's deletion was asked for. When its instance stays, it
+// is being replaced.
+func (r *run) deleted(now time.Duration, k *kind, id fleet.InstanceID, uid string, failed bool) {
+	r.check.PodDeleted(now, k.name, id, uid)
+	reader := r.reader.kinds[k.name]
+	if reader.instances[id] == nil || slices.Contains(reader.closing, id) {
+		return
+	}
+	healthy := !failed && r.p.DACs.able(k.name, id) && !r.p.DACs.wasOrdered(k.name, id)
+	r.check.Replaced(now, k.name, id, healthy)
+	r.pics.replacing.Add(now, 1)
+}
+
+// instanceOf tells the kind and the number that a pod's name stands for.
+func (r *run) instanceOf(pod string) (*kind, fleet.InstanceID, bool) {
+	for _, k := range r.kinds {
+		if number, ok := strings.CutPrefix(pod, k.spec.InstanceName+"-"); ok {
+			if n, err := strconv.ParseInt(number, 10, 32); err == nil {
+				return k, fleet.InstanceID(n), true
+			}
+		}
+	}
+	return nil, 0, false
+}
+
+// podState describes an instance's pod for the checker's reasons.
+func (r *run) podState(kind fleet.Kind, id fleet.InstanceID) string {
+	name := r.p.DACs.pod(kind, id)
+	for _, pod := range r.p.Kubernetes.Pods() {
+		if pod.Name == name {
+			s := string(pod.Status.Phase)
+			if pod.Status.Reason != "" {
+				s += " (" + pod.Status.Reason + ")"
+			}
+			if pod.DeletionTimestamp != nil {
+				s += ", terminating"
+			}
+			return s
+		}
+	}
+	return fleet.PhaseMissing.String()
+}
+
+// facts is the run as the DACs tell it what they do.
+type facts struct{ r *run }
+
+// Ran is part of Facts.
+func (f facts) Ran(kind fleet.Kind, id fleet.InstanceID, resource string, on bool) {
+	f.r.queue.add(func(at time.Time) { f.r.check.Running(f.r.at(at), kind, id, resource, on) })
+}
+
+// Reloaded is part of Facts.
+func (f facts) Reloaded(kind fleet.Kind, id fleet.InstanceID, times int64) {
+	f.r.queue.add(func(at time.Time) { f.r.check.Reloaded(f.r.at(at), kind, id, times) })
+}
+
+// Alive is part of Facts.
+func (f facts) Alive(kind fleet.Kind, id fleet.InstanceID, able bool) {
+	f.r.queue.add(func(at time.Time) {
+		now := f.r.at(at)
+		f.r.check.Alive(now, kind, id, able)
+		f.r.pics.alive(now, kind, id, able)
+	})
+}
+
+// Hung is part of Facts.
+func (f facts) Hung(kind fleet.Kind, id fleet.InstanceID) {
+	f.r.queue.add(func(at time.Time) {
+		now := f.r.at(at)
+		f.r.check.Hung(now, kind, id)
+		f.r.pics.alive(now, kind, id, false)
+	})
+}
+
+// Beat is part of Facts.
+func (f facts) Beat(kind fleet.Kind, _ fleet.InstanceID) {
+	f.r.queue.add(func(time.Time) { f.r.check.Add(kind, history.Heartbeats, 1) })
+}
+
+// pictures are the run's time series.
+type pictures struct {
+	r                                                                      *run
+	series                                                                 *history.Series
+	resources, instances, running, unplaced, unsettled, commits, replacing *history.Row
+	up                                                                     map[string]bool
+}
+
+// buckets divides well into every terminal's width.
+const buckets = 240
+
+func newPictures(r *run) *pictures {
+	s := history.NewSeries(r.sc.Duration, buckets)
+	return &pictures{
+		r: r, series: s, up: map[string]bool{},
+		resources: s.Row("resources", history.Last),
+		instances: s.Row("instances", history.Last),
+		running:   s.Row("pods running", history.Min),
+		unplaced:  s.Row("unplaced", history.Max),
+		unsettled: s.Row("unsettled", history.Max),
+		commits:   s.Row("transactions", history.Total),
+		replacing: s.Row("replaced", history.Total),
+	}
+}
+
+// alive counts the pods whose programs do their work.
+func (p *pictures) alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID, able bool) {
+	at := fmt.Sprintf("%s %d", kind, id)
+	if able == p.up[at] {
+		return
+	}
+	if p.up[at] = able; able {
+		p.running.Add(now, 1)
+	} else {
+		p.running.Add(now, -1)
+	}
+}
+
+// levels notes the levels that have just changed, so that no peak is missed.
+func (p *pictures) levels(now time.Duration) {
+	var unplaced, unsettled int
+	for _, k := range p.r.kinds {
+		if !p.r.check.Started(k.name) {
+			continue // it has a figure of its own
+		}
+		live := p.r.check.Live(k.name)
+		unplaced += live.Unplaced
+		unsettled += live.Unsettled
+	}
+	p.unplaced.Set(now, float64(unplaced))
+	p.unsettled.Set(now, float64(unsettled))
+}
+
+// sample notes the levels that change slowly.
+func (p *pictures) sample(now time.Duration) {
+	var resources, instances int
+	for _, k := range p.r.kinds {
+		live := p.r.check.Live(k.name)
+		resources += live.Resources
+		instances += live.Instances
+	}
+	p.resources.Set(now, float64(resources))
+	p.instances.Set(now, float64(instances))
+	p.levels(now)
+}

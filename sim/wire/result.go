@@ -1,0 +1,110 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/history"
+	"dacorch/sim/internal/invariant"
+)
+
+// finish compares the checker with the truth, and closes the measures.
+func (r *run) finish() error {
+	r.takeFacts()
+	end := r.sc.Duration
+	if !r.healed {
+		r.check.Heal(end)
+	}
+	r.askPending()
+	if err := r.audit(end); err != nil {
+		return err
+	}
+	r.check.End(end)
+	return nil
+}
+
+// audit compares what the checker has added up with what is there, read from
+// every server anew. Facts that come meanwhile would make differences that are
+// none: it waits for a moment without.
+func (r *run) audit(now time.Duration) error {
+	for range 50 {
+		r.takeFacts()
+		before := r.facts
+		for _, k := range r.kinds {
+			truth := invariant.Truth{Running: r.p.DACs.running(k.name), Tree: r.reader.tree(k.name)}
+			var err error
+			if truth.Rows, err = r.p.Centre.Rows(r.ctx, k.name); err != nil {
+				return fmt.Errorf("the data centre's table %s: %w", k.name, err)
+			}
+			r.takeFacts()
+			if r.facts != before {
+				break
+			}
+			r.check.Audit(now, k.name, truth)
+		}
+		if r.facts == before {
+			return nil
+		}
+	}
+	return nil // never quiet: churn goes on to the end, as the scenario wants it
+}
+
+// tree is what ZooKeeper holds for a kind.
+func (t *treeReader) tree(kind fleet.Kind) fleet.Tree {
+	var tree fleet.Tree
+	k := t.kinds[kind]
+	for _, id := range slices.Sorted(maps.Keys(k.instances)) {
+		in := k.instances[id]
+		tree.Instances = append(tree.Instances, fleet.TreeInstance{ID: id, Capacity: in.count, Used: in.used, IDs: in.ids, Times: in.times, Versions: in.versions})
+	}
+	return tree
+}
+
+// askPending asks the orchestrator what it still has to do, for the report.
+func (r *run) askPending() {
+	if len(r.check.Pending()) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
+	defer cancel()
+	for _, k := range r.kinds {
+		st, err := r.client.Status(ctx, string(k.name))
+		if err != nil {
+			r.pending = append(r.pending, history.Pending{Kind: k.name, Why: fmt.Sprintf("the orchestrator does not answer: %v", err), Count: 1})
+			continue
+		}
+		for _, why := range st.Pending[:min(10, len(st.Pending))] {
+			r.pending = append(r.pending, history.Pending{Kind: k.name, Why: "orchestrator: " + why, Count: 1})
+		}
+	}
+}
+
+// result makes the report. It has no trace: real time does not repeat itself.
+func (r *run) result() *Result {
+	kinds, totals := r.check.Figures()
+	rep := &history.Report{
+		Scenario: r.sc.Name, About: r.sc.About, Seed: r.sc.Seed, VirtualS: r.sc.Duration.Seconds(), WallS: time.Since(r.began).Seconds(),
+		Events: r.facts, Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
+		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped,
+	}
+	for _, why := range slices.Sorted(maps.Keys(r.strange)) {
+		rep.Pending = append(rep.Pending, history.Pending{Why: "ZooKeeper: " + why, Count: r.strange[why]})
+	}
+	for o, given := range r.open {
+		rep.Pending = append(rep.Pending, history.Pending{Kind: fleet.Kind(o.Kind), Count: 1, Since: given, Why: fmt.Sprintf("order %q has no answer", o.What)})
+	}
+	if r.behind > time.Second {
+		rep.Pending = append(rep.Pending, history.Pending{Count: 1,
+			Why: fmt.Sprintf("this machine was up to %v behind the scenario: a smaller --time-scale would be fairer", r.behind.Round(time.Millisecond))})
+	}
+	for _, e := range r.sc.Expect {
+		met, shown := e.Check(rep.Metric)
+		value, _ := rep.Metric(e.Metric)
+		rep.Expectations = append(rep.Expectations, history.Expectation{Text: e.Text, Value: value, Shown: shown, Met: met})
+	}
+	return &Result{Report: rep, Timeline: r.pics.series}
+}

@@ -1,0 +1,279 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"time"
+
+	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/fleet"
+	"dacorch/scenarios"
+	"dacorch/sim/internal/history"
+	"dacorch/sim/internal/invariant"
+	"dacorch/sim/internal/stage"
+	"dacorch/sim/internal/timeline"
+)
+
+// RunOptions are what a run needs besides its scenario.
+type RunOptions struct {
+	// Serve makes the command that runs an orchestrator process with a
+	// configuration file. What it prints goes to Log. Required.
+	Serve func(ctx context.Context, config string) *exec.Cmd
+	// TimeScale is how many times faster than the scenario's time the run is:
+	// intervals and moments are shortened, what servers and programs need is not.
+	// 1 when zero; at most 120, where a heartbeat comes every half second.
+	TimeScale float64
+	// Orchestrators is how many processes stand for election; default 1.
+	Orchestrators int
+	// Open opens a trace file; nil refuses them.
+	Open func(path string) (io.ReadCloser, error)
+	Log  io.Writer // of the processes; nil: discards
+	// Progress, unless nil, is called about once a second of real time; an error
+	// from it ends the run.
+	Progress func(Progress) error
+}
+
+// Progress is how far a run is, in the scenario's time.
+type Progress struct {
+	Now, Duration time.Duration
+	Resources     int
+	Instances     int
+	Unplaced      int
+}
+
+// Result is a run's report and its timeline.
+type Result struct {
+	Report   *history.Report
+	Timeline *history.Series
+}
+
+// run is one scenario being played.
+type run struct {
+	sc     *scenarios.Scenario
+	opts   RunOptions
+	script stage.Script
+	p      *Platform
+	check  *invariant.Checker
+	pics   *pictures
+	reader *treeReader
+	queue  *queue
+	kinds  []*kind
+
+	ctx     context.Context // ends with the run
+	began   time.Time
+	procs   []*process
+	client  *api.Client
+	work    worker
+	strange map[string]int // what no orchestrator should have written, and how often
+	facts   uint64
+	behind  time.Duration // the most that an action came late, in real time
+	healed  bool
+	down    map[scenarios.FaultKind]int
+	streams map[int]*timeline.Stream
+	pending []history.Pending // what the orchestrator said it had still to do
+	answers chan func()       // what came of orders, for the run's goroutine
+	open    map[*scenarios.Order]time.Duration
+}
+
+// kind is one kind of the scenario.
+type kind struct {
+	name fleet.Kind
+	spec *scenarios.Kind
+	cast *stage.Cast
+}
+
+// The bounds of the invariants that are about how fast servers and programs are,
+// in real time. They are generous: a machine may have other work.
+const (
+	overlapBound = 15 * time.Second
+	reloadBound  = 20 * time.Second
+	settleSlack  = 2 * time.Minute
+)
+
+// Run plays a scenario in real time: the production orchestrator, as processes
+// of its own, against a platform in this process. What it reports is read from
+// the outside: from ZooKeeper, Kubernetes, the database, and what the DACs say
+// they run. The error is about the scenario or its files, about ctx, or that of
+// Progress; what went wrong in the run is in the report.
+func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Result, err error) {
+	if opts.TimeScale == 0 {
+		opts.TimeScale = 1
+	}
+	if opts.TimeScale < 1 || opts.TimeScale > 120 {
+		return nil, &fleet.FieldError{Field: "time-scale", Value: fmt.Sprint(opts.TimeScale), Want: "1 to 120"}
+	}
+	opts.Orchestrators = max(1, opts.Orchestrators)
+	if opts.Log == nil {
+		opts.Log = io.Discard
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r := &run{sc: sc, opts: opts, ctx: ctx, queue: newQueue(), strange: map[string]int{}, down: map[scenarios.FaultKind]int{},
+		streams: map[int]*timeline.Stream{}, answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
+	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
+	if err := r.prepare(); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := r.start(); err != nil {
+		return nil, err
+	}
+	if err := r.play(); err != nil {
+		return nil, err
+	}
+	return r.result(), nil
+}
+
+// prepare makes the casts, the checker and the platform.
+func (r *run) prepare() error {
+	cfg := Config{Facts: facts{r}, Log: slog.New(slog.NewTextHandler(r.opts.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		PodStart: r.real(r.sc.World.Latency("kubernetes.start").Mean)}
+	if n := r.sc.Nodes; n != nil {
+		cfg.PodsPerNode, cfg.Nodes = n.PerNode, -1
+	}
+	check := invariant.Config{Pod: r.podState}
+	for i := range r.sc.Kinds {
+		spec := &r.sc.Kinds[i]
+		if err := stage.Machine(spec).Validate(); err != nil {
+			return fmt.Errorf("%s: kinds.%s: %w", r.sc.File, spec.Kind, err)
+		}
+		cast, err := r.script.Cast(spec)
+		if err != nil {
+			return err
+		}
+		k := &kind{fleet.Kind(spec.Kind), spec, cast}
+		r.kinds = append(r.kinds, k)
+		cfg.Kinds = append(cfg.Kinds, Kind{Kind: k.name, InstanceName: spec.InstanceName, Heartbeat: spec.Heartbeat,
+			HeartbeatInterval: r.real(spec.HeartbeatInterval), Confirms: true})
+		check.Kinds = append(check.Kinds, invariant.KindConfig{
+			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: r.scaled(overlapBound), ReloadBound: r.scaled(reloadBound),
+			SettleBound: spec.Resync + 2*spec.Silence + r.scaled(settleSlack), Resources: len(cast.Initial),
+		})
+	}
+	r.check = invariant.New(check)
+	r.pics = newPictures(r)
+	r.reader = newTreeReader(cfg.Kinds)
+	r.reader.Strange = func(kind fleet.Kind, why string) { r.strange[string(kind)+": "+why]++ }
+	var err error
+	if r.p, err = Start(cfg); err != nil {
+		return err
+	}
+	return nil
+}
+
+// start fills the tables and starts the orchestrators; the run's clock begins.
+func (r *run) start() error {
+	for _, k := range r.kinds {
+		if _, err := r.p.Centre.Do(r.ctx, Statement{Kind: k.name, Verb: Create, Rows: k.cast.Initial, Silent: true}); err != nil {
+			return fmt.Errorf("the rows of the start: %w", err)
+		}
+		for _, row := range k.cast.Initial {
+			r.check.RowPresent(0, k.name, row)
+		}
+		r.check.Add(k.name, history.TraceRows, float64(k.cast.TraceRows))
+		r.check.Add(k.name, history.TraceRowsSkipped, float64(k.cast.SkippedRows))
+	}
+	if err := r.schedule(); err != nil {
+		return err
+	}
+	r.p.ZooKeeper.Observe(r.zookeeper)
+	r.p.Kubernetes.Observe(r.kubernetes)
+	r.began = time.Now()
+	for i := range r.opts.Orchestrators {
+		proc, err := r.newProcess(i)
+		if err != nil {
+			return err
+		}
+		r.procs = append(r.procs, proc)
+		if err := proc.start(); err != nil {
+			return err
+		}
+	}
+	var err error
+	r.client, err = api.New(api.Config{URL: r.procs[0].url})
+	return err
+}
+
+// real is a scenario's duration in real time, scaled the other way round.
+func (r *run) real(d time.Duration) time.Duration {
+	return time.Duration(float64(d) / r.opts.TimeScale)
+}
+func (r *run) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * r.opts.TimeScale)
+}
+
+// at is a moment in the scenario's time.
+func (r *run) at(t time.Time) time.Duration { return r.scaled(t.Sub(r.began)) }
+
+// play does what the scenario foresees when it is due, and takes in the facts.
+func (r *run) play() error {
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	told := time.Now()
+	for {
+		now := time.Now()
+		r.takeFacts()
+		if end := r.began.Add(r.real(r.sc.Duration)); !now.Before(end) {
+			break
+		}
+		next := r.perform(now)
+		if next > 250*time.Millisecond {
+			next = 250 * time.Millisecond
+		}
+		r.check.Tick(r.at(now))
+		r.pics.sample(r.at(now))
+		if r.opts.Progress != nil && now.Sub(told) >= time.Second {
+			told = now
+			if err := r.opts.Progress(r.progress(now)); err != nil {
+				return err
+			}
+		}
+		wake.Reset(max(0, next))
+		select {
+		case <-wake.C:
+		case <-r.queue.some:
+		case f := <-r.answers:
+			f()
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		}
+	}
+	return r.finish()
+}
+
+// takeFacts hands what has happened to the checker, in its order.
+func (r *run) takeFacts() {
+	for _, f := range r.queue.take() {
+		r.facts++
+		f.do(f.at)
+	}
+}
+
+func (r *run) progress(now time.Time) Progress {
+	p := Progress{Now: r.at(now), Duration: r.sc.Duration}
+	for _, k := range r.kinds {
+		live := r.check.Live(k.name)
+		p.Resources += live.Resources
+		p.Instances += live.Instances
+		p.Unplaced += live.Unplaced
+	}
+	return p
+}
+
+// close ends the processes and the platform.
+func (r *run) close() error {
+	var errs []error
+	for _, p := range r.procs {
+		errs = append(errs, p.stop())
+	}
+	if r.p != nil {
+		r.p.ZooKeeper.Observe(nil)
+		r.p.Kubernetes.Observe(nil)
+		errs = append(errs, r.p.Close())
+	}
+	return errors.Join(errs...)
+}
