@@ -112,3 +112,16 @@ func plainFind(path string) (found string, values []string) {
 	}
 	return found, values
 }
+
+// FuzzString: what is written by hand reads as what it was.
+func FuzzString(f *testing.F) {
+	for _, s := range []string{"", "plain", "a\"b\\c", "ünï\u2028", "\x00\x1f\x7f", "\xff", "<&>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var back string
+		if err := json.Unmarshal(appendString(nil, s), &back); err != nil || back != strings.ToValidUTF8(s, "\ufffd") && back != string([]rune(s)) {
+			t.Errorf("%q: %q %v", s, back, err)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -76,14 +77,56 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestConnections: one more than the server takes is closed at once, and one
+// that goes makes room.
+func TestConnections(t *testing.T) {
+	s := start(t, Config{MaxConns: 1}, newFake())
+	addr := strings.TrimPrefix(s.url, "http://")
+	first, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	talk := func(conn net.Conn) (status string) {
+		_ = conn.SetDeadline(time.Now().Add(deadline))
+		fmt.Fprintf(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		return strings.TrimSpace(line)
+	}
+	if got := talk(first); got != "HTTP/1.1 200 OK" {
+		t.Errorf("the first: %q", got)
+	}
+	second, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if got := talk(second); got != "" {
+		t.Errorf("one more: %q", got)
+	}
+	first.Close()
+	for give := time.Now().Add(deadline); time.Now().Before(give); {
+		third, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := talk(third)
+		third.Close()
+		if got == "HTTP/1.1 200 OK" {
+			return
+		}
+	}
+	t.Error("a connection that went makes no room")
+}
+
 // TestManyUsers: three thousand at once, and nobody is sent away.
 func TestManyUsers(t *testing.T) {
 	users := 3000
 	if testing.Short() {
 		users = 300
 	}
-	s := start(t, Config{}, newFake())
-	transport := &http.Transport{MaxIdleConnsPerHost: 300, MaxConnsPerHost: 300} // fewer sockets than users: file handles
+	s := start(t, Config{MaxAtOnce: 64}, newFake())
+	const sockets = 1000 // fewer than users: each takes two file handles here
+	transport := &http.Transport{MaxIdleConnsPerHost: sockets, MaxConnsPerHost: sockets}
 	defer transport.CloseIdleConnections()
 	c := &http.Client{Transport: transport, Timeout: deadline}
 	var wg sync.WaitGroup

@@ -2,10 +2,10 @@
 // over a Service that it declares. Every process answers reads of the placement
 // itself; what only a kind's leader knows or can do is forwarded to it.
 //
-// A request passes, in this order: the limit on requests at once, the request
-// id, the route, the checks of host and origin, the token, the body's bound, and
-// then the handler or the way to the leader. routes.go has the table of routes,
-// openapi.go makes the description from it.
+// A request passes, in this order: its id, the route, the token or the checks of
+// host and origin, the limit on requests at once, the body's bound, and then the
+// handler or the way to the leader (handle.go). routes.go has the table of
+// routes; the description is made from it (openapi.go).
 package rest
 
 import (
@@ -59,6 +59,7 @@ type Config struct {
 	MaxAtOnce     int           // requests that are worked on at once; default 512
 	MaxWaiting    int           // requests that wait for that; default 8192. More are answered 503
 	MaxWait       time.Duration // how long one waits at most; default 10 s
+	MaxConns      int           // connections; default 20,000. More are closed as they come
 	MaxStreams    int           // event streams at once; default 256. They are not counted in MaxAtOnce
 	HeaderTimeout time.Duration // to read a request's head; default 10 s
 	ReadTimeout   time.Duration // to read a request as a whole; default 30 s
@@ -78,6 +79,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxAtOnce, 512)
 	def(&c.MaxWaiting, 8192)
 	def(&c.MaxWait, 10*time.Second)
+	def(&c.MaxConns, 20_000)
 	def(&c.MaxStreams, 256)
 	def(&c.HeaderTimeout, 10*time.Second)
 	def(&c.ReadTimeout, 30*time.Second)

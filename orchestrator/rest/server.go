@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -65,7 +66,7 @@ func (c Config) check() error {
 	if c.MaxBody < 0 || c.MaxBody > 64<<20 {
 		return fmt.Errorf("rest: MaxBody is %d bytes: want at most %d", c.MaxBody, 64<<20)
 	}
-	for name, n := range map[string]int{"MaxHeader": c.MaxHeader, "MaxAtOnce": c.MaxAtOnce, "MaxWaiting": c.MaxWaiting, "MaxStreams": c.MaxStreams} {
+	for name, n := range map[string]int{"MaxHeader": c.MaxHeader, "MaxAtOnce": c.MaxAtOnce, "MaxWaiting": c.MaxWaiting, "MaxConns": c.MaxConns, "MaxStreams": c.MaxStreams} {
 		if n < 0 {
 			return fmt.Errorf("rest: %s is %d: want 0 (the default) or more", name, n)
 		}
@@ -156,6 +157,7 @@ func (s *Server) accept(srv *http.Server, ln net.Listener) error {
 // httpServer makes the server. conns counts the goroutines of its connections:
 // they are counted before Serve of net/http returns.
 func (s *Server) httpServer(base context.Context, conns *sync.WaitGroup) *http.Server {
+	var open atomic.Int64
 	srv := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
@@ -165,11 +167,15 @@ func (s *Server) httpServer(base context.Context, conns *sync.WaitGroup) *http.S
 		MaxHeaderBytes:    s.cfg.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnState: func(_ net.Conn, state http.ConnState) {
+		ConnState: func(conn net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
 				conns.Add(1)
+				if open.Add(1) > int64(s.cfg.MaxConns) {
+					conn.Close()
+				}
 			case http.StateClosed, http.StateHijacked:
+				open.Add(-1)
 				conns.Done()
 			}
 		},
