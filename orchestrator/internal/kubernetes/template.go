@@ -1,16 +1,16 @@
 package kubernetes
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/json"
@@ -48,12 +48,9 @@ func ParseTemplate(data []byte) (*corev1.Pod, error) {
 	if len(data) > maxTemplate {
 		return nil, fmt.Errorf("pod template: more than %d bytes", maxTemplate)
 	}
-	file, err := parser.ParseBytes(data, 0)
+	root, err := document(data)
 	if err != nil {
-		return nil, fmt.Errorf("pod template: %s", yaml.FormatError(err, false, false))
-	}
-	if n := documents(file); n != 1 {
-		return nil, fmt.Errorf("pod template: %d documents: want one, a Pod", n)
+		return nil, fmt.Errorf("pod template: %w", err)
 	}
 	asJSON, err := strict.YAMLToJSONStrict(data)
 	if err != nil {
@@ -62,12 +59,12 @@ func ParseTemplate(data []byte) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
 	mistakes, err := json.UnmarshalStrict(asJSON, pod)
 	if err = errors.Join(append(mistakes, err)...); err != nil {
-		return nil, fmt.Errorf("pod template: %s", locate(file, err))
+		return nil, fmt.Errorf("pod template: %s", locate(root, err))
 	}
 	if err := checkTemplate(pod); err != nil {
 		var field *fleet.FieldError
 		if errors.As(err, &field) {
-			if line := lineOf(file, field.Field); line > 0 {
+			if line := lineOf(root, field.Field); line > 0 {
 				return nil, fmt.Errorf("pod template: line %d: %w", line, err)
 			}
 		}
@@ -76,24 +73,39 @@ func ParseTemplate(data []byte) (*corev1.Pod, error) {
 	return pod, nil
 }
 
-func documents(file *ast.File) int {
+// document reads the one document of a file, for its lines.
+func document(data []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var root *yaml.Node
 	n := 0
-	for _, d := range file.Docs {
-		if d.Body != nil && d.Body.Type() != ast.NullType && d.Body.Type() != ast.CommentType {
+	for {
+		var node yaml.Node
+		err := decoder.Decode(&node)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(node.Content) > 0 && node.Content[0].Tag != "!!null" {
+			root = node.Content[0]
 			n++
 		}
 	}
-	return n
+	if n != 1 {
+		return nil, fmt.Errorf("%d documents: want one, a Pod", n)
+	}
+	return root, nil
 }
 
 // problem is how the strict decoder names a field.
 var problem = regexp.MustCompile(`(?:unknown|duplicate) field "([^"]+)"`)
 
 // locate adds lines to what the decoder says, where it names fields.
-func locate(file *ast.File, err error) string {
+func locate(root *yaml.Node, err error) string {
 	return problem.ReplaceAllStringFunc(err.Error(), func(found string) string {
 		field := problem.FindStringSubmatch(found)[1]
-		if line := lineOf(file, field); line > 0 {
+		if line := lineOf(root, field); line > 0 {
 			return fmt.Sprintf("line %d: %s", line, found)
 		}
 		return found
@@ -102,20 +114,41 @@ func locate(file *ast.File, err error) string {
 
 // lineOf is the line of a field such as spec.containers[0].env; of the nearest
 // field above it, if it is not there; 0 when none is.
-func lineOf(file *ast.File, field string) int {
-	for field != "" {
-		if path, err := yaml.PathString("$." + field); err == nil {
-			if node, err := path.FilterFile(file); err == nil && node != nil && node.GetToken() != nil {
-				return node.GetToken().Position.Line
+func lineOf(node *yaml.Node, field string) int {
+	line := 0
+	for node != nil && field != "" {
+		child, at, rest := step(node, field)
+		if child == nil {
+			break
+		}
+		node, line, field = child, at, strings.TrimPrefix(rest, ".")
+	}
+	return line
+}
+
+// step finds a field's first part in a node: what stands there, its line, and
+// the parts that follow.
+func step(node *yaml.Node, field string) (child *yaml.Node, line int, rest string) {
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	switch node.Kind {
+	case yaml.SequenceNode:
+		digits, after, _ := strings.Cut(strings.TrimPrefix(field, "["), "]")
+		if i, err := strconv.Atoi(digits); err == nil && i >= 0 && i < len(node.Content) {
+			return node.Content[i], node.Content[i].Line, after
+		}
+	case yaml.MappingNode:
+		longest := ""
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i]
+			after, is := strings.CutPrefix(field, key.Value)
+			if is && (after == "" || after[0] == '.' || after[0] == '[') && len(key.Value) > len(longest) {
+				child, line, rest, longest = node.Content[i+1], key.Line, after, key.Value
 			}
 		}
-		end := strings.LastIndexAny(field, ".[")
-		if end < 0 {
-			return 0
-		}
-		field = field[:end]
 	}
-	return 0
+	return child, line, rest
 }
 
 // checkTemplate answers a *fleet.FieldError for the first field with which no

@@ -26,7 +26,7 @@ func TestTemplateMistakes(t *testing.T) {
 		"nothing":               {"", []string{"0 documents"}},
 		"only a comment":        {"# nothing\n", []string{"0 documents"}},
 		"two documents":         {plainTemplate + "---\n" + plainTemplate, []string{"2 documents"}},
-		"no YAML":               {"a: [1,\nb: }", []string{"[1:4]"}},
+		"no YAML":               {"a: [1,\nb: }", []string{"line 1"}},
 		"no mapping":            {"- 1\n", []string{"pod template"}},
 		"unknown field":         {with("image: dac:1", "imagee: dac:1"), []string{"line 11", `"spec.containers[0].imagee"`}},
 		"unknown field, nested": {with("  name: placeholder", "  name: a\n  nmespace: b"), []string{"line 6", `"metadata.nmespace"`}},
