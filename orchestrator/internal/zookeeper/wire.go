@@ -12,21 +12,27 @@ import (
 	"time"
 )
 
-// wire makes the library's connections. It reads along until it has seen which
-// session timeout the server granted, which the library does not tell; it bounds
-// the handshake, for which the library would wait ten times too long; and it
-// closes the connection that the library forgets when a session has expired.
+// wire makes the library's connections, and mends what the library leaves to
+// chance. It reads along which session timeout the server granted, which the
+// library does not tell. It bounds the handshake, for which the library would wait
+// ten times too long. It closes the connection that the library forgets when a
+// session has expired. And it keeps the number of the last transaction that was
+// seen, see framed.
 type wire struct {
 	cfg     *Config
 	running context.Context
 	timeout atomic.Int64 // a time.Duration
+	zxid    atomic.Int64 // of the newest answer
 
 	mu     sync.Mutex
 	last   net.Conn
 	closed bool
 }
 
-var errWireClosed = errors.New("zookeeper: closed")
+var (
+	errWireClosed = errors.New("zookeeper: closed")
+	errBadPacket  = errors.New("zookeeper: a packet shorter than its header: this is no ZooKeeper")
+)
 
 // dial is the library's dialer.
 func (w *wire) dial(network, address string, timeout time.Duration) (net.Conn, error) {
@@ -42,7 +48,7 @@ func (w *wire) dial(network, address string, timeout time.Duration) (net.Conn, e
 			return nil, err
 		}
 	}
-	c := &greeted{Conn: conn, wire: w}
+	c := &framed{Conn: conn, wire: w}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -87,37 +93,107 @@ func (w *wire) close() {
 	w.drop()
 }
 
-// greeted is a connection whose first packet, the server's greeting, is read
-// along: length, protocol version, session timeout (ms), session.
-type greeted struct {
+// framed is a connection that knows where packets begin.
+//
+// After a reconnect the library asks for its watches anew, with the number of the
+// last transaction that it has seen, so that the server tells what happened since.
+// It reads that number while answers on the new connection may already raise it:
+// what happened in between would never be told. So here the number that stood
+// when the connection began is written into those requests, and the library sees
+// none at all.
+type framed struct {
 	net.Conn
-	wire *wire
-	head [12]byte
-	n    int
-	done atomic.Bool
+	wire    *wire
+	since   int64       // the number when the connection began
+	greeted atomic.Bool // the server's greeting has come
+
+	wrote bool     // the client's greeting has gone
+	head  [20]byte // of the packet that is being read: its length, then its header
+	off   int      // how much of it has been read
+	size  int      // of it, with the length itself
 }
 
-func (g *greeted) Read(b []byte) (int, error) {
-	n, err := g.Conn.Read(b)
-	if g.n < len(g.head) {
-		g.n += copy(g.head[g.n:], b[:n])
-		if g.n == len(g.head) {
-			if ms := int32(binary.BigEndian.Uint32(g.head[8:])); ms > 0 {
-				g.wire.timeout.Store(int64(time.Duration(ms) * time.Millisecond))
+const (
+	opSetWatches = 101
+	zxidAt       = 8 // of an answer: after length and request number
+)
+
+func (f *framed) Write(b []byte) (int, error) {
+	at := 0
+	switch {
+	case !f.wrote: // length, protocol version, last transaction seen
+		f.wrote, at = true, 8
+		f.since = f.wire.zxid.Load()
+	case len(b) >= 20 && binary.BigEndian.Uint32(b[8:]) == opSetWatches: // length, number, operation, since
+		at = 12
+	}
+	if at > 0 && len(b) >= at+8 {
+		b = append([]byte(nil), b...)
+		binary.BigEndian.PutUint64(b[at:], uint64(f.since))
+	}
+	return f.Conn.Write(b)
+}
+
+func (f *framed) Read(b []byte) (int, error) {
+	n, err := f.Conn.Read(b)
+	for p := b[:n]; len(p) > 0; {
+		if f.off < len(f.head) {
+			k := copy(f.head[f.off:], p)
+			if f.greeted.Load() {
+				for i := max(zxidAt-f.off, 0); i < k && f.off+i < zxidAt+8; i++ {
+					p[i] = 0
+				}
 			}
-			g.done.Store(true)
+			f.off += k
+			p = p[k:]
+			if f.off == len(f.head) && !f.header() {
+				return 0, errBadPacket
+			}
+			continue
+		}
+		k := min(len(p), f.size-f.off)
+		f.off += k
+		p = p[k:]
+		if f.off == f.size {
+			f.off = 0
+			f.greeted.Store(true)
 		}
 	}
 	return n, err
 }
 
-func (g *greeted) SetReadDeadline(t time.Time) error {
-	if !g.done.Load() {
-		if soon := time.Now().Add(g.wire.cfg.SessionTimeout / 2); t.IsZero() || t.After(soon) {
+// header takes what is wanted of a packet's beginning; false for one that is none.
+func (f *framed) header() bool {
+	f.size = 4 + int(binary.BigEndian.Uint32(f.head[:]))
+	if f.size < f.off {
+		return false
+	}
+	if f.size == f.off { // it ends here
+		f.off = 0
+	}
+	if !f.greeted.Load() { // length, protocol version, session timeout (ms), session
+		if ms := int32(binary.BigEndian.Uint32(f.head[8:])); ms > 0 {
+			f.wire.timeout.Store(int64(time.Duration(ms) * time.Millisecond))
+		}
+		if binary.BigEndian.Uint64(f.head[12:]) == 0 { // expired
+			f.wire.zxid.Store(0)
+		}
+		return true
+	}
+	zxid := int64(binary.BigEndian.Uint64(f.head[zxidAt:]))
+	if xid := int32(binary.BigEndian.Uint32(f.head[4:])); xid >= 0 && zxid > f.wire.zxid.Load() {
+		f.wire.zxid.Store(zxid)
+	}
+	return true
+}
+
+func (f *framed) SetReadDeadline(t time.Time) error {
+	if !f.greeted.Load() {
+		if soon := time.Now().Add(f.wire.cfg.SessionTimeout / 2); t.IsZero() || t.After(soon) {
 			t = soon
 		}
 	}
-	return g.Conn.SetReadDeadline(t)
+	return f.Conn.SetReadDeadline(t)
 }
 
 // servers hands one address after the other to the library, which pauses for a
