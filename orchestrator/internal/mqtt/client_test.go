@@ -74,6 +74,7 @@ func mosquitto(t *testing.T) porttest.NotificationsFixture {
 		Publish: func(t *testing.T, payload []byte) {
 			done(t, "publishing", publisher.Publish("cm/notify", 1, false, payload))
 		},
+		Stall: func(_ *testing.T, on bool) { p.Stall(on) },
 		Restart: func(t *testing.T) {
 			m.Stop()
 			m.Start()

@@ -14,10 +14,12 @@ type Proxy struct {
 	ln     net.Listener
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex
-	refuse bool
-	closed bool
-	pairs  map[*pair]struct{}
+	mu      sync.Mutex
+	changed sync.Cond // on mu: stalled or closed
+	refuse  bool
+	stalled bool
+	closed  bool
+	pairs   map[*pair]struct{}
 }
 
 // pair is a client's connection and ours to the broker.
@@ -36,6 +38,7 @@ func StartProxy(target string) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{target: target, ln: ln, pairs: map[*pair]struct{}{}}
+	p.changed.L = &p.mu
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -48,6 +51,15 @@ func (p *Proxy) Refuse(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refuse = on
+}
+
+// Stall passes nothing on in either direction, until it is called with false.
+// Nothing is closed, and nothing is lost.
+func (p *Proxy) Stall(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalled = on
+	p.changed.Broadcast()
 }
 
 // Cut breaks every connection on both sides, and answers how many.
@@ -64,6 +76,7 @@ func (p *Proxy) Cut() int {
 func (p *Proxy) Close() error {
 	p.mu.Lock()
 	p.closed = true
+	p.changed.Broadcast()
 	p.mu.Unlock()
 	err := p.ln.Close()
 	p.Cut()
@@ -104,13 +117,29 @@ func (p *Proxy) pass(client net.Conn) {
 	p.mu.Unlock()
 	var back sync.WaitGroup
 	back.Go(func() {
-		io.Copy(client, broker)
+		p.copy(client, broker)
 		both.cut()
 	})
-	io.Copy(broker, client)
+	p.copy(broker, client)
 	both.cut()
 	back.Wait()
 	p.mu.Lock()
 	delete(p.pairs, both)
 	p.mu.Unlock()
+}
+
+// copy passes on what comes, unless it is to wait.
+func (p *Proxy) copy(to io.Writer, from io.Reader) {
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := from.Read(buf)
+		p.mu.Lock()
+		for p.stalled && !p.closed {
+			p.changed.Wait()
+		}
+		p.mu.Unlock()
+		if _, failed := to.Write(buf[:n]); failed != nil || err != nil {
+			return
+		}
+	}
 }
