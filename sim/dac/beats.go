@@ -1,0 +1,127 @@
+package dac
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"dacorch/orchestrator/fleet"
+)
+
+// Beats sends heartbeats.
+type Beats interface {
+	// Send sends one heartbeat, of now, and answers once it has been acknowledged;
+	// with ctx's error when that takes longer. Safe for concurrent use.
+	Send(ctx context.Context, kind fleet.Kind, id fleet.InstanceID) error
+}
+
+// BeatsConfig says where KafkaBeats sends.
+type BeatsConfig struct {
+	Brokers []string
+	Topic   string // "HeartBeat" by default
+	// Configure, unless nil, may change the client's configuration: SASL, TLS,
+	// timeouts.
+	Configure func(*sarama.Config)
+}
+
+// KafkaBeats sends heartbeats to Kafka (CONTRACT.md). One of them serves any
+// number of DACs with a connection to each broker.
+type KafkaBeats struct {
+	topic    string
+	producer sarama.AsyncProducer
+	answers  sync.WaitGroup
+
+	mu     sync.RWMutex // held by Send while it hands over, so that nothing follows the end
+	closed bool
+}
+
+// NewBeats makes a producer. It connects when there is something to send, so
+// that it can be made while no broker answers; the error is a configuration's.
+func NewBeats(cfg BeatsConfig) (*KafkaBeats, error) {
+	c := sarama.NewConfig()
+	c.Version = sarama.V2_8_0_0
+	c.ClientID = "dacorch-dac"
+	c.Metadata.Full = false
+	c.Net.DialTimeout = 5 * time.Second
+	c.Net.ReadTimeout = 10 * time.Second
+	c.Net.WriteTimeout = 5 * time.Second
+	c.Producer.Return.Successes = true
+	c.Producer.Return.Errors = true
+	if cfg.Configure != nil {
+		cfg.Configure(c)
+	}
+	producer, err := sarama.NewAsyncProducer(cfg.Brokers, c)
+	if err != nil {
+		return nil, fmt.Errorf("kafka %v: %w", cfg.Brokers, err)
+	}
+	b := &KafkaBeats{topic: cfg.Topic, producer: producer}
+	if b.topic == "" {
+		b.topic = "HeartBeat"
+	}
+	b.answers.Go(func() {
+		for m := range producer.Successes() {
+			m.Metadata.(chan error) <- nil
+		}
+	})
+	b.answers.Go(func() {
+		for e := range producer.Errors() {
+			e.Msg.Metadata.(chan error) <- e.Err
+		}
+	})
+	return b, nil
+}
+
+// errClosed is what Send answers after Close.
+var errClosed = errors.New("the producer is closed")
+
+// Send is Beats' Send.
+func (b *KafkaBeats) Send(ctx context.Context, kind fleet.Kind, id fleet.InstanceID) error {
+	value, err := json.Marshal(map[string]string{
+		"resource": string(kind), "instanceId": id.String(), "timestamp": strconv.FormatInt(time.Now().Unix(), 10)})
+	if err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	m := &sarama.ProducerMessage{Topic: b.topic, Metadata: answer,
+		Key: sarama.StringEncoder(string(kind) + "-" + id.String()), Value: sarama.ByteEncoder(value)}
+	if err := b.hand(ctx, m); err != nil {
+		return err
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("heartbeat not acknowledged: %w", context.Cause(ctx))
+	}
+}
+
+func (b *KafkaBeats) hand(ctx context.Context, m *sarama.ProducerMessage) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if b.closed {
+		return errClosed
+	}
+	select {
+	case b.producer.Input() <- m:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("heartbeat not taken: %w", context.Cause(ctx))
+	}
+}
+
+// Close ends the producer. What is not yet acknowledged gets its few attempts.
+func (b *KafkaBeats) Close() {
+	b.mu.Lock()
+	if !b.closed {
+		b.closed = true
+		b.producer.AsyncClose()
+	}
+	b.mu.Unlock()
+	b.answers.Wait()
+}
