@@ -11,7 +11,7 @@ const (
 	EventMove        EventType = "move"        // ResourceID went From → To
 	EventCommit      EventType = "commit"      // a transaction ended; Code is its outcome, Count its resources
 	EventPod         EventType = "pod"         // Instance's pod; Code is its phase
-	EventInstance    EventType = "instance"    // Instance; Code is opened, closing, gone, up, down
+	EventInstance    EventType = "instance"    // Instance; Code is opened or gone for its znodes, create for its pod, or what its pod is deleted for: replace, ordered, release
 	EventOrder       EventType = "order"       // an operator's order; Code is what it came to
 	EventProgress    EventType = "progress"    // a re-orchestration began, got on, ended
 	EventMaintenance EventType = "maintenance" // On

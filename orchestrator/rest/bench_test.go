@@ -88,6 +88,20 @@ func BenchmarkHandlerAlone(b *testing.B) {
 	}
 }
 
+// TestWhereAllocates little: the call, its id and the header that holds it.
+func TestWhereAllocates(t *testing.T) {
+	s, err := New(Config{Tokens: bothTokens()}, newFake())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), "GET", kindURL+"/t3/instances", nil)
+	r.Header.Set("Authorization", "Bearer "+readToken)
+	w := &sink{header: http.Header{}}
+	if n := testing.AllocsPerRun(100, func() { s.ServeHTTP(w, r) }); n > 6 {
+		t.Errorf("%v allocations, want at most 6", n)
+	}
+}
+
 type sink struct{ header http.Header }
 
 func (s *sink) Header() http.Header         { return s.header }
