@@ -67,6 +67,7 @@ func Pods(t *testing.T, start func(t *testing.T) PodsFixture) {
 		{"created but not answered", podsUnanswered},
 		{"why becomes an event", podsWhy},
 		{"a hundred at once", podsMany},
+		{"a function that blocks", podsBlocked},
 		{"no call after return", podsReturned},
 		{"what is not there", podsMissing},
 		{"a context that has ended", podsEnded},
@@ -385,6 +386,57 @@ func podsMany(t *testing.T, f PodsFixture) {
 		w.ended(t, uid)
 	}
 	w.check(t)
+}
+
+// podsBlocked holds the watch in its first call while more happens than one
+// would keep; nothing is lost, and no other call has to wait.
+func podsBlocked(t *testing.T, f PodsFixture) {
+	ctx, cancel := context.WithCancel(context.Background())
+	entered, release, returned := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var first sync.Once
+	told := make(chan string, 1000)
+	go func() {
+		returned <- f.Pods.Watch(ctx, f.Kind, func(fleet.Pod) {
+			first.Do(func() {
+				close(entered)
+				<-release
+			})
+		}, func(_ fleet.InstanceID, uid string) { told <- uid })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-returned
+	})
+	stays := f.create(t, f.Kind, 0)
+	<-entered
+	const rounds = 100
+	w := f.watch(t, f.Kind)
+	w.running(t, 0, stays)
+	for range rounds {
+		uid := f.create(t, f.Kind, 1)
+		w.running(t, 1, uid)
+		f.remove(t, f.Kind, 1, uid)
+		w.ended(t, uid)
+	}
+	last := f.create(t, f.Kind, 2)
+	w.running(t, 2, last)
+	close(release)
+	f.remove(t, f.Kind, 2, last)
+	seen := map[string]bool{}
+	for deadline := time.After(podsDeadline); !seen[last]; {
+		select {
+		case uid := <-told:
+			if seen[uid] {
+				t.Errorf("told twice that %s is gone", uid)
+			}
+			seen[uid] = true
+		case <-deadline:
+			t.Fatalf("the watch that was held does not tell that the last pod is gone, after %d others", len(seen))
+		}
+	}
+	if seen[stays] {
+		t.Error("told that the pod that stays is gone")
+	}
 }
 
 func podsReturned(t *testing.T, f PodsFixture) {

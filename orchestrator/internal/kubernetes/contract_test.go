@@ -173,11 +173,11 @@ func TestShippedTemplates(t *testing.T) {
 		for i, v := range env {
 			names[i] = v.Name
 		}
-		if want := []string{"INSTANCE_ID", "KIND", "IOTA_ZOOKEEPER", "IOTA_KAFKA"}; !slices.Equal(names, want) {
-			t.Errorf("%s: variables %q, want %q", name, names, want)
+		if want := []string{"DAC_INSTANCE_ID", "IOTA_KIND", "IOTA_ZOOKEEPER", "IOTA_KAFKA"}; !slices.Equal(names[:4], want) {
+			t.Errorf("%s: variables %q, want first %q", name, names, want)
 		}
 		if env[1].Value != string(kind) {
-			t.Errorf("%s: KIND is %q, want %q", name, env[1].Value, kind)
+			t.Errorf("%s: IOTA_KIND is %q, want %q", name, env[1].Value, kind)
 		}
 		kinds[kind] = KindConfig{InstanceName: name, Template: pod}
 	}
@@ -191,7 +191,7 @@ func TestShippedTemplates(t *testing.T) {
 	}
 	pod := made["Rule"].pod(12)
 	if got := fmt.Sprint(pod.Name, pod.Namespace, pod.Labels["app.kubernetes.io/name"], pod.Spec.Containers[0].Env[0]); got !=
-		fmt.Sprint("iota-rules-engine-12", "iota", "iota-rules-engine", corev1.EnvVar{Name: "INSTANCE_ID", Value: "12"}) {
+		fmt.Sprint("iota-rules-engine-12", "iota", "iota-rules-engine", corev1.EnvVar{Name: "DAC_INSTANCE_ID", Value: "12"}) {
 		t.Errorf("made of the template: %s", got)
 	}
 }

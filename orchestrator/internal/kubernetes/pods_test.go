@@ -289,6 +289,28 @@ func TestLateAnswer(t *testing.T) {
 	}
 }
 
+// TestStall: calls to a server that holds every connection still end, and a
+// watch goes on when it is over.
+func TestStall(t *testing.T) {
+	c := startCluster(t, standin.Config{})
+	client := c.client(t, func(cfg *Config) { cfg.RequestTimeout = 100 * time.Millisecond })
+	lines := observe(t, client, things)
+	uid, err := client.Create(t.Context(), things, 0, "new")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, lines, "seen 0 Running "+uid)
+	c.Stall(true)
+	if _, err := client.List(t.Context(), things); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("listed: %v, want %v", err, context.DeadlineExceeded)
+	}
+	c.Stall(false)
+	if err := client.Delete(t.Context(), things, 0, uid, "over"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, lines, "gone 0 "+uid)
+}
+
 // TestReplaced: the event on the new pod says why the one before went.
 func TestReplaced(t *testing.T) {
 	c := startCluster(t, standin.Config{})

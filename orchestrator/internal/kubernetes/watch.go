@@ -30,7 +30,7 @@ func (c *Client) Watch(ctx context.Context, kind fleet.Kind, seen func(fleet.Pod
 	if err != nil {
 		return err
 	}
-	log := logr.FromSlogHandler(c.log.With("kind", string(kind)).Handler())
+	log := logr.FromSlogHandler(quiet{c.log.With("kind", string(kind)).Handler()})
 	ctx = klog.NewContext(ctx, log)
 	w := &podWatch{c: c, kind: k, ctx: ctx, seen: seen, gone: gone, known: map[fleet.InstanceID]fleet.Pod{}}
 	defer w.forget()
@@ -289,6 +289,21 @@ func (w *podWatch) stillThere(id fleet.InstanceID, uid string) bool {
 		}
 	}
 }
+
+// quiet makes all that client-go logs debugging: failures are logged by failed.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, _ slog.Level) bool {
+	return q.Handler.Enabled(ctx, slog.LevelDebug)
+}
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = slog.LevelDebug
+	return q.Handler.Handle(ctx, r)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handler.WithGroup(name)} }
 
 // forget ends what the client knows through this watch.
 func (w *podWatch) forget() {
