@@ -3,6 +3,7 @@ package zookeeper
 import (
 	"errors"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -131,4 +132,9 @@ func join(t *testing.T, addr string) porttest.EnsembleMember {
 		LoseAnswer:  func() { p.next(loseAnswer) },
 		Before:      p.meanwhile,
 	}
+}
+
+// realLimited is a ZooKeeper with another limit of a packet's bytes.
+func realLimited(t testing.TB, bytes int) string {
+	return real.ZooKeeper(t, real.Setting("jute.maxbuffer", strconv.Itoa(bytes))).Addr
 }

@@ -76,10 +76,10 @@ func (c *Client) leader(ctx context.Context, p *paths) (fleet.Candidate, error) 
 		return fleet.Candidate{}, nil
 	}
 	f, err := c.get(ctx, p.candidates+"/"+first.name, false)
+	if errors.Is(err, zk.ErrNoNode) { // it has gone meanwhile, so the list is another
+		return c.leader(ctx, p)
+	}
 	if err != nil {
-		if errors.Is(err, zk.ErrNoNode) { // the watch will tell
-			err = nil
-		}
 		return fleet.Candidate{}, err
 	}
 	var who fleet.Candidate
