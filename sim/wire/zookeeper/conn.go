@@ -131,6 +131,9 @@ func (c *conn) next() ([]byte, error) {
 
 // body reads n bytes. Memory grows with what has come, not with what was said.
 func (c *conn) body(n int) ([]byte, error) {
+	if cap(c.frame) > 4*readBuffer && n <= readBuffer {
+		c.frame = nil // large packets are rare: do not keep their room
+	}
 	if cap(c.frame) >= n {
 		c.frame = c.frame[:n]
 		_, err := io.ReadFull(c.in, c.frame)

@@ -33,7 +33,11 @@ func TestSameAsRealZooKeeper(t *testing.T) {
 		p.random()
 	}
 	p.hangUp()
-	t.Logf("%d steps in %v, %d events; answers: %v", p.step, time.Since(began).Round(time.Millisecond), p.events, p.tally)
+	if p.events < steps/20 || p.multis[1] < steps/10 {
+		t.Errorf("%d events, %d entries of multis carried out: the comparison shows little", p.events, p.multis[1])
+	}
+	t.Logf("%d steps in %v, %d events; answers: %v; entries of multis failed and carried out: %v",
+		p.step, time.Since(began).Round(time.Millisecond), p.events, p.tally, p.multis)
 }
 
 // TestSameAsRealZooKeeperOverRestarts stops and starts both in between: what was
@@ -152,6 +156,7 @@ type pair struct {
 	what    string // the request in hand
 	events  int
 	tally   map[code]int
+	multis  [2]int // entries failed, carried out
 }
 
 func (p *pair) open() {
@@ -347,8 +352,10 @@ func (p *pair) multi(side int, d *decoder) string {
 			break
 		}
 		if op == opError {
+			p.multis[0]++
 			fmt.Fprint(&b, d.int())
 		} else {
+			p.multis[1]++
 			b.WriteString(p.body(side, op, d))
 		}
 		b.WriteString("]")

@@ -290,3 +290,56 @@ func TestCrashDuringSnapshot(t *testing.T) {
 		t.Errorf("a damaged snapshot: %v", err)
 	}
 }
+
+func TestSessionNotResumedExpires(t *testing.T) {
+	t.Parallel()
+	config := Config{DataDir: t.TempDir(), TickTime: 20 * time.Millisecond, MaxSessionTimeout: 10 * time.Second}
+	s := start(t, config)
+	r, err := dialRaw(s.Addr(), 500, 0, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.nc.Close()
+	if a, err := r.do(opCreate, createBody("/mine", nil, openACL, flagEphemeral)); err != nil || a.err != 0 {
+		t.Fatal(a, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = start(t, config)
+	eventually(t, "the session ends", func() bool { return len(s.Sessions()) == 0 })
+	if _, _, there := s.Get("/mine"); there {
+		t.Error("its ephemeral node is still there")
+	}
+}
+
+// TestLogThatCannotBeWritten must lose nothing that was answered: from then on
+// nothing is.
+func TestLogThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := start(t, Config{DataDir: dir})
+	r := mustDialRaw(t, s.Addr())
+	if a, err := r.do(opCreate, createBody("/kept", nil, openACL, 0)); err != nil || a.err != 0 || a.closed {
+		t.Fatal(a, err)
+	}
+	if err := s.log.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := r.do(opCreate, createBody("/lost", nil, openACL, 0)); err != nil || !a.closed {
+		t.Errorf("answered without a log: %+v, %v", a, err)
+	}
+	if other, err := dialRaw(s.Addr(), 1000, 0, nil, 0); err == nil {
+		t.Errorf("a session without a log: %+v", other)
+	}
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "log") {
+		t.Errorf("close: %v", err)
+	}
+	again, err := recovered(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, there := again.Get("/kept"); !there {
+		t.Error("what was answered is lost")
+	}
+}

@@ -154,6 +154,9 @@ func (p *pair) acl() []ACL {
 }
 
 func (p *pair) entries() []entry {
+	if p.rng.IntN(2) == 0 {
+		return p.soundEntries()
+	}
 	var out []entry
 	for range p.rng.IntN(5) {
 		switch p.rng.IntN(8) {
@@ -169,6 +172,38 @@ func (p *pair) entries() []entry {
 	}
 	if p.rng.IntN(60) == 0 {
 		out = append(out, pick(p, entry{opGetData, watchBody(p.root, false)}, entry{opSync, pathBody(p.root)}))
+	}
+	return out
+}
+
+// soundEntries build on each other and mostly succeed, but for one that may not
+// fit.
+func (p *pair) soundEntries() []entry {
+	var out []entry
+	made := ""
+	for k := range 1 + p.rng.IntN(8) {
+		name := fmt.Sprintf("%s/m%d-%d", p.root, p.step, k)
+		switch n := p.rng.IntN(8); {
+		case made == "" || n == 0:
+			out = append(out, entry{pick(p, opCreate, opCreate2), createBody(name, p.data(), openACL, int32(p.rng.IntN(2)))})
+			made = name
+		case n == 1:
+			out = append(out, entry{opCreate, createBody(p.root+"/s", nil, openACL, pick[int32](p, 2, 3))})
+		case n == 2:
+			out = append(out, entry{opSetData, setBody(p.root, []byte(name), -1)})
+		case n < 5:
+			out = append(out, entry{opSetData, setBody(made, []byte(name), -1)})
+		case n == 5:
+			out = append(out, entry{opCheck, versionBody(made, -1)})
+		case n == 6:
+			out = append(out, entry{opDelete, versionBody(made, -1)})
+			made = ""
+		default:
+			out = append(out, entry{opCreate, createBody(made+"/below", nil, openACL, 0)}) // not below an ephemeral one
+		}
+	}
+	if p.rng.IntN(3) == 0 {
+		out[p.rng.IntN(len(out))] = entry{opDelete, versionBody(p.path(), p.version())}
 	}
 	return out
 }

@@ -5,8 +5,8 @@
 //
 // What it answers is what one real server answers, down to error codes, versions
 // and the order of watch events and replies; a differential test holds it to a
-// real one. Not there: ensembles, containers and TTLs (Unimplemented), quotas,
-// persistent watches, SASL.
+// real one. Not there: ensembles, quotas, SASL; containers, TTLs, persistent
+// watches and whoAmI, which are answered Unimplemented.
 //
 // One lock guards everything. A request is carried out under it and its answer
 // queued under it, together with the events that it fires on every connection:
