@@ -51,6 +51,10 @@ type runFlags struct {
 	junit string
 	log   string
 	quiet bool
+
+	on            string
+	timeScale     float64
+	orchestrators int
 }
 
 func simRunCommand(c console) *cobra.Command {
@@ -96,12 +100,24 @@ Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 	flags.StringVar(&f.junit, "junit", "", "write the report as JUnit XML to this `file` (- for standard output)")
 	flags.StringVar(&f.log, "log", "", "write every event and command of the core to this `file`")
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing but what went wrong")
+	flags.StringVar(&f.on, "on", onModel, "what to run on: `where` is model (virtual time, the core over models of the servers) or\nwire (real time, the production orchestrator over servers that speak the real protocols)")
+	flags.Float64Var(&f.timeScale, "time-scale", 1, "with --on wire: how many `times` shorter the scenario's intervals are, 1 to 120")
+	flags.IntVar(&f.orchestrators, "orchestrators", 1, "with --on wire: how many `processes` stand for election")
 	return cmd
 }
+
+// What a scenario can run on.
+const (
+	onModel = "model"
+	onWire  = "wire"
+)
 
 func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 	if f.json == "-" && f.junit == "-" {
 		return errors.New("--json and --junit cannot both write to standard output: give one of them a file")
+	}
+	if err := f.checkWire(); err != nil {
+		return err
 	}
 	sc, err := loadScenario(name, f)
 	if err != nil {
@@ -118,19 +134,13 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 	if err != nil {
 		return err
 	}
-	if c.getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt) // a run is a batch job: memory for speed
-	}
-	if c.getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
-	opts := sim.Options{Open: func(path string) (io.ReadCloser, error) { return os.Open(path) }}
+	var logTo io.Writer
 	if f.log != "" {
-		if opts.Log, err = outs.open(c, "--log", f.log); err != nil {
+		if logTo, err = outs.open(c, "--log", f.log); err != nil {
 			return err
 		}
 	}
-	result, err := c.play(ctx, sc, opts, f.quiet)
+	result, err := c.result(ctx, sc, f, logTo)
 	if err != nil {
 		return err
 	}
@@ -168,7 +178,23 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 	return nil
 }
 
-// play runs the scenario and shows how far it is.
+// result runs the scenario on what the flags say.
+func (c console) result(ctx context.Context, sc *scenarios.Scenario, f runFlags, log io.Writer) (*sim.Result, error) {
+	if f.on == onWire {
+		return c.playWire(ctx, sc, f, log)
+	}
+	if c.getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt) // a run is a batch job: memory for speed
+	}
+	if c.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	return c.play(ctx, sc, sim.Options{Open: openFile, Log: log}, f.quiet)
+}
+
+func openFile(path string) (io.ReadCloser, error) { return os.Open(path) }
+
+// play runs the scenario in virtual time and shows how far it is.
 func (c console) play(ctx context.Context, sc *scenarios.Scenario, opts sim.Options, quiet bool) (*sim.Result, error) {
 	line := c.newProgressLine(quiet)
 	began := time.Now()

@@ -176,9 +176,12 @@ func (r *run) faultOn(now time.Duration, i int, f *scenarios.Fault) error {
 		r.p.MQTT.Refuse(true)
 		r.p.MQTT.Cut(nil)
 	case scenarios.OrchestratorCrash:
+		r.leave(true)
 		for _, p := range r.procs {
 			p.kill()
 		}
+		r.takeFacts()
+		r.asked = time.Time{}
 	}
 	return nil
 }

@@ -60,6 +60,8 @@ type treeReader struct {
 	kinds map[fleet.Kind]*kindReader
 	// Committed is told of each transaction, with the newest epoch.
 	Committed func(kind fleet.Kind, epoch int64, txn *fleet.Txn)
+	// Led is told of each leadership but the first.
+	Led func(kind fleet.Kind)
 	// Strange is told of what no orchestrator should have written.
 	Strange func(kind fleet.Kind, why string)
 }
@@ -124,6 +126,9 @@ func (t *treeReader) own(session int64, rest string, c *zookeeper.Change, at fun
 	switch node {
 	case "epoch":
 		if c.Op == "setData" {
+			if len(k.epochs) > 0 {
+				t.Led(fleet.Kind(name))
+			}
 			k.epoch = int64(c.Version)
 			k.epochs[session] = k.epoch
 		}

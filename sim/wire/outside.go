@@ -22,9 +22,11 @@ func (r *run) zookeeper(session int64, changes []zookeeper.Change) {
 		now := r.at(at)
 		r.reader.Committed = func(kind fleet.Kind, epoch int64, txn *fleet.Txn) {
 			r.check.Committed(now, kind, epoch, txn)
+			r.overlooked(at, kind, txn)
 			r.pics.commits.Add(now, 1)
 			r.pics.levels(now)
 		}
+		r.reader.Led = func(kind fleet.Kind) { r.check.Add(kind, history.LeaderChanges, 1) }
 		r.reader.read(session, changes)
 	})
 }

@@ -19,6 +19,7 @@ func (r *run) finish() error {
 	if !r.healed {
 		r.check.Heal(end)
 	}
+	r.leave(false)
 	r.askPending()
 	if err := r.audit(end); err != nil {
 		return err
@@ -87,7 +88,7 @@ func (r *run) askPending() {
 func (r *run) result() *Result {
 	kinds, totals := r.check.Figures()
 	rep := &history.Report{
-		Scenario: r.sc.Name, About: r.sc.About, Seed: r.sc.Seed, VirtualS: r.sc.Duration.Seconds(), WallS: time.Since(r.began).Seconds(),
+		Scenario: r.sc.Name, About: r.sc.About, Seed: r.sc.Seed, Real: true, VirtualS: r.sc.Duration.Seconds(), WallS: time.Since(r.began).Seconds(),
 		Events: r.facts, Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
 		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped,
 	}

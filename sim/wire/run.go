@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os/exec"
+	"sync"
 	"time"
 
 	"dacorch/orchestrator/api"
@@ -64,6 +65,7 @@ type run struct {
 	kinds  []*kind
 
 	ctx     context.Context // ends with the run
+	cancel  context.CancelFunc
 	began   time.Time
 	procs   []*process
 	client  *api.Client
@@ -72,6 +74,9 @@ type run struct {
 	facts   uint64
 	behind  time.Duration // the most that an action came late, in real time
 	healed  bool
+	asked   time.Time     // when a leader that is about to be killed was asked what it knows
+	last    time.Duration // the latest moment that the checker was told of
+	hearing sync.WaitGroup
 	down    map[scenarios.FaultKind]int
 	streams map[int]*timeline.Stream
 	pending []history.Pending // what the orchestrator said it had still to do
@@ -112,7 +117,7 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Resul
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &run{sc: sc, opts: opts, ctx: ctx, queue: newQueue(), strange: map[string]int{}, down: map[scenarios.FaultKind]int{},
+	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), strange: map[string]int{}, down: map[scenarios.FaultKind]int{},
 		streams: map[int]*timeline.Stream{}, answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
 	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
 	if err := r.prepare(); err != nil {
@@ -192,6 +197,7 @@ func (r *run) start() error {
 		if err := proc.start(); err != nil {
 			return err
 		}
+		r.hearing.Go(func() { r.hear(proc) })
 	}
 	var err error
 	r.client, err = api.New(api.Config{URL: r.procs[0].url})
@@ -206,8 +212,13 @@ func (r *run) scaled(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * r.opts.TimeScale)
 }
 
-// at is a moment in the scenario's time.
-func (r *run) at(t time.Time) time.Duration { return r.scaled(t.Sub(r.began)) }
+// at is a moment in the scenario's time. It never goes back: what was noted on
+// another goroutine may be a little older than what was handled last. Only the
+// run's own goroutine asks.
+func (r *run) at(t time.Time) time.Duration {
+	r.last = max(r.last, r.scaled(t.Sub(r.began)))
+	return r.last
+}
 
 // play does what the scenario foresees when it is due, and takes in the facts.
 func (r *run) play() error {
@@ -267,6 +278,8 @@ func (r *run) progress(now time.Time) Progress {
 // close ends the processes and the platform.
 func (r *run) close() error {
 	var errs []error
+	r.cancel()
+	r.hearing.Wait()
 	for _, p := range r.procs {
 		errs = append(errs, p.stop())
 	}

@@ -23,7 +23,8 @@ type Report struct {
 	WallS    float64 `json:"wall_s,omitempty"` // real time, seconds; zero: not measured
 	Events   uint64  `json:"events"`
 	Records  uint64  `json:"trace_records"`
-	Trace    string  `json:"trace"` // "sha256:…", see Trace.Sum
+	Trace    string  `json:"trace"`          // "sha256:…", see Trace.Sum; empty for a run in real time
+	Real     bool    `json:"real,omitempty"` // in real time, over real protocols: nothing was simulated but the DACs
 
 	Kinds  []KindFigures `json:"kinds"`
 	Totals Figures       `json:"totals"`

@@ -64,8 +64,12 @@ func (t *table) head() {
 	virtual := shortDuration(time.Duration(r.VirtualS * float64(time.Second)))
 	if r.WallS > 0 {
 		wall := shortDuration(time.Duration(r.WallS * float64(time.Second)))
-		fmt.Fprintf(&t.out, "  %s simulated in %s: %s times real time, %s events\n",
-			virtual, wall, thousands(float64(int64(r.Speed()))), thousands(float64(r.Events)))
+		done := "simulated"
+		if r.Real {
+			done = "played over real protocols"
+		}
+		fmt.Fprintf(&t.out, "  %s %s in %s: %s times real time, %s events\n",
+			virtual, done, wall, thousands(float64(int64(r.Speed()))), thousands(float64(r.Events)))
 	} else {
 		fmt.Fprintf(&t.out, "  %s simulated, %s events\n", virtual, thousands(float64(r.Events)))
 	}
@@ -236,7 +240,9 @@ func (t *table) verdict() {
 	}
 	fmt.Fprintf(&t.out, "\n%s %d of %s met, %s\n", t.sign(r.OK()), met,
 		plural(uint64(len(r.Expectations)), "expectation"), plural(r.broken(), "violation"))
-	fmt.Fprintf(&t.out, "trace %s\n", r.Trace)
+	if !r.Real { // real time does not repeat itself
+		fmt.Fprintf(&t.out, "trace %s\n", r.Trace)
+	}
 }
 
 func plural(n uint64, noun string) string {

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"dacorch/scenarios"
+	"dacorch/sim"
+	"dacorch/sim/wire"
+)
+
+// checkWire refuses flags that do not go together.
+func (f *runFlags) checkWire() error {
+	switch {
+	case f.on != onModel && f.on != onWire:
+		return fmt.Errorf("--on %s: want %s or %s", f.on, onModel, onWire)
+	case f.on == onModel && (f.timeScale != 1 || f.orchestrators != 1):
+		return fmt.Errorf("--time-scale and --orchestrators go with --on %s: virtual time needs no scale", onWire)
+	case f.timeScale < 1 || f.timeScale > 120:
+		return fmt.Errorf("--time-scale %v: want 1 to 120", f.timeScale)
+	case f.orchestrators < 1 || f.orchestrators > 9:
+		return fmt.Errorf("--orchestrators %d: want 1 to 9", f.orchestrators)
+	}
+	return nil
+}
+
+// playWire runs the scenario in real time, with the orchestrator as a process of
+// its own, and shows how far it is.
+func (c console) playWire(ctx context.Context, sc *scenarios.Scenario, f runFlags, log io.Writer) (*sim.Result, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("this program's own file, to run it as the orchestrator: %w", err)
+	}
+	if log == nil {
+		log = io.Discard
+	}
+	line := c.newProgressLine(f.quiet)
+	began := time.Now()
+	var reached time.Duration
+	result, err := wire.Run(ctx, sc, wire.RunOptions{
+		TimeScale: f.timeScale, Orchestrators: f.orchestrators, Open: openFile, Log: &lockedWriter{to: log},
+		Serve: func(ctx context.Context, config string) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, self, "serve", "--config", config)
+			cmd.Env = []string{} // the scenario says everything
+			return cmd
+		},
+		Progress: func(p wire.Progress) error {
+			reached = p.Now
+			line.show(time.Now(), func() string { return wireProgressText(p, time.Since(began)) })
+			return ctx.Err()
+		},
+	})
+	line.clear()
+	if errors.Is(err, context.Canceled) {
+		return nil, interruptedError(fmt.Sprintf("%s: interrupted at %s of %s, after %s: no verdict",
+			sc.Name, clock(reached), clock(sc.Duration), time.Since(began).Round(time.Millisecond)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &sim.Result{Report: result.Report, Timeline: result.Timeline}, nil
+}
+
+func wireProgressText(p wire.Progress, wall time.Duration) string {
+	return fmt.Sprintf("%3.0f%%  %s of %s after %s  %d resources on %d instances, %d unplaced",
+		100*p.Now.Seconds()/p.Duration.Seconds(), clock(p.Now), clock(p.Duration), clock(wall), p.Resources, p.Instances, p.Unplaced)
+}
+
+// lockedWriter lets several processes write to one log.
+type lockedWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write is io.Writer's.
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
+}

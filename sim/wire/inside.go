@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"context"
+	"time"
+
+	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/history"
+)
+
+// askPatience bounds a question to an orchestrator about its counters.
+const askPatience = 2 * time.Second
+
+// leave keeps what only a leader knows, before its process ends: how many moves
+// its plans asked for. What it has planned of a re-orchestration and not done, its
+// successor plans again; what it does between the answer and its end is counted
+// by what ZooKeeper then holds (see overlooked).
+func (r *run) leave(crashed bool) {
+	ctx, cancel := context.WithTimeout(r.ctx, askPatience)
+	defer cancel()
+	if crashed {
+		r.asked = time.Now()
+	}
+	for _, k := range r.kinds {
+		st, err := r.client.Status(ctx, string(k.name))
+		if err != nil {
+			continue // nobody leads: there is nothing to keep
+		}
+		needed := st.Counters["movesPlanned"]
+		if p, err := r.client.Progress(ctx, string(k.name)); err == nil && crashed && p.Running {
+			needed -= int64(p.MovesLeft)
+		}
+		r.check.Add(k.name, history.MovesNeeded, float64(needed))
+		r.check.Add(k.name, history.TransactionsConflicted, float64(st.Counters["conflicts"]))
+	}
+}
+
+// overlooked counts the moves of a transaction that came after a dying leader
+// was asked: they were needed, and no restart plans them again.
+func (r *run) overlooked(at time.Time, kind fleet.Kind, txn *fleet.Txn) {
+	if r.asked.IsZero() || at.Before(r.asked) {
+		return
+	}
+	joined := map[string]bool{}
+	for i := range txn.Changes {
+		for _, id := range txn.Changes[i].Add {
+			joined[id] = true
+		}
+	}
+	moves := 0
+	for i := range txn.Changes {
+		for _, id := range txn.Changes[i].Remove {
+			if joined[id] {
+				moves++
+			}
+		}
+	}
+	r.check.Add(kind, history.MovesNeeded, float64(moves))
+}
+
+// hear counts the alarms that the orchestrators raise, until the run ends.
+func (r *run) hear(p *process) {
+	client, err := api.New(api.Config{URL: p.url})
+	if err != nil {
+		return // its URL was made here: it is valid
+	}
+	defer client.Close()
+	for ev, err := range client.Events(r.ctx, "") {
+		if err == nil && ev.Type == api.EventAlarm && ev.On != nil && *ev.On {
+			kind := fleet.Kind(ev.Resource)
+			r.queue.add(func(time.Time) { r.check.Add(kind, history.Alarms, 1) })
+		}
+	}
+}
