@@ -54,3 +54,16 @@ func BenchmarkParse(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkParseBulk(b *testing.B) {
+	payload := []byte(`{"o":"bd","t":"Thing","where":{"id":["0"`)
+	for i := 1; i < MaxIDs; i++ {
+		payload = fmt.Appendf(payload, `,"0f8fad5b-d9cb-469f-a165-%012d"`, i)
+	}
+	payload = append(payload, "]}}"...)
+	for b.Loop() {
+		if n, err := (Parser{}).Parse(payload); err != nil || len(n.Resources) != MaxIDs {
+			b.Fatal(err)
+		}
+	}
+}

@@ -240,7 +240,9 @@ func (c *Client) listen(ctx context.Context, note func(uint64, *fleet.Notificati
 	defer conn.close()
 	defer c.use(nil)
 	c.use(conn)
-	c.connects.Add(1)
+	if c.connects.Add(1) > 1 && !conn.resumed {
+		c.cfg.Log.Warn("mqtt: the broker has forgotten the session: what it held for us is lost", "broker", c.addr, "client", c.cfg.ClientID)
+	}
 	c.cfg.Log.Info("mqtt: subscribed", "broker", c.addr, "client", c.cfg.ClientID, "topic", c.cfg.Topic, "resumed", conn.resumed)
 	channel(true)
 	for {

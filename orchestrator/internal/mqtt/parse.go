@@ -294,7 +294,12 @@ func scalar(raw json.RawMessage) (string, bool) {
 // decoder would put another character in its place.
 func text(raw json.RawMessage) (string, bool) {
 	var s string
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	switch {
+	case len(raw) < 2 || raw[0] != '"':
+		return "", false
+	case bytes.IndexByte(raw, '\\') < 0: // as it stands: checkText and the decoder have seen it
+		return string(raw[1 : len(raw)-1]), true
+	case json.Unmarshal(raw, &s) != nil:
 		return "", false
 	}
 	if strings.ContainsRune(s, utf8.RuneError) && bytes.Contains(bytes.ToLower(raw), []byte(`\ud`)) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -156,7 +157,7 @@ func TestParseMany(t *testing.T) {
 	for _, n := range []int{MaxIDs, MaxIDs + 1} {
 		ids := make([]string, n)
 		for i := range ids {
-			ids[i] = fmt.Sprintf("%036d", i)
+			ids[i] = strconv.Itoa(i)
 		}
 		payload, err := json.Marshal(map[string]any{"o": "bd", "t": "Thing", "where": map[string]any{"id": ids}})
 		if err != nil {
