@@ -12,7 +12,7 @@ import (
 )
 
 // patience only ever fails a test; nothing waits for its end.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 func start(t testing.TB, cfg Config) *Server {
 	t.Helper()
