@@ -1,10 +1,14 @@
 package kubernetes
 
 import (
+	"context"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 
 	"dacorch/orchestrator/fleet"
 )
@@ -71,5 +75,48 @@ func TestTold(t *testing.T) {
 		if got, _ := k.told(pod); got != c.want {
 			t.Errorf("%s, terminating: told %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// TestAnotherUID: whatever a watch has missed, a pod is told as gone before the
+// next of its name is told, and once.
+func TestAnotherUID(t *testing.T) {
+	var told []string
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &podWatch{c: &Client{ours: map[string]*record{}}, kind: &podKind{instanceName: "iota-dac"}, ctx: ctx,
+		seen:  func(p fleet.Pod) { told = append(told, "seen "+p.UID) },
+		gone:  func(_ fleet.InstanceID, uid string) { told = append(told, "gone "+uid) },
+		known: map[fleet.InstanceID]fleet.Pod{}}
+	pod := func(uid types.UID) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "iota-dac-3", UID: uid,
+			Labels: map[string]string{labelInstance: "3"}, DeletionTimestamp: &metav1.Time{}}}
+	}
+	for _, step := range []func() error{
+		func() error { return w.Add(pod("a")) },
+		func() error { return w.Update(pod("a")) }, // nothing that we tell has changed
+		func() error { return w.Update(pod("b")) },
+		func() error { return w.Delete(pod("a")) }, // late
+		func() error { return w.Replace([]any{pod("c")}, "") },
+		func() error { return w.Delete(cache.DeletedFinalStateUnknown{Key: "iota/iota-dac-3", Obj: pod("c")}) },
+		func() error { return w.Add(pod("d")) },
+	} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"seen a", "gone a", "seen b", "gone b", "seen c", "gone c", "seen d"}; !slices.Equal(told, want) {
+		t.Errorf("told %q\nwant %q", told, want)
+	}
+	if w.forget(); len(w.c.ours) != 0 {
+		t.Errorf("remembered after the watch: %v", w.c.ours)
+	}
+	if w.Add(&corev1.Node{}) == nil || w.Delete("x") == nil || w.Replace([]any{1}, "") == nil {
+		t.Error("what is no pod is taken for one")
+	}
+	cancel()
+	before := len(told)
+	_, _, _ = w.Add(pod("e")), w.Delete(pod("d")), w.Replace(nil, "")
+	if len(told) != before {
+		t.Errorf("told after the end: %q", told[before:])
 	}
 }
