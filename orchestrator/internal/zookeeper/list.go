@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -113,7 +112,7 @@ func encodeList(ids []string) []byte {
 func appendID(b []byte, id string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
-	if strings.IndexFunc(id, func(r rune) bool { return r < 0x20 || r == '"' || r == '\\' }) < 0 {
+	if !escapes(id) {
 		return append(append(b, id...), '"')
 	}
 	for i := range len(id) {
@@ -129,9 +128,14 @@ func appendID(b []byte, id string) []byte {
 	return append(b, '"')
 }
 
-// few is up to how many ids a change looks for one by one; for more it reads the
-// whole list once.
-const few = 8
+func escapes(id string) bool {
+	for i := range len(id) {
+		if ch := id[i]; ch < 0x20 || ch == '"' || ch == '\\' {
+			return true
+		}
+	}
+	return false
+}
 
 // changeList is a canonical list with ids added at the end and others removed. It
 // answers an error when one to be added is there or one to be removed is not, or
@@ -170,76 +174,9 @@ func changeList(list []byte, add, remove []string) ([]byte, error) {
 // span is an element of a list with the comma behind it, if there is one.
 type span struct{ from, to int }
 
-// findAll answers where the ids to be removed stand, ascending.
-func findAll(list []byte, add, remove []string) ([]span, error) {
-	if len(add)+len(remove) > few {
-		return scanAll(list, add, remove)
-	}
-	var cuts []span
-	var quoted []byte
-	for i, id := range add {
-		quoted = appendID(quoted[:0], id)
-		if _, there := find(list, quoted); there || slices.Contains(add[:i], id) {
-			return nil, fmt.Errorf("id %.60q is to be added, and is in the list", id)
-		}
-	}
-	for _, id := range remove {
-		quoted = appendID(quoted[:0], id)
-		cut, there := find(list, quoted)
-		if !there {
-			return nil, fmt.Errorf("id %.60q is to be removed, and is not in the list", id)
-		}
-		i := len(cuts)
-		for i > 0 && cuts[i-1].from > cut.from {
-			i--
-		}
-		if i > 0 && cuts[i-1] == cut {
-			return nil, fmt.Errorf("id %.60q is to be removed twice", id)
-		}
-		cuts = append(cuts[:i], append([]span{cut}, cuts[i:]...)...)
-	}
-	return cuts, nil
-}
-
-// find is where an encoded id stands. Quotes in a canonical list are the bounds of
-// its strings unless a backslash escapes them; so the encoded id, in which every
-// quote but the outer ones is escaped, matches either an element or, when it is
-// the comma, what stands between two.
-func find(list, quoted []byte) (span, bool) {
-	if string(quoted) == `","` {
-		for at := len(listHead); ; {
-			s, ok := element(list, at)
-			if !ok || string(list[s.from:s.from+3]) == `","` {
-				return s, ok
-			}
-			at = s.to
-		}
-	}
-	for at := len(listHead); ; {
-		i := bytes.Index(list[at:], quoted)
-		if i < 0 {
-			return span{}, false
-		}
-		i += at
-		slashes := i
-		for list[slashes-1] == '\\' {
-			slashes--
-		}
-		if (i-slashes)%2 == 0 {
-			return spanOf(list, i, i+len(quoted)), true
-		}
-		at = i + 1
-	}
-}
-
-func spanOf(list []byte, from, to int) span {
-	if list[to] == ',' {
-		to++
-	}
-	return span{from, to}
-}
-
 // element is the element that begins at a place; false at the end of the list.
+// Quotes in a canonical list are the bounds of its strings, unless a backslash
+// escapes them that is not escaped itself.
 func element(list []byte, at int) (span, bool) {
 	if at >= len(list) || list[at] != '"' {
 		return span{}, false
@@ -250,47 +187,75 @@ func element(list []byte, at int) (span, bool) {
 		for list[slashes-1] == '\\' {
 			slashes--
 		}
-		if (end-slashes)%2 == 0 {
-			return spanOf(list, at, end+1), true
+		if (end-slashes)%2 == 1 {
+			continue
 		}
+		if end++; list[end] == ',' {
+			end++
+		}
+		return span{at, end}, true
 	}
 }
 
-// scanAll is findAll in one reading of the list.
-func scanAll(list []byte, add, remove []string) ([]span, error) {
-	const toAdd, toRemove = 1, 2
-	want := make(map[string]int, len(add)+len(remove))
-	for i, id := range slices.Concat(add, remove) {
-		quoted := string(appendID(nil, id))
-		if want[quoted] != 0 {
-			return nil, fmt.Errorf("id %.60q stands twice in the change", id)
+// wanted are encoded ids that are looked for in a list: few one by one, many in a
+// map.
+type wanted struct {
+	few  [][]byte
+	many map[string]int // its number among few
+}
+
+func (w *wanted) find(quoted []byte) (int, bool) {
+	const few = 8
+	if len(w.few) > few {
+		if w.many == nil {
+			w.many = make(map[string]int, len(w.few))
+			for i, q := range w.few {
+				w.many[string(q)] = i
+			}
 		}
-		want[quoted] = toAdd
-		if i >= len(add) {
-			want[quoted] = toRemove
+		i, ok := w.many[string(quoted)]
+		return i, ok
+	}
+	for i, q := range w.few {
+		if len(q) == len(quoted) && bytes.Equal(q, quoted) {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// findAll answers where the ids to be removed stand, ascending, in one reading.
+func findAll(list []byte, add, remove []string) ([]span, error) {
+	var want wanted
+	for _, id := range slices.Concat(add, remove) {
+		want.few = append(want.few, appendID(nil, id))
+	}
+	seen := make([]bool, len(want.few))
+	for i, q := range want.few {
+		if which, _ := want.find(q); which != i { // it finds the first or the last of equals
+			return nil, fmt.Errorf("id %.60s stands twice in the change", q)
 		}
 	}
 	cuts := make([]span, 0, len(remove))
 	for at := len(listHead); ; {
-		s, ok := element(list, at)
-		if !ok {
+		s, more := element(list, at)
+		if !more {
 			break
 		}
-		quoted := bytes.TrimSuffix(list[s.from:s.to], []byte{','})
-		switch want[string(quoted)] {
-		case toAdd:
-			return nil, fmt.Errorf("id %.60s is to be added, and is in the list", quoted)
-		case toRemove:
-			cuts = append(cuts, s)
-			want[string(quoted)] = 0
-		}
 		at = s.to
+		quoted := bytes.TrimSuffix(list[s.from:s.to], []byte{','})
+		switch i, ok := want.find(quoted); {
+		case !ok || seen[i]:
+		case i < len(add):
+			return nil, fmt.Errorf("id %.60s is to be added, and is in the list", quoted)
+		default:
+			seen[i] = true
+			cuts = append(cuts, s)
+		}
 	}
-	if len(cuts) < len(remove) {
-		for _, id := range remove {
-			if want[string(appendID(nil, id))] == toRemove {
-				return nil, fmt.Errorf("id %.60q is to be removed, and is not in the list", id)
-			}
+	for i := range remove {
+		if !seen[len(add)+i] {
+			return nil, fmt.Errorf("id %.60q is to be removed, and is not in the list", remove[i])
 		}
 	}
 	return cuts, nil

@@ -152,35 +152,37 @@ func (c *Client) readInstance(ctx context.Context, p *paths, id fleet.InstanceID
 	return nil, fmt.Errorf("zookeeper: %s changed %d times while it was read", at.node, attempts)
 }
 
-// readOnce is nil when the nodes have changed during the reading.
+// readOnce is nil when the nodes have changed during the reading. The requests go
+// out together, so that little happens between them.
 func (c *Client) readOnce(ctx context.Context, at *instancePaths, id fleet.InstanceID, watched *[parts]bool) (*snapshot, error) {
 	var nodes [parts]found
+	var errs [parts]error
+	var group sync.WaitGroup
+	for part, path := range at.parts() {
+		group.Go(func() { nodes[part], errs[part] = c.getPart(ctx, path, part, watched) })
+	}
+	group.Go(func() { nodes[partStatus], errs[partStatus] = c.getStatus(ctx, at.status, watched) })
+	group.Wait()
 	missing := 0
-	for part, path := range [...]string{at.node, at.resources, at.reload} {
-		f, err := c.getPart(ctx, path, part, watched)
+	for _, err := range errs {
 		if errors.Is(err, zk.ErrNoNode) {
 			missing++
-			if part == partNode {
-				return &snapshot{gone: true, instance: fleet.TreeInstance{ID: id}}, nil
-			}
-			continue
-		}
-		if err != nil {
+		} else if err != nil {
 			return nil, err
 		}
-		nodes[part] = f
+	}
+	if errs[partNode] != nil {
+		return &snapshot{gone: true, instance: fleet.TreeInstance{ID: id}}, nil
 	}
 	if one, err := c.atOnce(ctx, at, &nodes, missing, watched); err != nil || !one {
 		return nil, err
 	}
 	s := &snapshot{instance: fleet.TreeInstance{ID: id}}
-	status, err := c.getStatus(ctx, at.status, watched)
-	if err != nil {
-		return nil, err
-	}
-	nodes[partStatus] = status
 	return s, s.decode(at, &nodes)
 }
+
+// parts are the nodes that are written together.
+func (at *instancePaths) parts() [3]string { return [...]string{at.node, at.resources, at.reload} }
 
 // atOnce says whether the three nodes stood together at some moment. Those that
 // the orchestrator wrote bear one transaction's number; others have to be there
@@ -190,7 +192,7 @@ func (c *Client) atOnce(ctx context.Context, at *instancePaths, nodes *[parts]fo
 	if missing == 0 && nodes[partResources].stat.Mzxid == written && nodes[partReload].stat.Mzxid == written {
 		return true, nil
 	}
-	for part, path := range [...]string{at.node, at.resources, at.reload} {
+	for part, path := range at.parts() {
 		had := nodes[part].stat.Czxid != 0
 		watch := !had && watched != nil && !watched[part] // for its coming
 		stat, here, err := c.exists(ctx, path, watch)
