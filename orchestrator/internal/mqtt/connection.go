@@ -19,8 +19,9 @@ import (
 // with.
 const maxHeld = 64 << 20
 
-// quiesce bounds how long the end of a connection may take.
-const quiesce = 2 * time.Second
+// farewell bounds how long a broker may take to close a connection that took
+// leave; paho is given twice as long to end with it.
+const farewell = 3 * time.Second
 
 // connection is one connection to the broker, with a client of its own: what is
 // known of one connection never leaks into the next.
@@ -102,7 +103,7 @@ func (conn *connection) options() *paho.ClientOptions {
 	o.SetOrderMatters(true).SetAutoAckDisabled(true).SetDefaultPublishHandler(conn.take)
 	o.SetStore(noStore{})
 	o.SetKeepAlive(cfg.KeepAlive).SetPingTimeout(cfg.KeepAlive / 2)
-	o.SetConnectTimeout(cfg.Timeout).SetWriteTimeout(quiesce)
+	o.SetConnectTimeout(cfg.Timeout).SetWriteTimeout(farewell)
 	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return conn.wire, nil })
 	return o
 }
@@ -296,7 +297,7 @@ func (conn *connection) close() {
 	conn.done.Wait()
 	if conn.connected { // else there is nothing to end, and paho would wait for it
 		conn.wire.leaving.Store(true)
-		conn.paho.Disconnect(uint(quiesce / time.Millisecond))
+		conn.paho.Disconnect(uint(2*farewell/time.Millisecond))
 	}
 	conn.wire.fail(net.ErrClosed)
 }
@@ -353,7 +354,7 @@ func (w *wire) Write(p []byte) (int, error) {
 // read every acknowledgement, and whoever connects next gets none of it again.
 func (w *wire) Close() error {
 	if w.leaving.Load() {
-		timer := time.NewTimer(quiesce / 2)
+		timer := time.NewTimer(farewell)
 		defer timer.Stop()
 		select {
 		case <-w.broken:
