@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"context"
 	"crypto/rand"
 	"strconv"
 	"strings"
@@ -125,17 +124,4 @@ func (r *reader) read(buf []api.Event) (events []api.Event, more <-chan struct{}
 		e.wake = make(chan struct{})
 	}
 	return buf, e.wake, true
-}
-
-// wait blocks until more is closed, the beat is due, or ctx or end is over. It
-// says whether more was closed.
-func wait(ctx context.Context, more <-chan struct{}, beat <-chan time.Time, end <-chan struct{}) (news bool) {
-	select {
-	case <-more:
-		return true
-	case <-beat:
-	case <-ctx.Done():
-	case <-end:
-	}
-	return false
 }

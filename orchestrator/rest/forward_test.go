@@ -144,10 +144,10 @@ func TestForwardedStream(t *testing.T) {
 	other.expect("move Thing t1")
 	p.leader.cfg.Events.Publish(move("Thing", "t2"))
 	l.expect("move Thing t2")
+	other.expect("move Thing t2")
 	if err := p.follower.stop(); err != nil {
 		t.Error(err)
 	}
-	other.expect("move Thing t2")
 	other.end()
 }
 

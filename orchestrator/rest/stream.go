@@ -67,11 +67,15 @@ func (s *Server) stream(c *call) error {
 	return nil
 }
 
+// lastBatches bounds what is still told once the server ends.
+const lastBatches = 64
+
 func (s *Server) pump(c *call, r *reader, w *eventWriter) {
 	beat := time.NewTicker(s.cfg.Beat)
 	defer beat.Stop()
 	ctx, batch := c.req.Context(), make([]api.Event, 0, streamBatch)
-	for {
+	for left := lastBatches; ; {
+		ending := ended(s.closing) // before reading: what has happened until now is told
 		events, more, ok := r.read(batch[:0])
 		if !ok {
 			w.bye(api.ByeSlow, "you read more slowly than events come: come again")
@@ -82,31 +86,31 @@ func (s *Server) pump(c *call, r *reader, w *eventWriter) {
 			w.add(events[i])
 			led = led || events[i].Type == api.EventLeader
 		}
-		if len(events) > 0 && !w.flush() {
+		if len(events) > 0 && !w.flush() || led && s.byeLeader(c, w) {
 			return
 		}
-		if led && s.byeLeader(c, w) {
-			return
-		}
-		if more == nil || wait(ctx, more, beat.C, s.closing) {
-			if ended(s.closing) { // even while events never cease
+		if ending {
+			if left--; more != nil || left == 0 {
 				w.bye(api.ByeClosing, "the server shuts down: come again")
 				return
 			}
+		}
+		if more == nil {
 			continue
 		}
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case <-more:
+		case <-s.closing:
+		case <-ctx.Done():
 			return
-		case ended(s.closing):
-			w.bye(api.ByeClosing, "the server shuts down: come again")
-			return
-		case s.byeLeader(c, w):
-			return
-		}
-		w.out = append(w.out, ":\n"...)
-		if w.place(r); !w.flush() {
-			return
+		case <-beat.C:
+			if s.byeLeader(c, w) {
+				return
+			}
+			w.out = append(w.out, ":\n"...)
+			if w.place(r); !w.flush() {
+				return
+			}
 		}
 	}
 }

@@ -205,6 +205,8 @@ func TestStreamEndsWithLeaderEvent(t *testing.T) {
 	l := listen(t, s.url+"/v1/api/events?resource=Thing", "")
 	s.cfg.Events.Publish(api.Event{Type: api.EventLeader, Resource: "Thing", Code: "still us"})
 	l.expect("leader Thing still us")
+	s.cfg.Events.Publish(move("Thing", "t1"))
+	l.expect("move Thing t1") // by now it has been found to lead still
 	f.setLeader("Thing", api.Leader{Name: "b"})
 	s.cfg.Events.Publish(api.Event{Type: api.EventLeader, Resource: "Thing", Code: "b"})
 	l.expect("leader Thing b", "bye  leader")
