@@ -297,7 +297,7 @@ func (conn *connection) close() {
 	conn.done.Wait()
 	if conn.connected { // else there is nothing to end, and paho would wait for it
 		conn.wire.leaving.Store(true)
-		conn.paho.Disconnect(uint(2*farewell/time.Millisecond))
+		conn.paho.Disconnect(uint(2 * farewell / time.Millisecond))
 	}
 	conn.wire.fail(net.ErrClosed)
 }
