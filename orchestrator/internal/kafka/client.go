@@ -59,6 +59,7 @@ func (c *Consumer) groupConfig(via *lines) *sarama.Config {
 	cfg.Consumer.Group.Session.Timeout = c.cfg.Session
 	cfg.Consumer.Group.Heartbeat.Interval = c.cfg.Session / 4
 	cfg.Consumer.Group.Rebalance.Timeout = c.cfg.Session
+	cfg.Consumer.Group.Rebalance.Retry.Backoff = 250 * time.Millisecond
 	// A join is answered when the rebalance ends, which may take its timeout and
 	// the brokers' delay of an empty group's first one (3 s).
 	cfg.Net.ReadTimeout = c.cfg.Session + 5*time.Second

@@ -29,9 +29,9 @@ const maxTimestamp = 253402300799
 // be is the caller's affair.
 func Parse(value []byte) (Beat, error) {
 	var fields struct {
-		Resource   *string
-		InstanceID json.RawMessage
-		Timestamp  json.RawMessage
+		Resource   *string         `json:"resource"`
+		InstanceID json.RawMessage `json:"instanceId"`
+		Timestamp  json.RawMessage `json:"timestamp"`
 	}
 	if err := json.Unmarshal(value, &fields); err != nil {
 		var wrong *json.UnmarshalTypeError

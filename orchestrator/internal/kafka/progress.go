@@ -80,10 +80,16 @@ func (p *progress) answered(a answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for partition, c := range p.claims {
-		if end, ok := a.ends[partition]; ok && a.at.Sub(c.comingSince) >= p.maxAge/2 {
-			c.recent.Store(c.coming)
-			c.coming, c.comingSince = end, a.at
+		end, ok := a.ends[partition]
+		age := a.at.Sub(c.comingSince)
+		if !ok || age < p.maxAge/2 {
+			continue
 		}
+		if age > p.maxAge { // no answer came for long
+			c.coming = end
+		}
+		c.recent.Store(c.coming)
+		c.coming, c.comingSince = end, a.at
 	}
 	if len(p.asked) == maxAnswers {
 		p.asked = p.asked[1:]
