@@ -233,7 +233,7 @@ func TestPaths(t *testing.T) {
 func TestEvents(t *testing.T) {
 	var n atomic.Int32
 	lasts := make(chan string, 10)
-	c := serve(t, Config{Silence: 50 * time.Millisecond, Retries: -1}, func(w http.ResponseWriter, r *http.Request) {
+	c := serve(t, Config{Retries: -1}, func(w http.ResponseWriter, r *http.Request) {
 		lasts <- r.Header.Get("Last-Event-ID")
 		switch n.Add(1) {
 		case 1:
@@ -244,9 +244,6 @@ func TestEvents(t *testing.T) {
 			fmt.Fprint(w, "data: {nonsense}\n\n")
 		case 4:
 			w.WriteHeader(503)
-		case 5:
-			w.(http.Flusher).Flush()
-			<-r.Context().Done() // says nothing
 		default:
 			w.WriteHeader(404)
 		}
@@ -259,7 +256,7 @@ func TestEvents(t *testing.T) {
 			got = append(got, string(ev.Type)+" "+ev.ResourceID)
 		}
 	}
-	want := []string{"move a", "api: an event cannot be read", "internal: the server answers 503", "api: the event stream said nothing for 50ms", "internal: the server answers 404"}
+	want := []string{"move a", "api: an event cannot be read", "internal: the server answers 503", "internal: the server answers 404"}
 	if len(got) != len(want) {
 		t.Fatalf("%q, want %q", got, want)
 	}
@@ -268,7 +265,7 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%q, want %q", got[i], want[i])
 		}
 	}
-	for i, want := range []string{"", "s-1", "s-3", "s-3", "s-3", "s-3"} {
+	for i, want := range []string{"", "s-1", "s-3", "s-3", "s-3"} {
 		if last := <-lasts; last != want {
 			t.Errorf("Last-Event-ID of request %d: %q, want %q", i, last, want)
 		}
@@ -278,6 +275,24 @@ func TestEvents(t *testing.T) {
 	for _, err := range c.Events(ctx, "") {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%v after the context", err)
+		}
+	}
+}
+
+// TestSilence: a stream that says nothing is opened anew.
+func TestSilence(t *testing.T) {
+	c := serve(t, Config{Silence: 10 * time.Millisecond}, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(200)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	n := 0
+	for _, err := range c.Events(bounded(t), "") {
+		if err == nil || err.Error() != "api: the event stream said nothing for 10ms" {
+			t.Fatal(err)
+		}
+		if n++; n == 2 {
+			return
 		}
 	}
 }
