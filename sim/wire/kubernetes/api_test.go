@@ -228,6 +228,7 @@ func TestPages(t *testing.T) {
 	if _, err := c.List(within(t), metav1.ListOptions{Continue: "%"}); !apierrors.IsBadRequest(err) {
 		t.Errorf("a continue token of nobody's: %v", err)
 	}
+	c = once(t, s).CoreV1().ConfigMaps(namespace)
 	if _, err := c.List(within(t), metav1.ListOptions{ResourceVersion: "999999"}); !apierrors.IsTimeout(err) {
 		t.Errorf("a version from the future: %v", err)
 	}
