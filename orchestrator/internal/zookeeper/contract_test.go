@@ -44,14 +44,22 @@ func startStandIn(t testing.TB) string {
 }
 
 func TestElection(t *testing.T) {
+	t.Parallel()
 	for _, b := range backends {
-		t.Run(b.name, func(t *testing.T) { porttest.Election(t, ensemble(b.start)) })
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			porttest.Election(t, ensemble(b.start))
+		})
 	}
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	for _, b := range backends {
-		t.Run(b.name, func(t *testing.T) { porttest.Store(t, ensemble(b.start)) })
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			porttest.Store(t, ensemble(b.start))
+		})
 	}
 }
 
