@@ -217,8 +217,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestAskedToSlowDown: after an answer 429 nothing is sent until the time it
-// asks for is over, by no call; then the call succeeds.
+// TestAskedToSlowDown: after an answer 429 every call succeeds, with one attempt
+// more for the one that was refused.
 func TestAskedToSlowDown(t *testing.T) {
 	c := startCluster(t, standin.Config{})
 	client := c.client(t, nil)
@@ -232,8 +232,39 @@ func TestAskedToSlowDown(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if s := client.Stats(); s.Throttled != 1 || s.ThrottledTime <= 0 || s.Retried != 1 || s.Created != 5 {
-		t.Errorf("counted %+v; want 1 throttled, for a time, 1 retried, 5 created", s)
+	if s := client.Stats(); s.Throttled != 1 || s.Retried != 1 || s.Created != 5 {
+		t.Errorf("counted %+v; want 1 throttled, 1 retried, 5 created", s)
+	}
+}
+
+// TestAnswersHeeded: which answers ask for a pause.
+func TestAnswersHeeded(t *testing.T) {
+	for _, test := range []struct {
+		code   int
+		header string
+		pause  bool
+	}{
+		{http.StatusTooManyRequests, "50", true},
+		{http.StatusTooManyRequests, "99999999999", true},
+		{http.StatusTooManyRequests, "1000000", true},
+		{http.StatusServiceUnavailable, "50", true},
+		{http.StatusInternalServerError, "", false},
+		{http.StatusOK, "50", false},
+	} {
+		c := &Client{limiter: newLimiter(1, 1)}
+		transport := c.watchAnswers(roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: test.code, Header: http.Header{"Retry-After": {test.header}}, Body: http.NoBody}, nil
+		}))
+		resp, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if p := c.limiter.pause(); (p > 0) != test.pause || p > maxHold || (c.Stats().Throttled == 1) != test.pause {
+			t.Errorf("%d, Retry-After %s: a pause of %v, %d counted", test.code, test.header, p, c.Stats().Throttled)
+		}
 	}
 }
 
