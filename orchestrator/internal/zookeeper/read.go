@@ -97,7 +97,7 @@ func (c *Client) instances(ctx context.Context, p *paths, watch bool) ([]fleet.I
 	for _, name := range names {
 		if id, ok := instanceID(name); ok {
 			ids = append(ids, id)
-		} else {
+		} else if !watch { // a watch would say it at every change
 			c.cfg.Log.Warn("zookeeper: a node that is no instance is left alone", "path", p.root+"/"+name)
 		}
 	}
