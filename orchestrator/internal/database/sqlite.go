@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,15 +87,24 @@ func (s *sqlite) rows(ctx context.Context, t *table, limit int, last any, statem
 	for rows.Next() {
 		var key any
 		var row fleet.Resource
-		if err := rows.Scan(&key, &row.ID, &row.Group); err != nil {
+		into := []any{&key, &row.Group}
+		if t.GroupColumn == "" {
+			into = into[:1]
+		}
+		if err := rows.Scan(into...); err != nil {
 			return nil, nil, err
 		}
-		_, isText := key.(string)
-		_, isInteger := key.(int64)
 		_, wasText := last.(string)
-		if !isText && !isInteger || last != nil && isText != wasText {
-			return nil, nil, fmt.Errorf("column %s of table %s holds ids of several types (%.60q is one): want all of them text, or all integer",
-				quote(t.IDColumn), t.shown(), row.ID)
+		text, isText := key.(string)
+		number, isInteger := key.(int64)
+		switch {
+		case !isText && !isInteger || last != nil && isText != wasText:
+			return nil, nil, fmt.Errorf("column %s of table %s holds ids of several types (%T is one): want all of them text, or all integer",
+				quote(t.IDColumn), t.shown(), key)
+		case isText:
+			row.ID = text
+		default:
+			row.ID = strconv.FormatInt(number, 10)
 		}
 		last = key
 		read = append(read, row)
@@ -187,11 +197,10 @@ func (s *sqlite) similar(ctx context.Context, name string) (names []string, err 
 // keeps the driver from making times and booleans of columns declared so.
 func (s *sqlite) statements(name Table, id column) *table {
 	key := "t." + quote(name.IDColumn)
-	group := "''"
+	list := "SELECT +" + key
 	if name.GroupColumn != "" {
-		group = "coalesce(CAST(t." + quote(name.GroupColumn) + " AS TEXT), '')"
+		list += ", coalesce(CAST(t." + quote(name.GroupColumn) + " AS TEXT), '')"
 	}
-	list := "SELECT +" + key + ", CAST(" + key + " AS TEXT), " + group
 	from := " FROM " + name.shown() + " AS t WHERE "
 	order := " ORDER BY " + key
 	t := &table{
