@@ -14,7 +14,7 @@ import (
 )
 
 // podsDeadline only fails: nothing of the contract takes so long.
-const podsDeadline = 30 * time.Second
+const podsDeadline = 60 * time.Second
 
 // podsWatch is a running Watch and what it has told.
 type podsWatch struct {

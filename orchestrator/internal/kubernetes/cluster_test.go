@@ -256,7 +256,7 @@ func (c *cluster) event(t *testing.T, uid, reason, message string, count int32) 
 // until asks again and again, until the deadline fails the test.
 func until(t *testing.T, what string, met func() bool) {
 	t.Helper()
-	deadline, tick := time.After(30*time.Second), time.NewTicker(5*time.Millisecond)
+	deadline, tick := time.After(60*time.Second), time.NewTicker(5*time.Millisecond)
 	defer tick.Stop()
 	for !met() {
 		select {

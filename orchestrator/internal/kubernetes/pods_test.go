@@ -46,7 +46,7 @@ func observe(t *testing.T, c *Client, kind fleet.Kind) <-chan string {
 func expect(t *testing.T, lines <-chan string, want string) []string {
 	t.Helper()
 	var skipped []string
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for {
 		select {
 		case line := <-lines:
