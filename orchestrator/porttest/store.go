@@ -31,6 +31,7 @@ func Store(t *testing.T, start func(t *testing.T) EnsembleFixture) {
 		{"the answer is lost", storeAnswerLost},
 		{"the request is lost", storeRequestLost},
 		{"the request is lost and a new leader writes", storeRequestLostDeposed},
+		{"the request is lost and somebody else writes", storeRequestLostReplaced},
 		{"no connection until ctx ends", storePartitioned},
 		{"kinds at the same time", storeKinds},
 		{"random transactions equal a model", storeTwin},

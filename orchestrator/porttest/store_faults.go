@@ -142,6 +142,21 @@ func storeRequestLostDeposed(t *testing.T, e *ensemble) {
 	w.reads()
 }
 
+func storeRequestLostReplaced(t *testing.T, e *ensemble) {
+	w := newWriter(t, e)
+	w.done(fleet.Change{Kind: fleet.ChangeCreate, Instance: 0, Capacity: 5, Add: []string{"a"}})
+	in := w.model.instances[0]
+	// Somebody else's write leaves the versions that ours would have left.
+	w.m.Before(func() { e.put(t, 0, `{"used":1,"count":9}`, `{"ids":["other"]}`, `{"times":4}`) })
+	w.m.LoseRequest()
+	w.commit(w.txn(fleet.Change{Instance: 0, Capacity: 6, Add: []string{"b"}}), fleet.OutcomeConflict)
+	in.Versions = fleet.Versions{Node: 1, Resources: 1, Reload: 1}
+	in.Capacity, in.Used, in.IDs, in.Times = 9, 1, []string{"other"}, 4
+	w.reads()
+	w.done(fleet.Change{Instance: 0, Capacity: 6, Add: []string{"b"}, Remove: []string{"other"}})
+	w.reads()
+}
+
 func storeKinds(t *testing.T, e *ensemble) {
 	m := e.Join(t)
 	var group sync.WaitGroup
