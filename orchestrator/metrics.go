@@ -21,6 +21,7 @@ type metrics struct {
 	steps    *prometheus.HistogramVec
 	commits  *prometheus.HistogramVec
 	calls    *prometheus.HistogramVec
+	requests *prometheus.HistogramVec
 }
 
 // scrapePatience bounds the question to one machine during a scrape.
@@ -36,7 +37,8 @@ func newMetrics() *metrics {
 		commits:  histogram("transaction_seconds", "Time from a transaction's sending to its outcome.", prometheus.ExponentialBuckets(1e-3, 2, 14), "kind", "outcome"),
 		calls:    histogram("call_seconds", "Time of a call of a server, by whether it answered with an error.", prometheus.ExponentialBuckets(1e-3, 2, 16), "kind", "server", "failed"),
 	}
-	m.registry.MustRegister(m.steps, m.commits, m.calls, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.requests = histogram("rest_seconds", "Time of a REST request, by route and status class.", prometheus.ExponentialBuckets(1e-4, 3, 14), "method", "route", "status")
+	m.registry.MustRegister(m.steps, m.commits, m.calls, m.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -63,6 +65,24 @@ func (m *metrics) watch(l *loop.Loop, a *adapters) {
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// answered notes a REST request.
+func (m *metrics) answered(path, method string, status int, took time.Duration) {
+	class := "none"
+	if status >= 100 {
+		class = string(rune('0'+status/100)) + "xx"
+	}
+	m.requests.WithLabelValues(known(method), path, class).Observe(took.Seconds())
+}
+
+// known keeps the methods that a caller makes up from becoming labels.
+func known(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodHead, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
 }
 
 // Stepped is part of loop.Observer.

@@ -121,7 +121,7 @@ func newServer(cfg *Config, s *service, events *rest.Events, m *metrics, log *sl
 	}
 	rc := rest.Config{
 		TokenFile: cfg.API.TokenFile, Anonymous: scope, Hosts: cfg.API.Hosts, CertFile: cfg.API.CertFile, KeyFile: cfg.API.KeyFile,
-		Events: events, Metrics: m.handler(), Log: log, AccessLevel: slog.LevelDebug,
+		Events: events, Metrics: m.handler(), Observe: m.answered, Log: log, AccessLevel: slog.LevelDebug,
 		MaxBody: int64(cfg.API.MaxBody), MaxAtOnce: cfg.API.MaxAtOnce, MaxWaiting: cfg.API.MaxWaiting, MaxStreams: cfg.API.MaxStreams,
 	}
 	if cfg.API.Token != "" {

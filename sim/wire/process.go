@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,35 +18,18 @@ import (
 // process is one orchestrator as a process of its own, so that it can be killed
 // as a machine's failure kills it.
 type process struct {
-	r      *run
 	name   string
 	config string // file
 	url    string
+	serve  func(ctx context.Context, config string) *exec.Cmd
+	ctx    context.Context // when it ends, the process is killed
+	log    io.Writer
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
 }
 
 // stopPatience bounds the wait for a process that was asked to end.
 const stopPatience = 30 * time.Second
-
-func (r *run) newProcess(i int) (*process, error) {
-	p := &process{r: r, name: fmt.Sprintf("orchestrator-%d", i+1)}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now
-	if err != nil {
-		return nil, err
-	}
-	listen := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
-	p.url = "http://" + listen
-	o := Orchestrator{Name: p.name, Listen: listen, Session: max(r.real(sessionTimeout), minSession), Kinds: map[fleet.Kind]string{}}
-	for _, k := range r.kinds {
-		o.Kinds[k.name] = r.entry(k.spec)
-	}
-	p.config, err = r.p.Configure(o)
-	return p, err
-}
 
 // The orchestrator's ZooKeeper session, by the scenario's time, and the shortest
 // that a loaded machine keeps alive.
@@ -54,10 +38,34 @@ const (
 	minSession     = 2 * time.Second
 )
 
+// newProcess configures a process of the run.
+func (r *run) newProcess(i int) (*process, error) {
+	o := Orchestrator{Name: fmt.Sprintf("orchestrator-%d", i+1), Session: max(r.real(sessionTimeout), minSession), Kinds: map[fleet.Kind]string{}}
+	for _, k := range r.kinds {
+		o.Kinds[k.name] = r.entry(k.spec)
+	}
+	return r.p.newProcess(r.ctx, o, r.opts.Serve, r.opts.Log)
+}
+
+// newProcess configures a process on a port that is free now.
+func (p *Platform) newProcess(ctx context.Context, o Orchestrator, serve func(context.Context, string) *exec.Cmd, log io.Writer) (*process, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	o.Listen = l.Addr().String()
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	proc := &process{name: o.Name, url: "http://" + o.Listen, serve: serve, ctx: ctx, log: log}
+	proc.config, err = p.Configure(o)
+	return proc, err
+}
+
 // start starts the process; it is ready at some later time.
 func (p *process) start() error {
-	cmd := p.r.opts.Serve(p.r.ctx, p.config)
-	cmd.Stdout, cmd.Stderr = p.r.opts.Log, p.r.opts.Log
+	cmd := p.serve(p.ctx, p.config)
+	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
@@ -65,8 +73,8 @@ func (p *process) start() error {
 	p.cmd, p.ended = cmd, ended
 	go func() {
 		defer close(ended)
-		if err := cmd.Wait(); err != nil && p.r.ctx.Err() == nil {
-			fmt.Fprintf(p.r.opts.Log, "%s ended: %v\n", p.name, err)
+		if err := cmd.Wait(); err != nil && p.ctx.Err() == nil {
+			fmt.Fprintf(p.log, "%s ended: %v\n", p.name, err)
 		}
 	}()
 	return nil
