@@ -23,7 +23,8 @@ type proxy struct {
 	open     map[net.Conn]bool
 	dark     bool // nothing passes, and nobody gets in
 	fault    fault
-	before   func() // called before the next multi is passed on; may be nil
+	held     chan struct{} // closed to release what holdRequest holds
+	before   func()        // called before the next multi is passed on; may be nil
 	session  int64
 	password []byte
 }
@@ -35,6 +36,7 @@ const (
 	none        fault = iota
 	loseRequest       // it does not arrive, and the connection breaks
 	loseAnswer        // it is answered, and the connection breaks before the answer arrives
+	holdRequest       // the client's side breaks; it goes on to the server when released
 )
 
 const opMulti = 14
@@ -78,7 +80,7 @@ func (p *proxy) accept() {
 		p.open[client], p.open[server] = true, true
 		p.mu.Unlock()
 		awaited := new(number)
-		p.group.Go(func() { p.pump(server, client, p.request(awaited)); p.end(client, server) })
+		p.group.Go(func() { p.pump(server, client, p.request(awaited, client)); p.end(client, server) })
 		p.group.Go(func() { p.pump(client, server, p.answer(awaited)); p.end(client, server) })
 	}
 }
@@ -126,7 +128,7 @@ func (p *proxy) pump(to, from net.Conn, see func(packet []byte) (cut bool)) {
 	}
 }
 
-func (p *proxy) request(awaited *number) func([]byte) bool {
+func (p *proxy) request(awaited *number, client net.Conn) func([]byte) bool {
 	first := true
 	return func(packet []byte) bool {
 		if first {
@@ -146,6 +148,12 @@ func (p *proxy) request(awaited *number) func([]byte) bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		switch p.fault {
+		case holdRequest:
+			p.fault = none
+			client.Close()
+			p.mu.Unlock()
+			<-p.held
+			p.mu.Lock()
 		case loseRequest:
 			p.fault = none
 			return true

@@ -68,3 +68,38 @@ func TestServerRestarts(t *testing.T) {
 	}
 	t.Logf("%d transactions, %d done, %+v", commits, len(ids), c.Stats())
 }
+
+// TestRequestDelayed is what resolve relies on: a request that is still on its way
+// on a connection that the client has given up is not carried out any more once
+// the session has moved to another. So what was found not to have happened does
+// not happen later.
+func TestRequestDelayed(t *testing.T) {
+	for _, b := range backends {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t, b.start(t))
+			c := open(t, Config{Servers: []string{p.addr()}, SessionTimeout: sessionTimeout})
+			ctx := patient(t)
+			err := c.Lead(ctx, "Thing", fleet.Candidate{}, func(_ context.Context, epoch int64, _ func() bool) {
+				p.held = make(chan struct{})
+				p.next(holdRequest)
+				txn := &fleet.Txn{Epoch: epoch, Changes: []fleet.Change{{Kind: fleet.ChangeCreate, Capacity: 1}}}
+				if o, err := c.Commit(ctx, "Thing", txn); o != fleet.OutcomeFailed {
+					t.Errorf("%v, %v, want failed", o, err)
+				}
+				close(p.held)
+				for range 20 { // it has time to arrive
+					if _, err := c.ReadTree(ctx, "Thing"); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			if tree, err := c.ReadTree(ctx, "Thing"); err != nil || len(tree.Instances) != 0 {
+				t.Errorf("%+v, %v: the delayed transaction has happened", tree, err)
+			}
+		})
+	}
+}
