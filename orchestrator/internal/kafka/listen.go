@@ -156,21 +156,41 @@ func (l *listener) ConsumeClaim(session sarama.ConsumerGroupSession, claimed sar
 		session.MarkOffset(claimed.Topic(), claimed.Partition(), next, "")
 	}
 	c := l.progress.claim(time.Now(), claimed.Partition(), next, end)
-	for {
-		select {
-		case m, open := <-claimed.Messages():
-			if !open {
-				return nil
-			}
-			l.take(c, m)
-			session.MarkMessage(m, "")
-		case <-session.Context().Done():
+	for m := range claimed.Messages() { // closed when the session ends
+		if session.Context().Err() != nil {
 			return nil
 		}
+		last := l.batch(c, m, claimed.Messages())
+		session.MarkMessage(last, "")
 	}
+	return nil
 }
 
-// take reads one record.
+// mostAtOnce bounds for how long one partition's records keep others waiting.
+const mostAtOnce = 64
+
+// batch takes a record and what has come behind it, and answers the last: turns
+// between partitions at each record would cost more than the records do.
+func (l *listener) batch(c *claim, m *sarama.ConsumerMessage, more <-chan *sarama.ConsumerMessage) *sarama.ConsumerMessage {
+	l.calls.Lock()
+	defer l.calls.Unlock()
+	for range mostAtOnce - 1 {
+		l.take(c, m)
+		select {
+		case next, open := <-more:
+			if !open {
+				return m
+			}
+			m = next
+		default:
+			return m
+		}
+	}
+	l.take(c, m)
+	return m
+}
+
+// take reads one record; the calls are locked.
 func (l *listener) take(c *claim, m *sarama.ConsumerMessage) {
 	b, err := l.parse(m.Value)
 	switch {
@@ -183,9 +203,7 @@ func (l *listener) take(c *claim, m *sarama.ConsumerMessage) {
 		l.stats.others.Add(1)
 	case l.says(c, m.Offset, b):
 		l.stats.beats.Add(1)
-		l.calls.Lock()
 		l.beat(b.Instance)
-		l.calls.Unlock()
 	default:
 		l.stats.late.Add(1)
 	}
@@ -196,7 +214,7 @@ func (l *listener) parse(value []byte) (Beat, error) {
 	if len(value) > l.cfg.MaxBytes {
 		return Beat{}, fmt.Errorf("%d bytes: want at most %d", len(value), l.cfg.MaxBytes)
 	}
-	return Parse(value)
+	return parse(value, l.kind)
 }
 
 // says is whether a heartbeat says anything about now.

@@ -27,7 +27,18 @@ const maxTimestamp = 253402300799
 // fields that are not known are ignored. The error says what is wrong and what
 // would be right; it quotes at most 64 bytes of the value. How long a value may
 // be is the caller's affair.
-func Parse(value []byte) (Beat, error) {
+func Parse(value []byte) (Beat, error) { return parse(value, "") }
+
+// parse is Parse where known is the kind to expect.
+func parse(value []byte, known fleet.Kind) (Beat, error) {
+	if b, ok := quick(value, known); ok {
+		return b, nil
+	}
+	return slow(value)
+}
+
+// slow reads every heartbeat there is.
+func slow(value []byte) (Beat, error) {
 	var fields struct {
 		Resource   *string         `json:"resource"`
 		InstanceID json.RawMessage `json:"instanceId"`

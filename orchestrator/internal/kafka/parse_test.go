@@ -60,14 +60,35 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever comes, Parse answers, and it reads what it has read again
-// from the same heartbeat written anew.
+// TestQuick: what a DAC sends is read the quick way.
+func TestQuick(t *testing.T) {
+	for _, value := range []string{
+		`{"resource":"Thing","instanceId":3,"timestamp":1700000000}`,
+		`{ "timestamp": "1700000000", "resource": "Thing", "instanceId": "3", "host": "a", "n": 7 }`,
+	} {
+		if b, ok := quick([]byte(value), "Thing"); !ok || b.Kind != "Thing" || b.Instance != 3 {
+			t.Errorf("%s: %+v, %t", value, b, ok)
+		}
+		bytes := []byte(value)
+		if n := testing.AllocsPerRun(100, func() { quick(bytes, "Thing") }); n > 0 {
+			t.Errorf("%s: %v allocations", value, n)
+		}
+	}
+}
+
+// FuzzParse: whatever comes, Parse answers; the quick way and the slow one agree;
+// and it reads what it has read again from the same heartbeat written anew.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"resource":"Thing","instanceId":"3","timestamp":"1700000000"}`))
 	f.Add([]byte(`{"Resource":"Thing","instanceid":3,"timestamp":1700000000.25,"x":[{}]}`))
 	f.Add([]byte(`{"resource":"Thing","instanceId":"3","timestamp":"1_0"}`))
+	f.Add([]byte(`{"resource":"Thing","instanceId":03,"timestamp":17,"timestamp":18}`))
+	f.Add([]byte(`{"":"","resource":"","instanceId":"007","timestamp":""}`))
 	f.Fuzz(func(t *testing.T, value []byte) {
-		b, err := Parse(value)
+		b, err := slow(value)
+		if q, ok := quick(value, "Thing"); ok && (err != nil || q != b) {
+			t.Fatalf("%q is %+v the quick way, and %+v, %v the slow one", value, q, b, err)
+		}
 		if err != nil {
 			return
 		}
