@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/porttest/real"
 	"dacorch/sim/wire/zookeeper"
 )
 
@@ -180,6 +181,34 @@ func TestServerRestarts(t *testing.T) {
 		t.Errorf("holds %v, want z", u.State().Held)
 	}
 	u.end()
+}
+
+// TestOnRealZooKeeper: the same against the real one, killed and started again.
+func TestOnRealZooKeeper(t *testing.T) {
+	server := real.ZooKeeper(t)
+	r := &rig{t: t, addr: server.Addr}
+	r.connect()
+	u := r.run(Config{Instance: 2, Confirms: true, Session: 10 * time.Second})
+	r.create(2, 1, "a", "b")
+	r.awaitStatus(2, `{"times":1}`)
+	r.set(2, 2, "b", "c")
+	r.awaitStatus(2, `{"times":2}`)
+	if !u.holds("b", "c") {
+		t.Errorf("holds %v, want b and c", u.State().Held)
+	}
+	server.Kill()
+	server.Start()
+	r.await("the writer's connection", func() bool {
+		_, err := r.conn.Set(node(2)+"/resources", listJSON("b", "c"), -1)
+		return err == nil
+	})
+	r.set(2, 3, "z")
+	r.awaitStatus(2, `{"times":3}`)
+	if !u.holds("z") {
+		t.Errorf("holds %v, want z", u.State().Held)
+	}
+	u.end()
+	r.awaitNoStatus(2)
 }
 
 // TestMany: a hundred DACs in one process, each with a full list.

@@ -23,7 +23,8 @@ const patience = 60 * time.Second
 // rig is a ZooKeeper and somebody who writes the tree as the orchestrator does.
 type rig struct {
 	t      *testing.T
-	server *zookeeper.Server
+	server *zookeeper.Server // nil when it is a real one
+	addr   string
 	conn   *zk.Conn
 }
 
@@ -36,16 +37,22 @@ func newRigOn(t *testing.T, cfg zookeeper.Config) *rig {
 	t.Helper()
 	r := &rig{t: t}
 	r.serve(cfg)
-	conn, _, err := zk.Connect([]string{r.server.Addr()}, 30*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false))
+	r.connect()
+	return r
+}
+
+// connect is the writer's connection, and the nodes that are always there.
+func (r *rig) connect() {
+	r.t.Helper()
+	conn, _, err := zk.Connect([]string{r.addr}, 30*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false))
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	t.Cleanup(conn.Close)
+	r.t.Cleanup(conn.Close)
 	r.conn = conn
 	for _, path := range []string{"/iota", "/iota/orchestration", "/iota/orchestration/Thing"} {
 		r.must(conn.Create(path, nil, 0, zk.WorldACL(zk.PermAll)))
 	}
-	return r
 }
 
 // serve starts a server, in the place of one that was closed.
@@ -55,7 +62,7 @@ func (r *rig) serve(cfg zookeeper.Config) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.server = server
+	r.server, r.addr = server, server.Addr()
 	r.t.Cleanup(func() { _ = server.Close() })
 }
 
@@ -127,14 +134,17 @@ func (r *rig) await(why string, what func() bool) {
 func (r *rig) awaitStatus(id fleet.InstanceID, want string) {
 	r.t.Helper()
 	r.await("status "+want, func() bool {
-		data, stat, ok := r.server.Get(node(id) + "/tmp/status")
-		return ok && string(data) == want && stat.EphemeralOwner != 0
+		data, stat, err := r.conn.Get(node(id) + "/tmp/status")
+		return err == nil && string(data) == want && stat.EphemeralOwner != 0
 	})
 }
 
 func (r *rig) awaitNoStatus(id fleet.InstanceID) {
 	r.t.Helper()
-	r.await("no status", func() bool { _, _, ok := r.server.Get(node(id) + "/tmp/status"); return !ok })
+	r.await("no status", func() bool {
+		_, _, err := r.conn.Get(node(id) + "/tmp/status")
+		return errors.Is(err, zk.ErrNoNode)
+	})
 }
 
 // running is a DAC under way.
@@ -152,7 +162,7 @@ type running struct {
 func (r *rig) run(cfg Config) *running {
 	r.t.Helper()
 	cfg.Kind = "Thing"
-	cfg.ZooKeeper = []string{r.server.Addr()}
+	cfg.ZooKeeper = []string{r.addr}
 	if cfg.Session == 0 {
 		cfg.Session = 2 * time.Second
 	}
