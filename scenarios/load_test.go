@@ -194,6 +194,14 @@ func checkScenario(t *testing.T, s *Scenario) {
 			t.Fatalf("order %+v breaks its promise", o)
 		}
 	}
+	for _, l := range s.Load {
+		if (l.Users == nil) != (l.Notifications > 0) || s.KindNamed(l.Kind) == nil || l.From >= l.Until || l.Until > s.Duration {
+			t.Fatalf("load %+v breaks its promise", l)
+		}
+		if u := l.Users; u != nil && (u.Count < 1 || u.WaitMin < 0 || u.WaitMin > u.WaitMax || len(u.Calls) == 0) {
+			t.Fatalf("users %+v break their promise", *u)
+		}
+	}
 	for _, e := range s.Expect {
 		if _, err := ParseExpectation(e.Text); err != nil {
 			t.Fatal(err)

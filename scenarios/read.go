@@ -62,12 +62,17 @@ func (d *decoder) scenario(root *value) *Scenario {
 	for _, v := range o.list("orders", 0, maxEntries) {
 		s.Orders = append(s.Orders, d.order(v))
 	}
+	s.On = o.word("on", OnAny, OnAny, OnWire)
+	for _, v := range o.list("load", 0, maxEntries) {
+		s.Load = append(s.Load, d.traffic(v))
+	}
 	if v := o.v.get("nodes"); v != nil && v.shape != nothing {
 		s.Nodes = d.nodes(v)
 	}
 	s.World = d.world(o.v.get("world"))
 	for _, v := range o.list("expect", 1, maxEntries) {
 		s.Expect = append(s.Expect, d.expectation(v))
+		d.measured(v, s)
 	}
 	d.groupsKnown(o, s)
 	return s

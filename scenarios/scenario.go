@@ -24,6 +24,8 @@ type Scenario struct {
 	Churn  []Churn
 	Faults []Fault
 	Orders []Order
+	Load   []Traffic
+	On     string // OnAny or OnWire
 	Nodes  *Nodes // nil: pods can always be scheduled
 	World  World
 	Expect []Expectation // at least one
@@ -73,6 +75,12 @@ type Group struct {
 	Name   string
 	Weight float64 // > 0; the share of new rows is Weight over the sum of the kind's weights
 }
+
+// The words of on.
+const (
+	OnAny  = "any"  // in virtual time, and on wire
+	OnWire = "wire" // on wire alone
+)
 
 // Policies and Handoffs are the words of a kind's policy and handoff.
 var (

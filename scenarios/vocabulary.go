@@ -34,6 +34,8 @@ var Vocabulary = append([]Section{
 		{Name: "churn", Type: "list of churn", Default: "none", Range: "up to 1000", Example: "[{kind: Thing, create: 5/s, delete: 4/s}]", About: "How rows come, change and go."},
 		{Name: "faults", Type: "list of fault", Default: "none", Range: "up to 1000", Example: "[{at: 5m, for: 10m, kafka: down}]", About: "What breaks."},
 		{Name: "orders", Type: "list of order", Default: "none", Range: "up to 1000", Example: "[{at: 5m, kind: Thing, drain: 3}]", About: "What an operator does."},
+		{Name: "load", Type: "list of load", Default: "none", Range: "up to 1000", Example: "[{kind: Thing, users: 300, ramp: 30s, wait: 1s..5s}]", About: "Who calls the REST interface and announces what, besides. Played on wire only; a run in virtual time says that it is not."},
+		{Name: "on", Type: "word", Default: "any", Range: "any, wire", Example: "wire", About: "Where it can run: in virtual time and on wire, or on wire alone, as a scenario must that expects something of its load."},
 		{Name: "nodes", Type: "nodes", Default: "none: a pod always finds a node", Range: "", Example: "{trace: {file: nodes.csv, source: our own, time: ms, at: 1, action: 2, node: 3, header: false}}", About: "Nodes that come and go, and pods with them."},
 		{Name: "world", Type: "world", Default: "every latency's own", Range: "", Example: "{zookeeper: {request: {mean: 10ms}}}", About: "How fast the surroundings are."},
 		{Name: "expect", Type: "list of text", Default: required, Range: "1 to 1000", Example: "[instances_replaced == 0]", About: "What must be true in the end; see Expectations."},
@@ -119,6 +121,16 @@ var Vocabulary = append([]Section{
 	{"orchestrate", "`orders[].orchestrate`", "Values that are not below the kind's own are refused by the orchestrator, not by the loader: that too can be a scenario.", []Key{
 		{Name: "maxInstances", Type: "number", Default: "the kind's", Range: "1 to 1000000", Example: "50", About: "Most instances."},
 		{Name: "resourcePerInstance", Type: "number", Default: "the kind's", Range: "1 to 10000000", Example: "2000", About: "Capacity of an instance."},
+	}},
+	{"load", "`load[]`", "One entry is one of two: `users`, a closed loop, each of whom waits for an answer before the next call; or `notifications`, an open loop, whose arrivals do not wait for the system. With `--time-scale` its times are shortened and its rate raised like every other; what is measured is real time. It begins at `from`, but not before every row of the start has run, and calls and announces only rows of the start that churn leaves alone.", []Key{
+		{Name: "kind", Type: "text", Default: required, Range: "one of kinds", Example: "Thing", About: "Whose rows."},
+		{Name: "users", Type: "number", Default: "", Range: "1 to 100000", Example: "300", About: "Users of the REST interface, each with a connection of its own; spread over the processes where several orchestrators run. An answer takes at most 10s of real time."},
+		{Name: "ramp", Type: "duration", Default: "0s", Range: "0s to 1d", Example: "30s", About: "The time over which they come, evenly.", With: []string{"users"}},
+		{Name: "wait", Type: "range", Default: "1s..5s", Range: "a duration, or two with .. between them; 0s to 1h", Example: "1s..5s", About: "How long a user waits before each call, drawn evenly.", With: []string{"users"}},
+		{Name: "calls", Type: "mapping of call to weight", Default: "{where: 80, orchestration: 5, instances: 5, status: 4, search: 4, unknown: 2}", Range: "where (…/:id/instances), unknown (the same of an id that does not exist: 404 is right), orchestration (ids=false), instances, status, search; weights above 0, up to 1000000", Example: "{where: 9, search: 1}", About: "What they call, drawn by weight; the default is what a web UI does.", With: []string{"users"}},
+		{Name: "notifications", Type: "rate", Default: "", Range: "above 0, up to 100000/s", Example: "500/s", About: "Messages on cm/notify, evenly spaced, that say again what is so: `c` and `u` of rows that exist, as they are. They cost work and change nothing."},
+		{Name: "from", Type: "duration", Default: "0s", Range: "below until", Example: "1m", About: "When the entry begins."},
+		{Name: "until", Type: "duration", Default: "heal", Range: "up to duration", Example: "20m", About: "When the entry ends: no call begins later."},
 	}},
 	{"nodes", "`nodes`", "A pod on a node that goes is lost with it; a pod that fits on no node is Pending.", []Key{
 		{Name: "trace", Type: "node trace", Default: required, Range: "", Example: "{file: nodes.csv, source: our own, time: ms, at: 1, action: 2, node: 3, header: false}", About: "When which node comes and goes."},

@@ -38,6 +38,10 @@ orders:
   - {at: 1m, kind: Thing, undrain: 1}
   - {at: 1m, kind: Thing, replace: 1}
   - {at: 1m, kind: Thing, maintenance: "on"}
+on: wire
+load:
+  - {kind: Thing, users: 10}
+  - {kind: Thing, notifications: 1/s}
 nodes:
   trace: {file: a.csv, source: ours, time: ms, at: 1, action: 2, node: 3}
 world: {}
@@ -69,6 +73,8 @@ func places(name string) []string {
 		return numbered("faults", 7, ".")
 	case "order":
 		return numbered("orders", 5, ".")
+	case "load":
+		return numbered("load", 2, ".")
 	case "orchestrate":
 		return []string{"orders.0.orchestrate."}
 	case "nodes":
@@ -108,8 +114,8 @@ func TestExamples(t *testing.T) {
 
 // inWords are the defaults that the tables describe rather than give.
 var inWords = []string{
-	"scenario/heal", "scenario/churn", "scenario/faults", "scenario/orders", "scenario/nodes", "scenario/world",
-	"kind/instanceName", "kind/initInstances", "kind/silence", "kind/heartbeat", "kind/groups", "churn/bulk", "churn/until",
+	"scenario/heal", "scenario/churn", "scenario/faults", "scenario/orders", "scenario/load", "scenario/nodes", "scenario/world",
+	"kind/instanceName", "kind/initInstances", "kind/silence", "kind/heartbeat", "kind/groups", "churn/bulk", "churn/until", "load/until",
 	"trace/origin", "trace/where", "trace/limit", "trace/deleted", "trace/group", "fault/for", "fault/every",
 	"orchestrate/maxInstances", "orchestrate/resourcePerInstance", "node trace/origin", "node trace/limit",
 	"world/database", "world/mqtt", "world/kafka", "world/zookeeper", "world/kubernetes", "world/dac",

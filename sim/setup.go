@@ -22,6 +22,9 @@ const overlapBound = 15 * time.Second
 const reloadBound = 20 * time.Second
 
 func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
+	if sc.On == scenarios.OnWire {
+		return nil, fmt.Errorf("%s: %w", sc.File, ErrOnWire)
+	}
 	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]unarrived{}, down: map[scenarios.FaultKind]int{}, orphans: map[*fleet.Txn]bool{}}
 	r.script = stage.Script{Scenario: sc, Seed: r.seed, Open: opts.Open}
 	w, err := world.New(r.tl, r.seed, worldConfig(sc))

@@ -12,6 +12,7 @@
 package sim
 
 import (
+	"errors"
 	"io"
 	"time"
 
@@ -64,6 +65,9 @@ type Result struct {
 	Report   *Report
 	Timeline *history.Series
 }
+
+// ErrOnWire says that a scenario cannot run in virtual time.
+var ErrOnWire = errors.New("the scenario says on: wire, and cannot run in virtual time: run it with --on wire")
 
 // Run runs a scenario. The error is about the scenario or its files, or that of
 // Progress; what went wrong in the run is in the report.
@@ -221,6 +225,9 @@ func (r *run) result() *Result {
 		VirtualS: r.sc.Duration.Seconds(), Events: r.tl.Fired(), Records: r.trace.Records(), Trace: r.trace.Sum(),
 		Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
 		HealS: r.sc.Heal.Seconds(), Pending: r.pending(), Skipped: r.script.Skipped,
+	}
+	if len(r.sc.Load) > 0 {
+		rep.Notes = append(rep.Notes, "The load was not played: virtual time has no REST interface to call. --on wire plays it.")
 	}
 	for _, e := range r.sc.Expect {
 		met, shown := e.Check(rep.Metric)

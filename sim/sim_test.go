@@ -70,7 +70,14 @@ func TestShippedScenarios(t *testing.T) {
 			if long[name] && (raceEnabled || testing.Short()) {
 				t.Skip("takes long: run by `make scenarios`")
 			}
-			res := mustRun(t, load(t, name))
+			sc := load(t, name)
+			if sc.On == scenarios.OnWire {
+				if _, err := Run(sc, Options{Open: openFile}); !errors.Is(err, ErrOnWire) {
+					t.Errorf("Run answers %v, want %v", err, ErrOnWire)
+				}
+				return
+			}
+			res := mustRun(t, sc)
 			if !res.Report.OK() {
 				var b bytes.Buffer
 				if err := res.Report.Table(&b, TableOptions{Width: 120}); err != nil {
@@ -115,6 +122,14 @@ func TestLogTells(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %q", want)
 		}
+	}
+}
+
+// TestLoadIsNotPlayed says that a run in virtual time tells what it left out.
+func TestLoadIsNotPlayed(t *testing.T) {
+	rep := mustRun(t, load(t, "first-light", "duration=2m", "heal=1m", "orders=[]", "faults=[]", "load=[{kind: Thing, users: 5}]", "expect=[violations == 0]")).Report
+	if !rep.OK() || len(rep.Notes) != 1 || !strings.Contains(rep.Notes[0], "load was not played") {
+		t.Errorf("the report is ok %v and notes %q", rep.OK(), rep.Notes)
 	}
 }
 

@@ -358,6 +358,9 @@ func simListCommand(c console) *cobra.Command {
 					return err
 				}
 				about := opening(sc.About)
+				if sc.On == scenarios.OnWire {
+					about = "(--on wire) " + about
+				}
 				if _, tty := terminal(c.out); tty { // a program reads a line for each
 					about = wrapped(about, indent, c.width())
 				}

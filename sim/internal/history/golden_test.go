@@ -207,6 +207,7 @@ func sampleReport() *Report {
 			{"Thing", "not in any instance's list", 1, 24 * time.Minute, []string{"Thing-0000020"}},
 		},
 		Skipped: []Skipped{{"stations.csv.gz", "the end lies before the begin", 12, "line 4711"}},
+		Notes:   []string{"The load was not played: virtual time has no REST interface to call."},
 	}
 	r.Totals = Sum(r.Kinds)
 	return r
@@ -220,7 +221,7 @@ func goodReport() *Report {
 	r.Totals = Sum(r.Kinds)
 	r.Expectations = r.Expectations[1:]
 	r.Invariants = []InvariantCount{{"one-owner", 0}, {"capacity", 0}, {SettledName, 0}}
-	r.Violations, r.Pending, r.Skipped = nil, nil, nil
+	r.Violations, r.Pending, r.Skipped, r.Notes = nil, nil, nil, nil
 	r.WallS = 0.125
 	return r
 }

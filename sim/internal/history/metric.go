@@ -53,6 +53,16 @@ const (
 	ImbalanceMaxEnd
 	LeaderChanges
 	CapacityUsedMax
+	RestRequests
+	RestFailures
+	RestTimeP50
+	RestTimeP99
+	RestTimeMax
+	NotificationsPublished
+	PublishFailures
+	PublishTimeP50
+	PublishTimeP99
+	PublishTimeMax
 	metricCount
 )
 
@@ -111,6 +121,16 @@ var metrics = [metricCount]struct {
 	ImbalanceMaxEnd:             {"imbalance_max_end", Count, true, "resources on the fullest less the emptiest instance at the end"},
 	LeaderChanges:               {"leader_changes", Count, false, "times another leader took over"},
 	CapacityUsedMax:             {"capacity_used_max", Ratio, true, "largest used/capacity that an instance ever had"},
+	RestRequests:                {"rest_requests", Count, false, "REST calls of the scenario's users"},
+	RestFailures:                {"rest_failures", Count, false, "of these, not answered as they should be"},
+	RestTimeP50:                 {"rest_time_p50", Seconds, true, "call to whole answer, real time"},
+	RestTimeP99:                 {"rest_time_p99", Seconds, true, "same"},
+	RestTimeMax:                 {"rest_time_max", Seconds, true, "same"},
+	NotificationsPublished:      {"notifications_published", Count, false, "messages that the scenario's load was to publish"},
+	PublishFailures:             {"publish_failures", Count, false, "of these, not acknowledged"},
+	PublishTimeP50:              {"publish_time_p50", Seconds, true, "message due to acknowledged, real time"},
+	PublishTimeP99:              {"publish_time_p99", Seconds, true, "same"},
+	PublishTimeMax:              {"publish_time_max", Seconds, true, "same"},
 }
 
 // Metrics lists every metric in the order of reports.

@@ -39,6 +39,7 @@ type Report struct {
 	Pending []Pending `json:"pending"`          // what was not settled at the end
 
 	Skipped []Skipped `json:"skipped,omitempty"` // input that could not be used
+	Notes   []string  `json:"notes,omitempty"`   // what else a reader must know of the run
 }
 
 // KindFigures are the figures of one kind.

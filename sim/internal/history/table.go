@@ -43,6 +43,7 @@ func (r *Report) Table(w io.Writer, opts TableOptions) error {
 	t.pending()
 	if !opts.Brief {
 		t.skipped()
+		t.notes()
 	}
 	t.verdict()
 	_, err := io.WriteString(w, t.out.String())
@@ -227,6 +228,16 @@ func (t *table) skipped() {
 			line += ", first " + s.Example
 		}
 		t.wrap("  ", "    ", line)
+	}
+}
+
+func (t *table) notes() {
+	if len(t.report.Notes) == 0 {
+		return
+	}
+	t.out.WriteString("\nto know\n")
+	for _, note := range t.report.Notes {
+		t.wrap("  ", "    ", note)
 	}
 }
 
