@@ -166,11 +166,11 @@ func TestRestarts(t *testing.T) {
 				t.Errorf("a pod that waits to be restarted: %+v", st)
 			}
 			pass(wait*time.Second - 1)
-			if len(p.started) != int(before) {
+			if p.starts() != int(before) {
 				t.Errorf("restart %d came early", before)
 			}
 			pass(1)
-			if len(p.started) != int(before)+1 {
+			if p.starts() != int(before)+1 {
 				t.Errorf("restart %d did not come after %ds", before, wait)
 			}
 		}
@@ -209,7 +209,7 @@ func TestCrash(t *testing.T) {
 			t.Errorf("a crashed program: %+v", st)
 		}
 		pass(10 * time.Second)
-		if st := the(t, s, "dac-0").Status; !st.ContainerStatuses[0].Ready || st.ContainerStatuses[0].RestartCount != 1 || len(p.started) != 2 {
+		if st := the(t, s, "dac-0").Status; !st.ContainerStatuses[0].Ready || st.ContainerStatuses[0].RestartCount != 1 || p.starts() != 2 {
 			t.Errorf("after its restart: %+v", st)
 		}
 	})

@@ -134,6 +134,12 @@ func (p *program) Run(ctx context.Context, pod *corev1.Pod, log io.Writer) error
 	return run(ctx, pod, log)
 }
 
+func (p *program) starts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.started)
+}
+
 func (p *program) Hang(pod *corev1.Pod) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
