@@ -59,6 +59,38 @@ func connect(cfg *Config, log *slog.Logger) (_ *adapters, err error) {
 	return a, nil
 }
 
+// CheckFiles reads every file that the configuration names: secrets, certificates,
+// templates. It answers warnings about them, and an error for each that cannot
+// be used. It speaks to no server.
+func (c *Config) CheckFiles() (warnings []string, err error) {
+	own := *c
+	warnings, err = own.ReadSecrets()
+	errs := []error{err}
+	for _, t := range []struct {
+		path string
+		TLSConfig
+	}{{"zookeeper.tls", c.ZooKeeper.TLS}, {"kafka.tls", c.Kafka.TLS}, {"mqtt.tls", c.MQTT.TLS}} {
+		if _, err := t.client(); err != nil {
+			errs = append(errs, fmt.Errorf("%s.%w", t.path, err))
+		}
+	}
+	for i, k := range c.Kinds {
+		if _, err := kubernetes.LoadTemplate(k.Template); err != nil {
+			errs = append(errs, fmt.Errorf("kinds[%d].template: %w", i, err))
+		}
+	}
+	return warnings, errors.Join(errs...)
+}
+
+// checkTables asks the database once, in its own time, whether the tables are
+// what the configuration says, so that a wrong name is told as such and not only
+// as a listing that fails again and again.
+func (a *adapters) checkTables(ctx context.Context, log *slog.Logger) {
+	if err := a.database.Check(ctx); err != nil && ctx.Err() == nil {
+		log.Error("the database is not as configured, or cannot be asked", "error", err)
+	}
+}
+
 func (a *adapters) ports() loop.Ports {
 	p := loop.Ports{Election: a.zookeeper, Store: a.zookeeper, Pods: a.kubernetes, Database: a.database, Notifications: a.mqtt}
 	if a.kafka != nil {

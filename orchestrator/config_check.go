@@ -32,6 +32,12 @@ func (c *Config) mistakes(inFile func(path string) bool) ConfigErrors {
 	m.mqtt(c.MQTT)
 	m.database(c.Database)
 	m.kinds(c.Kinds)
+	for i, k := range c.Kinds {
+		if k.Limits.TxnBytes > c.ZooKeeper.MaxRequest {
+			m.add(fmt.Sprintf("kinds[%d].limits.txnBytes", i), fmt.Sprintf("%d is more than ZooKeeper takes in one packet", k.Limits.TxnBytes),
+				fmt.Sprintf("want at most zookeeper.maxRequest (%d)", c.ZooKeeper.MaxRequest))
+		}
+	}
 	return m.found
 }
 

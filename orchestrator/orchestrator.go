@@ -67,6 +67,10 @@ func Run(ctx context.Context, cfg *Config, opts Options) (err error) {
 	if err := server.CheckAddr(listener.Addr()); err != nil {
 		return err
 	}
+	checking, stop := context.WithCancel(ctx)
+	checked := make(chan struct{})
+	go func() { defer close(checked); a.checkTables(checking, opts.Log) }()
+	defer func() { stop(); <-checked }()
 	return serve(ctx, l, server, listener, opts)
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"dacorch/orchestrator"
-	"dacorch/orchestrator/fleet"
 	"dacorch/sim/wire"
 )
 
@@ -52,7 +51,7 @@ func (c console) serveDev(ctx context.Context, f devFlags) error {
 }
 
 func (c console) runDev(ctx context.Context, p *wire.Platform, f devFlags, log *slog.Logger) error {
-	for kind, rows := range map[fleet.Kind]int{"Thing": f.resources, "Rule": f.resources / 10} {
+	for kind, rows := range map[string]int{"Thing": f.resources, "Rule": f.resources / 10} {
 		if err := p.Populate(ctx, kind, rows); err != nil {
 			return err
 		}

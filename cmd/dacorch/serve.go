@@ -93,13 +93,12 @@ func loadConfig(path string, getenv func(string) string) (*orchestrator.Config, 
 
 // checkConfig prints what a configuration comes to. Warnings go to standard error.
 func (c console) checkConfig(cfg *orchestrator.Config) error {
-	own := *cfg
-	warnings, err := own.ReadSecrets()
-	if err != nil {
-		return err
-	}
+	warnings, err := cfg.CheckFiles()
 	for _, w := range warnings {
 		fmt.Fprintf(c.err, "dacorch: warning: %s\n", w)
+	}
+	if err != nil {
+		return err
 	}
 	return cfg.Describe(c.out)
 }

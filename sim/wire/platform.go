@@ -31,6 +31,8 @@ type Kind struct {
 	Heartbeat         bool          // its DACs send heartbeats
 	HeartbeatInterval time.Duration // how often
 	Confirms          bool          // its DACs confirm what they have applied
+	// Idle pods run and do nothing: somebody else plays the DACs.
+	Idle bool
 }
 
 // Config says what platform to start. The zero value but for Kinds is one on
@@ -46,6 +48,9 @@ type Config struct {
 	// ZooKeeper is the address of one that runs elsewhere, instead of the platform's
 	// own.
 	ZooKeeper string
+	// MQTT is the URL of a broker that runs elsewhere, mqtt://host:port, instead of
+	// the platform's own.
+	MQTT string
 	// Nodes and PodsPerNode bound the pods; default 10 nodes for 1000 pods each.
 	Nodes, PodsPerNode int
 	// PodStart is how long a pod is Pending; 0 is no delay.
@@ -82,6 +87,7 @@ type Platform struct {
 
 	kinds   []Kind
 	outside string // address of a ZooKeeper that runs elsewhere
+	broker  string // URL of an MQTT broker that runs elsewhere
 	dir     string
 	temp    bool
 	closers []func() error
@@ -101,7 +107,7 @@ func Start(cfg Config) (p *Platform, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	p = &Platform{dir: cfg.Dir, kinds: cfg.Kinds, outside: cfg.ZooKeeper}
+	p = &Platform{dir: cfg.Dir, kinds: cfg.Kinds, outside: cfg.ZooKeeper, broker: cfg.MQTT}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
@@ -199,7 +205,18 @@ func (p *Platform) startKafka(cfg Config) error {
 	return nil
 }
 
+// MQTTURL is where the MQTT broker answers, mqtt://host:port.
+func (p *Platform) MQTTURL() string {
+	if p.broker != "" {
+		return p.broker
+	}
+	return p.MQTT.URL()
+}
+
 func (p *Platform) startMQTT(cfg Config) error {
+	if p.broker != "" {
+		return nil
+	}
 	dir, err := p.sub(cfg, "mqtt")
 	if err != nil {
 		return err
@@ -213,9 +230,13 @@ func (p *Platform) startMQTT(cfg Config) error {
 }
 
 func (p *Platform) startCentre(cfg Config) (err error) {
-	p.Centre, err = openCentre(p.dir, cfg.Kinds, func(payload []byte) error {
-		return p.MQTT.Publish(topic, payload, 1, false)
-	})
+	publish := func(payload []byte) error { return p.MQTT.Publish(topic, payload, 1, false) }
+	if p.broker != "" {
+		if publish, err = p.publisher(); err != nil {
+			return err
+		}
+	}
+	p.Centre, err = openCentre(p.dir, cfg.Kinds, publish)
 	if err != nil {
 		return err
 	}
@@ -247,10 +268,10 @@ func (p *Platform) Kubeconfig() string { return filepath.Join(p.dir, "kubeconfig
 
 // Populate makes rows in a kind's table until it has that many, and tells
 // nobody. Their ids are names that a person can type.
-func (p *Platform) Populate(ctx context.Context, kind fleet.Kind, rows int) error {
-	s := Statement{Kind: kind, Verb: Create, Silent: true}
+func (p *Platform) Populate(ctx context.Context, kind string, rows int) error {
+	s := Statement{Kind: fleet.Kind(kind), Verb: Create, Silent: true}
 	for i := range rows {
-		s.Rows = append(s.Rows, fleet.Resource{ID: fmt.Sprintf("%s-%06d", strings.ToLower(string(kind)), i)})
+		s.Rows = append(s.Rows, fleet.Resource{ID: fmt.Sprintf("%s-%06d", strings.ToLower(kind), i)})
 	}
 	_, err := p.Centre.Do(ctx, s)
 	return err
