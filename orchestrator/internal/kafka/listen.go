@@ -174,8 +174,9 @@ const mostAtOnce = 64
 func (l *listener) batch(c *claim, m *sarama.ConsumerMessage, more <-chan *sarama.ConsumerMessage) *sarama.ConsumerMessage {
 	l.calls.Lock()
 	defer l.calls.Unlock()
+	now := time.Now()
 	for range mostAtOnce - 1 {
-		l.take(c, m)
+		l.take(c, m, now)
 		select {
 		case next, open := <-more:
 			if !open {
@@ -186,22 +187,22 @@ func (l *listener) batch(c *claim, m *sarama.ConsumerMessage, more <-chan *saram
 			return m
 		}
 	}
-	l.take(c, m)
+	l.take(c, m, now)
 	return m
 }
 
 // take reads one record; the calls are locked.
-func (l *listener) take(c *claim, m *sarama.ConsumerMessage) {
+func (l *listener) take(c *claim, m *sarama.ConsumerMessage, now time.Time) {
 	b, err := l.parse(m.Value)
 	switch {
 	case err != nil:
 		l.stats.unparseable.Add(1)
-		if n, ok := l.junk.next(time.Now()); ok {
+		if n, ok := l.junk.next(now); ok {
 			l.log.Warn("a record is no heartbeat: skipped", "partition", m.Partition, "offset", m.Offset, "error", err, "unlogged", n)
 		}
 	case b.Kind != l.kind:
 		l.stats.others.Add(1)
-	case l.says(c, m.Offset, b):
+	case l.says(c, m.Offset, b, now):
 		l.stats.beats.Add(1)
 		l.beat(b.Instance)
 	default:
@@ -218,12 +219,12 @@ func (l *listener) parse(value []byte) (Beat, error) {
 }
 
 // says is whether a heartbeat says anything about now.
-func (l *listener) says(c *claim, offset int64, b Beat) bool {
-	off := time.Since(b.SentAt).Abs() > l.cfg.MaxAge
-	if !off {
+func (l *listener) says(c *claim, offset int64, b Beat, now time.Time) bool {
+	age := now.Sub(b.SentAt)
+	if age.Abs() <= l.cfg.MaxAge {
 		return true
 	}
-	if offset < c.recent.Load() && b.SentAt.Before(time.Now()) {
+	if age > 0 && offset < c.recent.Load() {
 		return false
 	}
 	l.stats.skewed.Add(1)
