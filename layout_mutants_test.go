@@ -43,6 +43,10 @@ func TestLayoutCatches(t *testing.T) {
 			[]string{"a.go:4: orchestrator/loop may not import sim"}},
 		{"a wall in a test", sources("orchestrator/placement/a_test.go\npackage placement_test\n\nimport \"dacorch/sim\"\n"),
 			[]string{"a_test.go:3: orchestrator/placement may not import sim"}},
+		{"what a test alone may import", sources(
+			"orchestrator/internal/mqtt/a.go\n// Package mqtt is a test.\npackage mqtt\n\nimport \"dacorch/sim/wire/mqtt\"\n",
+			"orchestrator/internal/mqtt/a_test.go\npackage mqtt\n\nimport _ \"dacorch/sim/wire/mqtt\"\n"),
+			[]string{"mqtt/a.go:4: orchestrator/internal/mqtt may not import sim/wire/mqtt"}},
 		{"another module in a pure room", sources(where + fleetOnly + `"github.com/IBM/sarama"` + "\n"),
 			[]string{"a.go:4: import of github.com/IBM/sarama in a pure room"}},
 		{"the clock", sources(where + fleetOnly + "\"time\"\n\nvar _ = time.Now\n"),
