@@ -90,6 +90,9 @@ func (r *run) schedule() error {
 		r.check.Heal(now)
 		return nil
 	})
+	for i := range r.sc.Load {
+		r.plan(r.sc.Load[i].From, func(now time.Duration) error { return r.beginLoad(now, i) })
+	}
 	for _, k := range r.kinds {
 		r.nextOp(k)
 	}

@@ -14,6 +14,7 @@ import (
 
 // finish compares the checker with the truth, and closes the measures.
 func (r *run) finish() error {
+	r.load.playing.Wait()
 	r.takeFacts()
 	end := r.sc.Duration
 	if !r.healed {
@@ -87,10 +88,11 @@ func (r *run) askPending() {
 // result makes the report. It has no trace: real time does not repeat itself.
 func (r *run) result() *Result {
 	kinds, totals := r.check.Figures()
+	r.load.figures(kinds, &totals)
 	rep := &history.Report{
 		Scenario: r.sc.Name, About: r.sc.About, Seed: r.sc.Seed, Real: true, VirtualS: r.sc.Duration.Seconds(), WallS: time.Since(r.began).Seconds(),
 		Events: r.facts, Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
-		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped,
+		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped, Notes: r.load.notes(r.sc),
 	}
 	for _, why := range slices.Sorted(maps.Keys(r.strange)) {
 		rep.Pending = append(rep.Pending, history.Pending{Why: "ZooKeeper: " + why, Count: r.strange[why]})

@@ -70,6 +70,7 @@ type run struct {
 	procs   []*process
 	client  *api.Client
 	work    worker
+	load    load
 	strange map[string]int // what no orchestrator should have written, and how often
 	facts   uint64
 	behind  time.Duration // the most that an action came late, in real time
@@ -158,6 +159,9 @@ func (r *run) prepare() error {
 			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: r.scaled(overlapBound), ReloadBound: r.scaled(reloadBound),
 			SettleBound: spec.Resync + 2*spec.Silence + r.scaled(settleSlack), Resources: len(cast.Initial),
 		})
+	}
+	if err := r.prepareLoad(); err != nil {
+		return err
 	}
 	r.check = invariant.New(check)
 	r.pics = newPictures(r)
@@ -280,6 +284,7 @@ func (r *run) close() error {
 	var errs []error
 	r.cancel()
 	r.hearing.Wait()
+	r.load.playing.Wait()
 	for _, p := range r.procs {
 		errs = append(errs, p.stop())
 	}
