@@ -1,14 +1,17 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,8 +27,15 @@ type process struct {
 	serve  func(ctx context.Context, config string) *exec.Cmd
 	ctx    context.Context // when it ends, the process is killed
 	log    io.Writer
+	port   io.Closer // keeps its port free for it
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
+	said   *tail         // the last of what cmd has printed
+	asked  atomic.Bool   // somebody wants cmd to end
+
+	// died, unless nil, is told when it ends without having been asked to, on any
+	// goroutine.
+	died func(why error)
 }
 
 // stopPatience bounds the wait for a process that was asked to end.
@@ -47,52 +57,69 @@ func (r *run) newProcess(i int) (*process, error) {
 	return r.p.newProcess(r.ctx, o, r.opts.Serve, r.opts.Log)
 }
 
-// newProcess configures a process on a port that is free now.
+// newProcess configures a process on a port that is kept for it until stop.
 func (p *Platform) newProcess(ctx context.Context, o Orchestrator, serve func(context.Context, string) *exec.Cmd, log io.Writer) (*process, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	listen, port, err := reservePort()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("a port for %s: %w", o.Name, err)
 	}
-	o.Listen = l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
+	o.Listen = listen
+	proc := &process{name: o.Name, url: "http://" + o.Listen, serve: serve, ctx: ctx, log: log, port: port}
+	if proc.config, err = p.Configure(o); err != nil {
+		return nil, errors.Join(err, port.Close())
 	}
-	proc := &process{name: o.Name, url: "http://" + o.Listen, serve: serve, ctx: ctx, log: log}
-	proc.config, err = p.Configure(o)
-	return proc, err
+	return proc, nil
 }
 
 // start starts the process; it is ready at some later time.
 func (p *process) start() error {
 	cmd := p.serve(p.ctx, p.config)
-	cmd.Stdout, cmd.Stderr = p.log, p.log
+	said := &tail{}
+	cmd.Stdout = io.MultiWriter(p.log, said)
+	cmd.Stderr = cmd.Stdout // one writer: exec writes to it from one goroutine
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
 	ended := make(chan struct{})
-	p.cmd, p.ended = cmd, ended
+	p.cmd, p.ended, p.said = cmd, ended, said
+	p.asked.Store(false)
 	go func() {
 		defer close(ended)
-		if err := cmd.Wait(); err != nil && p.ctx.Err() == nil {
-			fmt.Fprintf(p.log, "%s ended: %v\n", p.name, err)
+		err := cmd.Wait()
+		if p.asked.Load() || p.ctx.Err() != nil {
+			return
+		}
+		why := fmt.Errorf("%s ended by itself (%v)%s", p.name, cmd.ProcessState, said)
+		fmt.Fprintf(p.log, "%s ended by itself: %v\n", p.name, cmp.Or(err, errNoReason))
+		if p.died != nil {
+			p.died(why)
 		}
 	}()
 	return nil
 }
 
+// errNoReason stands for the error of a process that ended as if it had done its
+// work.
+var errNoReason = errors.New("exit status 0")
+
 // kill ends the process at once, and waits for its end.
 func (p *process) kill() {
 	if p.cmd != nil {
+		p.asked.Store(true)
 		_ = p.cmd.Process.Kill() // it may have ended already
 		<-p.ended
 	}
 }
 
-// stop asks the process to end, and kills it when it does not.
-func (p *process) stop() error {
+// stop asks the process to end, and kills it when it does not. It is not started
+// again.
+func (p *process) stop() error { return errors.Join(p.end(), p.port.Close()) }
+
+func (p *process) end() error {
 	if p.cmd == nil {
 		return nil
 	}
+	p.asked.Store(true)
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -123,9 +150,42 @@ func (p *process) ready(ctx context.Context) error {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-p.ended:
-			return fmt.Errorf("%s ended before it was ready", p.name)
+			return fmt.Errorf("%s ended before it was ready%s", p.name, p.said)
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w", p.name, err)
 		}
 	}
+}
+
+// tailBytes bounds what is kept of what a process prints.
+const tailBytes = 4 << 10
+
+// tail keeps the last of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	kept []byte
+}
+
+// Write is io.Writer's.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept = append(t.kept, p[max(0, len(p)-tailBytes):]...)
+	if more := len(t.kept) - tailBytes; more > 0 {
+		t.kept = append(t.kept[:0], t.kept[more:]...)
+	}
+	return len(p), nil
+}
+
+// String is what was printed last, as the end of a sentence.
+func (t *tail) String() string {
+	const lines = 8
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	text := strings.TrimSpace(string(t.kept))
+	if text == "" {
+		return ", and said nothing"
+	}
+	last := strings.Split(text, "\n")
+	return "; its last words:\n  " + strings.Join(last[max(0, len(last)-lines):], "\n  ")
 }
