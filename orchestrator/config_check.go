@@ -87,9 +87,7 @@ func (m *mistakes) top(c *Config) {
 		m.add("name", `"" is not valid`, "want the process's name: this machine has none")
 	}
 	loopback := m.listen(c.API)
-	if u, err := url.Parse(c.API.Advertise); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		m.add("api.advertise", "it is not the URL of this process", "want such as http://10.0.0.7:8080")
-	}
+	m.advertise(c.API, loopback)
 	if (c.API.CertFile == "") != (c.API.KeyFile == "") {
 		m.add("api.certFile", "certFile and keyFile belong together", "want both, or neither for plain HTTP")
 	}
@@ -109,7 +107,11 @@ func (m *mistakes) top(c *Config) {
 		list []string
 	}{{"zookeeper.servers", c.ZooKeeper.Servers}, {"kafka.brokers", c.Kafka.Brokers}} {
 		for _, s := range servers.list {
-			if host, port, err := net.SplitHostPort(s); err != nil || host == "" || !isPort(port) {
+			host, port, err := net.SplitHostPort(s)
+			switch {
+			case strings.Contains(s, "@"): // not shown: what stands before it may be a password
+				m.add(servers.path, "one of them has a user before its host", "want host:port, and the user and password in fields of their own")
+			case err != nil || host == "" || !isPort(port):
 				m.add(servers.path, strconv.Quote(shortened(s))+" is not valid", "want host:port, such as localhost:2181")
 			}
 		}
@@ -127,6 +129,23 @@ func (m *mistakes) listen(a APIConfig) (loopback bool) {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (m *mistakes) advertise(a APIConfig, loopback bool) {
+	u, err := url.Parse(a.Advertise)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
+		m.add("api.advertise", "it is not the URL of this process", "want such as http://10.0.0.7:8080")
+	case u.Scheme == "http" && a.CertFile != "":
+		m.add("api.advertise", "it begins with http: although api.certFile switches HTTPS on", "want https://host:port")
+	case !loopback && isEverywhere(u.Hostname()):
+		m.add("api.advertise", "its host stands for every address, so whoever forwards to it reaches itself", "want the host by which the other processes reach this one, such as http://10.0.0.7:8080")
+	}
+}
+
+func isEverywhere(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
 func isPort(s string) bool {
@@ -169,10 +188,12 @@ func (m *mistakes) mqtt(c MQTTConfig) {
 	u, err := url.Parse(c.URL)
 	switch {
 	case m.passwordIn("mqtt.url", c.URL, "mqtt.user and mqtt.passwordFile"):
-	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || u.Hostname() == "":
+	case err != nil || u.Scheme != "mqtt" && u.Scheme != "mqtts" || u.Hostname() == "" || u.Port() != "" && !isPort(u.Port()) || strings.Trim(u.Path, "/") != "":
 		m.add("mqtt.url", "it is not the URL of a broker", "want mqtt://host:port, or mqtts://host:port with TLS")
 	case c.TLS.Enabled && u.Scheme == "mqtt":
 		m.add("mqtt.url", "it begins with mqtt: although mqtt.tls.enabled is true", "want mqtts://host:port")
+	case u.User != nil && c.User != "":
+		m.add("mqtt.user", "the user is given twice, also by mqtt.url", "want one of them")
 	}
 	if c.Topic == "" {
 		m.add("mqtt.topic", `"" is not valid`, "want a topic, such as cm/notify")
@@ -205,7 +226,8 @@ func (m *mistakes) passwordIn(path, text, instead string) bool {
 	return true
 }
 
-var passwordPattern = regexp.MustCompile(`//[^/?#]*:[^@]*@|[?&](?i:password|sslpassword)=`)
+// passwordPattern finds it up to the last @, for a password may hold one.
+var passwordPattern = regexp.MustCompile(`//[^/?#]*:.*@|[?&](?i:password|sslpassword)=[^&#]*`)
 
 func hasPassword(url string) bool { return passwordPattern.MatchString(url) }
 

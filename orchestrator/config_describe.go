@@ -88,7 +88,8 @@ func yamlText(s string) string {
 func withoutPassword(s string) string {
 	return passwordPattern.ReplaceAllStringFunc(s, func(found string) string {
 		if !strings.HasPrefix(found, "//") {
-			return found[:1] + "hidden="
+			name, _, _ := strings.Cut(found, "=")
+			return name + "=hidden"
 		}
 		user, _, _ := strings.Cut(found, ":")
 		return user + ":hidden@"
