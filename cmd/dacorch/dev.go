@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"dacorch/orchestrator"
+	"dacorch/orchestrator/api"
 	"dacorch/sim/wire"
 )
 
@@ -20,10 +22,17 @@ type devFlags struct {
 	listen    string
 	data      string
 	resources int
+	logLevel  string
 }
 
 // maxDevRows bounds --resources: what the two kinds' defaults can hold.
 const maxDevRows = 400_000
+
+// devKinds are the platform's two kinds.
+var devKinds = []wire.Kind{
+	{Kind: "Thing", InstanceName: "iota-dac", Heartbeat: true, HeartbeatInterval: time.Minute, Confirms: true},
+	{Kind: "Rule", InstanceName: "iota-rules-engine", Confirms: true},
+}
 
 // serveDev runs the whole platform and one orchestrator in this process.
 func (c console) serveDev(ctx context.Context, f devFlags) error {
@@ -33,21 +42,44 @@ func (c console) serveDev(ctx context.Context, f devFlags) error {
 	if err := loopback(f.listen); err != nil {
 		return err
 	}
-	log := newLogger(c.err, slog.LevelInfo, "text")
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return fmt.Errorf("--log-level %s: want debug, info, warn or error", f.logLevel)
+	}
+	log := newLogger(c.err, level, "text")
 	if f.data != "" {
-		if err := os.MkdirAll(f.data, 0o700); err != nil {
+		unlock, err := ownDirectory(&f.data)
+		if err != nil {
 			return fmt.Errorf("--data: %w", err)
 		}
+		defer unlock()
 	}
-	p, err := wire.Start(wire.Config{Dir: f.data, Fixed: true, Kinds: []wire.Kind{
-		{Kind: "Thing", InstanceName: "iota-dac", Heartbeat: true, HeartbeatInterval: time.Minute, Confirms: true},
-		{Kind: "Rule", InstanceName: "iota-rules-engine", Confirms: true},
-	}, Log: log})
+	p, err := wire.Start(wire.Config{Dir: f.data, Fixed: true, Kinds: devKinds, Log: log})
 	if err != nil {
 		return err
 	}
 	err = c.runDev(ctx, p, f, log)
 	return errors.Join(err, p.Close())
+}
+
+// ownDirectory makes the directory, keeps other processes out of it until unlock,
+// and writes its path from the root.
+func ownDirectory(dir *string) (unlock func(), err error) {
+	if *dir, err = filepath.Abs(*dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(*dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(*dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s is in use by another process: give each its own (%w)", *dir, err)
+	}
+	return func() { f.Close() }, nil
 }
 
 func (c console) runDev(ctx context.Context, p *wire.Platform, f devFlags, log *slog.Logger) error {
@@ -64,17 +96,67 @@ func (c console) runDev(ctx context.Context, p *wire.Platform, f devFlags, log *
 	if err != nil {
 		return err
 	}
-	follow, stop := context.WithCancel(ctx)
-	followed := make(chan error, 1)
-	go func() { followed <- p.FollowAnnouncements(follow, log) }()
-	err = orchestrator.Run(ctx, cfg, orchestrator.Options{Log: log, Serving: func(addr net.Addr) {
-		fmt.Fprint(c.out, devPage(p, addr.String()))
-	}})
+	beside, stop := context.WithCancel(ctx)
+	followed, welcomed := make(chan error, 1), make(chan struct{})
+	go func() { followed <- p.FollowAnnouncements(beside, log) }()
+	serving := make(chan string, 1)
+	go func() {
+		defer close(welcomed)
+		select {
+		case rest := <-serving:
+			c.welcome(beside, p, rest)
+		case <-beside.Done():
+		}
+	}()
+	err = orchestrator.Run(ctx, cfg, orchestrator.Options{Log: log, Serving: func(addr net.Addr) { serving <- addr.String() }})
+	if err != nil && strings.HasPrefix(err.Error(), "api.listen") {
+		err = fmt.Errorf("%w: give another address with --listen; 127.0.0.1:0 takes a port that is free", err)
+	}
 	stop()
+	<-welcomed
 	if followErr := <-followed; !errors.Is(followErr, context.Canceled) {
 		err = errors.Join(err, followErr)
 	}
 	return err
+}
+
+// welcome prints the page once everything on it works.
+func (c console) welcome(ctx context.Context, p *wire.Platform, rest string) {
+	client, err := api.New(api.Config{URL: "http://" + rest})
+	if err != nil {
+		fmt.Fprintf(c.err, "dacorch: %v\n", err) // cannot be: it is a listener's address
+		return
+	}
+	defer client.Close()
+	for again := time.NewTicker(20 * time.Millisecond); ; {
+		if devReady(ctx, p, client) {
+			fmt.Fprint(c.out, devPage(p, rest))
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// devReady says whether each kind's resources are placed, and the data centre and
+// the orchestrator hear notifications.
+func devReady(ctx context.Context, p *wire.Platform, client *api.Client) bool {
+	hear := 0
+	for _, session := range p.MQTT.Sessions() {
+		if session.Connected && len(session.Subscriptions) > 0 {
+			hear++
+		}
+	}
+	for _, k := range devKinds {
+		st, err := client.Status(ctx, string(k.Kind))
+		if err != nil || st.Stage != "active" || st.Unplaced > 0 {
+			return false
+		}
+	}
+	return hear >= 2
 }
 
 // loopback refuses an address that others could reach: in development everybody
@@ -95,7 +177,7 @@ func devPage(p *wire.Platform, rest string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "the platform runs in this process; Ctrl-C ends it\n\n")
 	kafka := p.Kafka.Addrs()[0]
-	_, mqttPort, _ := net.SplitHostPort(p.MQTT.Addr()) // a listener's own address
+	mqttHost, mqttPort, _ := net.SplitHostPort(p.MQTT.Addr()) // a listener's own address
 	for _, line := range [][2]string{
 		{"REST", "http://" + rest}, {"ZooKeeper", p.ZooKeeperAddr()}, {"Kafka", kafka}, {"MQTT", p.MQTT.URL()},
 		{"Kubernetes", p.Kubernetes.URL()}, {"kubeconfig", p.Kubeconfig()}, {"database", p.Centre.Path},
@@ -108,11 +190,11 @@ in another shell:
   curl -s http://%[1]s/v1/api/orchestrations
   curl -s -X POST -H 'Content-Type: application/json' -d '{"resourcePerInstance": 50}' \
     http://%[1]s/v1/api/orchestrations/Thing/orchestrate
-  mosquitto_pub -p %[2]s -q 1 -t cm/notify -m '{"o":"c","t":"Thing","k":{"id":"bridge-7"},"instance":{"id":"bridge-7"}}'
+  mosquitto_pub -h %[2]s -p %[3]s -q 1 -t cm/notify -m '{"o":"c","t":"Thing","k":{"id":"bridge-7"},"instance":{"id":"bridge-7"}}'
   curl -s http://%[1]s/v1/api/orchestrations/Thing/bridge-7/instances
   curl -sN http://%[1]s/v1/api/events
-  kubectl --kubeconfig %[3]s -n iota get pods
+  kubectl --kubeconfig %[4]s -n iota get pods
 
-`, rest, mqttPort, p.Kubeconfig())
+`, rest, mqttHost, mqttPort, p.Kubeconfig())
 	return b.String()
 }

@@ -22,11 +22,24 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Values[besideKey{}] = new(*beside)
+			return nil
+		},
+		Condition: installed,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":  codeCommand,
 			"field": fieldCommand,
 			"xml":   xmlCommand,
 			"plain": plainCommand,
+
+			"beside":  besideCommand,
+			"serving": servingCommand,
+			"stream":  streamCommand,
+			"ended":   endedCommand,
+			"until":   untilCommand,
+			"page":    pageCommand,
+			"publish": publishCommand,
 		},
 	})
 }

@@ -32,7 +32,7 @@ file and the environment over it (docs/configuration.md).
 
 With --dev nothing is needed: ZooKeeper, Kafka, MQTT, Kubernetes with simulated
 DACs and a data centre run inside the process, on loopback, and speak the real
-protocols.
+protocols. Where each is, and what to try, is printed once all of it works.
 
 Exit codes: 0 ended in order, or the configuration is right; 2 it is wrong, or
 something that no waiting mends.`,
@@ -53,6 +53,11 @@ something that no waiting mends.`,
 			case f.dev.on:
 				return c.serveDev(cmd.Context(), f.dev)
 			}
+			for _, name := range []string{"listen", "data", "resources", "log-level"} {
+				if cmd.Flags().Changed(name) {
+					return fmt.Errorf("--%s goes with --dev: without it the configuration says such things", name)
+				}
+			}
 			return c.serve(cmd.Context(), f)
 		},
 	}
@@ -62,6 +67,7 @@ something that no waiting mends.`,
 	flags.BoolVar(&f.dev.on, "dev", false, "run the whole platform in this process")
 	flags.StringVar(&f.dev.listen, "listen", "127.0.0.1:8080", "with --dev: the REST interface's `address`")
 	flags.StringVar(&f.dev.data, "data", "", "with --dev: keep everything in this `directory` over a restart (default: nothing is kept)")
+	flags.StringVar(&f.dev.logLevel, "log-level", "warn", "with --dev: the `least` that is logged, to standard error: debug, info, warn or error")
 	flags.IntVar(&f.dev.resources, "resources", 1000, "with --dev: `rows` of Thing that exist at the start; a tenth as many of Rule")
 	return cmd
 }
