@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -59,29 +61,6 @@ func connect(cfg *Config, log *slog.Logger) (_ *adapters, err error) {
 	return a, nil
 }
 
-// CheckFiles reads every file that the configuration names: secrets, certificates,
-// templates. It answers warnings about them, and an error for each that cannot
-// be used. It speaks to no server.
-func (c *Config) CheckFiles() (warnings []string, err error) {
-	own := *c
-	warnings, err = own.ReadSecrets()
-	errs := []error{err}
-	for _, t := range []struct {
-		path string
-		TLSConfig
-	}{{"zookeeper.tls", c.ZooKeeper.TLS}, {"kafka.tls", c.Kafka.TLS}, {"mqtt.tls", c.MQTT.TLS}} {
-		if _, err := t.client(); err != nil {
-			errs = append(errs, fmt.Errorf("%s.%w", t.path, err))
-		}
-	}
-	for i, k := range c.Kinds {
-		if _, err := kubernetes.LoadTemplate(k.Template); err != nil {
-			errs = append(errs, fmt.Errorf("kinds[%d].template: %w", i, err))
-		}
-	}
-	return warnings, errors.Join(errs...)
-}
-
 // checkTables asks the database once, in its own time, whether the tables are
 // what the configuration says, so that a wrong name is told as such and not only
 // as a listing that fails again and again.
@@ -115,36 +94,28 @@ func (a *adapters) close() error {
 }
 
 func (a *adapters) connectZooKeeper(cfg *Config, log *slog.Logger) (err error) {
-	z := &cfg.ZooKeeper
-	secure, err := z.TLS.client()
-	if err != nil {
-		return err
+	zc, err := cfg.forZooKeeper(log)
+	if err == nil {
+		a.zookeeper, err = zookeeper.New(zc)
 	}
-	a.zookeeper, err = zookeeper.New(zookeeper.Config{Servers: z.Servers, SessionTimeout: z.SessionTimeout, RequestTimeout: z.RequestTimeout,
-		MaxRequest: z.MaxRequest, User: z.User, Password: z.Password, OthersMay: z.OthersMay, TLS: secure, Log: log})
 	return err
 }
 
+func (c *Config) forZooKeeper(log *slog.Logger) (zookeeper.Config, error) {
+	z := &c.ZooKeeper
+	secure, err := z.TLS.client()
+	return zookeeper.Config{Servers: z.Servers, SessionTimeout: z.SessionTimeout, RequestTimeout: z.RequestTimeout,
+		MaxRequest: z.MaxRequest, User: z.User, Password: z.Password, OthersMay: z.OthersMay, TLS: secure, Log: log}, err
+}
+
 func (a *adapters) connectKafka(cfg *Config, log *slog.Logger) (err error) {
-	k := &cfg.Kafka
-	secure, err := k.TLS.client()
-	if err != nil {
-		return err
-	}
-	kc := kafka.Config{Brokers: k.Brokers, Topic: k.Topic, GroupPrefix: k.GroupPrefix, ClientID: k.ClientID,
-		SASL: kafka.SASL{Mechanism: k.SASL.Mechanism, User: k.SASL.User, Password: k.SASL.Password}, TLS: secure, Log: log}
-	heard := false
-	for _, kind := range cfg.Kinds {
-		if kind.Heartbeat {
-			heard = true
-			kc.MaxAge = max(kc.MaxAge, kind.Timings.Silence)
-		}
-	}
-	if !heard {
+	if !slices.ContainsFunc(cfg.Kinds, func(k KindConfig) bool { return k.Heartbeat }) {
 		return nil
 	}
-	kc.MaxAge = max(kc.MaxAge, minBeatAge)
-	a.kafka, err = kafka.New(kc)
+	kc, err := cfg.forKafka(log)
+	if err == nil {
+		a.kafka, err = kafka.New(kc)
+	}
 	return err
 }
 
@@ -152,44 +123,88 @@ func (a *adapters) connectKafka(cfg *Config, log *slog.Logger) (err error) {
 // heartbeats out; shorter silences are for tests.
 const minBeatAge = time.Second
 
+func (c *Config) forKafka(log *slog.Logger) (kafka.Config, error) {
+	k := &c.Kafka
+	secure, err := k.TLS.client()
+	kc := kafka.Config{Brokers: k.Brokers, Topic: k.Topic, GroupPrefix: k.GroupPrefix, ClientID: k.ClientID, MaxAge: minBeatAge,
+		SASL: kafka.SASL{Mechanism: k.SASL.Mechanism, User: k.SASL.User, Password: k.SASL.Password}, TLS: secure, Log: log}
+	for _, kind := range c.Kinds {
+		if kind.Heartbeat {
+			kc.MaxAge = max(kc.MaxAge, kind.Timings.Silence)
+		}
+	}
+	return kc, err
+}
+
 func (a *adapters) connectMQTT(cfg *Config, log *slog.Logger) (err error) {
-	m := &cfg.MQTT
+	a.mqtt, err = mqtt.New(cfg.forMQTT(log))
+	return err
+}
+
+func (c *Config) forMQTT(log *slog.Logger) mqtt.Config {
+	m := c.MQTT.apart()
 	groups := map[fleet.Kind]string{}
-	for _, k := range cfg.Kinds {
+	for _, k := range c.Kinds {
 		if k.GroupColumn != "" {
 			groups[fleet.Kind(k.Kind)] = k.GroupColumn
 		}
 	}
-	a.mqtt, err = mqtt.New(mqtt.Config{URL: m.URL, Topic: m.Topic, ClientID: m.ClientID, User: m.User, Password: m.Password,
+	return mqtt.Config{URL: m.URL, Topic: m.Topic, ClientID: m.ClientID, User: m.User, Password: m.Password,
 		TLS:         mqtt.TLS{CA: m.TLS.CAFile, Cert: m.TLS.CertFile, Key: m.TLS.KeyFile, ServerName: m.TLS.ServerName},
-		GroupColumn: groups, Reconnect: m.Reconnect, KeepAlive: m.KeepAlive, Log: log})
-	return err
+		GroupColumn: groups, Reconnect: m.Reconnect, KeepAlive: m.KeepAlive, Log: log}
+}
+
+// apart takes user and password out of the URL, where the environment may have
+// put them.
+func (m MQTTConfig) apart() MQTTConfig {
+	u, err := url.Parse(m.URL)
+	if err != nil || u.User == nil {
+		return m
+	}
+	m.User = u.User.Username()
+	if password, given := u.User.Password(); given {
+		m.Password = password
+	}
+	u.User = nil
+	m.URL = u.String()
+	return m
 }
 
 func (a *adapters) connectDatabase(cfg *Config, _ *slog.Logger) (err error) {
-	d := &cfg.Database
-	tables := map[fleet.Kind]database.Table{}
-	for _, k := range cfg.Kinds {
-		tables[fleet.Kind(k.Kind)] = database.Table{Schema: k.Schema, Name: k.Table, IDColumn: k.IDColumn, GroupColumn: k.GroupColumn}
-	}
-	a.database, err = database.Open(context.Background(), database.Config{URL: d.URL, User: d.User, Password: d.Password, PasswordFile: d.PasswordFile,
-		PageSize: d.PageSize, StatementTimeout: d.StatementTimeout, MaxConns: d.MaxConns, Tables: tables})
+	a.database, err = database.Open(context.Background(), cfg.forDatabase())
 	return err
 }
 
-func (a *adapters) connectKubernetes(cfg *Config, log *slog.Logger) (err error) {
-	k := &cfg.Kubernetes
-	kinds := map[fleet.Kind]kubernetes.KindConfig{}
-	for _, c := range cfg.Kinds {
-		template, err := kubernetes.LoadTemplate(c.Template)
-		if err != nil {
-			return err
-		}
-		kinds[fleet.Kind(c.Kind)] = kubernetes.KindConfig{InstanceName: c.InstanceName, Template: template, GracePeriod: c.GracePeriod}
+func (c *Config) forDatabase() database.Config {
+	d := &c.Database
+	tables := map[fleet.Kind]database.Table{}
+	for _, k := range c.Kinds {
+		tables[fleet.Kind(k.Kind)] = database.Table{Schema: k.Schema, Name: k.Table, IDColumn: k.IDColumn, GroupColumn: k.GroupColumn}
 	}
-	a.kubernetes, err = kubernetes.New(kubernetes.Config{Kubeconfig: k.Kubeconfig, Namespace: k.Namespace, Orchestrator: k.Orchestrator,
-		Kinds: kinds, IgnoreUnlabelled: k.IgnoreUnlabelled, QPS: k.QPS, Burst: k.Burst, RequestTimeout: k.RequestTimeout, Log: log})
+	return database.Config{URL: d.URL, User: d.User, Password: d.Password, PasswordFile: d.PasswordFile,
+		PageSize: d.PageSize, StatementTimeout: d.StatementTimeout, MaxConns: d.MaxConns, Tables: tables}
+}
+
+func (a *adapters) connectKubernetes(cfg *Config, log *slog.Logger) (err error) {
+	kc, err := cfg.forKubernetes(log)
+	if err == nil {
+		a.kubernetes, err = kubernetes.New(kc)
+	}
 	return err
+}
+
+func (c *Config) forKubernetes(log *slog.Logger) (kubernetes.Config, error) {
+	k := &c.Kubernetes
+	kinds := map[fleet.Kind]kubernetes.KindConfig{}
+	for i, kind := range c.Kinds {
+		template, err := kubernetes.LoadTemplate(kind.Template)
+		if err != nil {
+			return kubernetes.Config{}, fmt.Errorf("kinds[%d].template: %w", i, err)
+		}
+		kinds[fleet.Kind(kind.Kind)] = kubernetes.KindConfig{InstanceName: kind.InstanceName, Template: template, GracePeriod: kind.GracePeriod}
+	}
+	return kubernetes.Config{Kubeconfig: k.Kubeconfig, Namespace: k.Namespace, Orchestrator: k.Orchestrator,
+		Kinds: kinds, IgnoreUnlabelled: k.IgnoreUnlabelled, QPS: k.QPS, Burst: k.Burst, RequestTimeout: k.RequestTimeout, Log: log}, nil
 }
 
 // client is an encrypted connection's side of TLS; nil where it is not enabled.

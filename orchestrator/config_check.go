@@ -3,10 +3,8 @@ package orchestrator
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -127,8 +125,7 @@ func (m *mistakes) listen(a APIConfig) (loopback bool) {
 		m.add("api.listen", strconv.Quote(shortened(a.Listen))+" is not valid", "want host:port, such as 127.0.0.1:8080 or :8080 for every address")
 		return true
 	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return isLoopback(host)
 }
 
 func (m *mistakes) advertise(a APIConfig, loopback bool) {
@@ -277,58 +274,4 @@ func (m *mistakes) machine(kind string, k KindConfig, err *fleet.FieldError) {
 	if !slices.ContainsFunc(m.found, func(e *ConfigError) bool { return e.Path == path }) {
 		m.add(path, err.Value+" is not valid", "want "+err.Want)
 	}
-}
-
-// ReadSecrets reads the files that hold passwords and the database's URL into the
-// fields beside them (all but database.passwordFile, which is read at every
-// connection). It tells which of them others may read. Its error names every file
-// that cannot be used.
-func (c *Config) ReadSecrets() (warnings []string, err error) {
-	var failed []error
-	for _, s := range []struct {
-		path, file string
-		into       *string
-	}{
-		{"zookeeper.passwordFile", c.ZooKeeper.PasswordFile, &c.ZooKeeper.Password},
-		{"kafka.sasl.passwordFile", c.Kafka.SASL.PasswordFile, &c.Kafka.SASL.Password},
-		{"mqtt.passwordFile", c.MQTT.PasswordFile, &c.MQTT.Password},
-		{"database.urlFile", c.Database.URLFile, &c.Database.URL},
-		{"database.passwordFile", c.Database.PasswordFile, new(string)},
-	} {
-		if s.file == "" {
-			continue
-		}
-		word, open, err := readSecret(s.file)
-		if err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", s.path, err))
-			continue
-		}
-		if open {
-			warnings = append(warnings, fmt.Sprintf("%s: everybody on this machine may read %s: chmod o= it", s.path, s.file))
-		}
-		*s.into = word
-	}
-	return warnings, errors.Join(failed...)
-}
-
-func readSecret(path string) (word string, open bool, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", false, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", false, err
-	}
-	const most = 4096
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return "", false, err
-	}
-	word = strings.TrimRight(string(data), "\r\n")
-	if word == "" || len(data) > most || strings.ContainsAny(word, "\r\n\x00") {
-		return "", false, fmt.Errorf("%s is not a secret: want one line of at most %d bytes", path, most)
-	}
-	return word, info.Mode().Perm()&0o007 != 0, nil
 }

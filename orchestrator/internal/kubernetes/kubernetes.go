@@ -210,11 +210,7 @@ func (cfg *Config) reach() (*rest.Config, error) {
 	case cfg.Rest != nil:
 		return rest.CopyConfig(cfg.Rest), nil
 	case cfg.Kubeconfig != "":
-		base, err := clientcmd.BuildConfigFromFlags("", cfg.Kubeconfig)
-		if err != nil {
-			return nil, fmt.Errorf("kubeconfig %s: %w", cfg.Kubeconfig, err)
-		}
-		return base, nil
+		return readKubeconfig(cfg.Kubeconfig)
 	}
 	base, err := rest.InClusterConfig()
 	if errors.Is(err, rest.ErrNotInCluster) {
@@ -224,6 +220,27 @@ func (cfg *Config) reach() (*rest.Config, error) {
 		return nil, fmt.Errorf("kubernetes: in the cluster: %w", err)
 	}
 	return base, nil
+}
+
+func readKubeconfig(path string) (*rest.Config, error) {
+	base, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil {
+		return nil, fmt.Errorf("kubeconfig %s: %w", path, err)
+	}
+	return base, nil
+}
+
+// CheckKubeconfig says what is wrong with a kubeconfig, or with a file that it
+// names. It speaks to nobody.
+func CheckKubeconfig(path string) error {
+	base, err := readKubeconfig(path)
+	if err != nil {
+		return err
+	}
+	if _, err := rest.TLSConfigFor(base); err != nil {
+		return fmt.Errorf("kubeconfig %s: %w", path, err)
+	}
+	return nil
 }
 
 // connect prepares the HTTP client.
