@@ -87,6 +87,7 @@ func Election(t *testing.T, start func(t *testing.T) EnsembleFixture) {
 		{"the candidacy is deleted", electionCandidacyGone},
 		{"another epoch is written", electionOtherEpoch},
 		{"a process that leaves", electionLeaves},
+		{"a process that leaves while it leads", electionLeavesLeading},
 		{"who leads is told", electionWatch},
 		{"who leads is told after a cut and an expiry", electionWatchBreaks},
 		{"kinds are apart", electionKinds},

@@ -209,6 +209,19 @@ func electionLeaves(t *testing.T, e *ensemble) {
 	e.stands(t, 1)
 }
 
+// electionLeavesLeading: whoever ends while it leads holds nothing any more by the
+// time that the next begins.
+func electionLeavesLeading(t *testing.T, e *ensemble) {
+	r := &realm{t: t}
+	ma := e.Join(t)
+	a := r.campaign(e, ma, "a").leads(t)
+	b := r.campaign(e, e.Join(t), "b")
+	e.stands(t, 2)
+	ma.Leave()
+	b.leads(t) // looks whether a holds
+	a.loses(t)
+}
+
 // leaderLog is what WatchLeader has told.
 type leaderLog struct {
 	mu     sync.Mutex

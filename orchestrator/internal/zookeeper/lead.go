@@ -324,6 +324,7 @@ func (c *Client) rule(ctx context.Context, s *seat, epoch int64, at time.Time, l
 	defer cancel(nil)
 	l := newLease(at, c.sessionTimeout(), cancel)
 	defer l.finish(nil)
+	defer context.AfterFunc(c.running, func() { l.finish(ErrClosed) })()
 	proving, stop := context.WithCancel(c.running) // lead may finish its work after ctx has ended
 	done := make(chan struct{})
 	go func() {
@@ -331,7 +332,7 @@ func (c *Client) rule(ctx context.Context, s *seat, epoch int64, at time.Time, l
 		c.prove(proving, s, epoch, l)
 	}()
 	defer func() { stop(); <-done }()
-	lead(leading, epoch, l.held)
+	lead(leading, epoch, func() bool { return c.running.Err() == nil && l.held() })
 	return nil
 }
 

@@ -204,8 +204,8 @@ func (c *Client) Close() {
 	c.closed = true
 	c.mu.Unlock()
 	if !closed {
+		c.stop() // first: whoever leads holds nothing any more once the session ends
 		c.conn.Close()
-		c.stop()
 		c.wire.close()
 	}
 	c.tasks.Wait()
