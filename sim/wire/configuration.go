@@ -51,7 +51,7 @@ func (p *Platform) Configure(o Orchestrator) (string, error) {
 	fmt.Fprintf(&b, "log: {level: %s}\n", o.Level)
 	fmt.Fprintf(&b, "zookeeper: {servers: [%q], sessionTimeout: %v}\n", p.ZooKeeperAddr(), o.Session)
 	fmt.Fprintf(&b, "kafka: {brokers: [%s]}\n", quoted(p.Kafka.Addrs()))
-	fmt.Fprintf(&b, "mqtt: {url: %q, reconnect: 1s, keepAlive: 5s}\n", p.MQTT.URL())
+	fmt.Fprintf(&b, "mqtt: {url: %q, reconnect: 1s, keepAlive: 5s}\n", p.MQTTURL())
 	fmt.Fprintf(&b, "database: {url: %q}\n", "sqlite:"+p.Centre.Path)
 	fmt.Fprintf(&b, "kubernetes: {kubeconfig: %q, namespace: %s, qps: 2000, burst: 4000}\n", kubeconfig, Namespace)
 	fmt.Fprintf(&b, "kinds:\n")

@@ -96,6 +96,10 @@ func (d *DACs) Run(ctx context.Context, pod *corev1.Pod, log io.Writer) error {
 	if !known || err != nil {
 		return fmt.Errorf("%s: the environment names kind %q and instance %q: want a kind and a number", pod.Name, env[envKind], env[envInstance])
 	}
+	if k.Idle {
+		<-ctx.Done()
+		return nil
+	}
 	at := dacAt{k.Kind, fleet.InstanceID(id)}
 	p := &program{at: at, held: map[string]struct{}{}}
 	p.dac, err = dac.New(dac.Config{

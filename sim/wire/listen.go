@@ -8,11 +8,35 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 )
 
+// patient bounds the wait for a broker that runs elsewhere.
+const patient = 10 * time.Second
+
+// publisher connects the data centre to a broker that runs elsewhere. It
+// reconnects by itself; what is published meanwhile is an error.
+func (p *Platform) publisher() (func(payload []byte) error, error) {
+	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(p.broker).SetClientID("dacorch-" + centreName + "-says").
+		SetMaxReconnectInterval(time.Second))
+	answered := func(what string, t mqtt.Token) error {
+		if !t.WaitTimeout(patient) {
+			return fmt.Errorf("%s %s: no answer within %v", what, p.broker, patient)
+		}
+		if err := t.Error(); err != nil {
+			return fmt.Errorf("%s %s: %w", what, p.broker, err)
+		}
+		return nil
+	}
+	if err := answered("connecting to", c.Connect()); err != nil {
+		return nil, err
+	}
+	p.onClose(func() error { c.Disconnect(100); return nil })
+	return func(payload []byte) error { return answered("publishing at", c.Publish(topic, 1, false, payload)) }, nil
+}
+
 // listen hands over every announcement until ctx ends.
 func (p *Platform) listen(ctx context.Context, heard func(payload []byte)) error {
 	messages := make(chan []byte, 1024)
 	subscribed := make(chan error, 1)
-	o := mqtt.NewClientOptions().AddBroker("tcp://" + p.MQTT.Addr()).SetClientID("dacorch-" + centreName).
+	o := mqtt.NewClientOptions().AddBroker(p.MQTTURL()).SetClientID("dacorch-" + centreName).
 		SetOrderMatters(true).SetConnectRetry(true).SetConnectRetryInterval(time.Second).SetMaxReconnectInterval(time.Second)
 	o.SetOnConnectHandler(func(c mqtt.Client) {
 		t := c.Subscribe(topic, 1, func(_ mqtt.Client, m mqtt.Message) {
