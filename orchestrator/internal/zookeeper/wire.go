@@ -17,15 +17,17 @@ import (
 // library does not tell. It bounds the handshake, for which the library would wait
 // ten times too long. It closes the connection that the library forgets when a
 // session has expired. And it keeps the number of the last transaction that was
-// seen, see framed.
+// seen, see framed; it outlives the session, so that no server is read from that
+// lags behind what has been told.
 type wire struct {
 	cfg     *Config
 	running context.Context
 	timeout atomic.Int64 // a time.Duration
 	zxid    atomic.Int64 // of the newest answer
+	told    atomic.Int64 // up to which every watch has told what happened
 
 	mu     sync.Mutex
-	last   net.Conn
+	last   *framed
 	closed bool
 }
 
@@ -48,7 +50,8 @@ func (w *wire) dial(network, address string, timeout time.Duration) (net.Conn, e
 			return nil, err
 		}
 	}
-	c := &framed{Conn: conn, wire: w}
+	c := &framed{Conn: conn, wire: w, since: w.told.Load()}
+	c.last.Store(-1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
@@ -83,6 +86,7 @@ func (w *wire) drop() {
 	defer w.mu.Unlock()
 	if w.last != nil {
 		w.last.Close()
+		w.last.lost()
 	}
 }
 
@@ -100,14 +104,19 @@ func (w *wire) close() {
 // It reads that number while answers on the new connection may already raise it:
 // what happened in between would never be told. So here the number that stood
 // when the connection began is written into those requests, and the library sees
-// none at all.
+// none at all. Many watches take many such requests, one after the other: a
+// connection that breaks before the last is answered leaves that number to the
+// next.
 type framed struct {
 	net.Conn
 	wire    *wire
-	since   int64       // the number when the connection began
-	greeted atomic.Bool // the server's greeting has come
+	since   int64        // up to which all watches have told what happened
+	greeted atomic.Bool  // the server's greeting has come
+	last    atomic.Int32 // the number of the last request for watches; -1 before it
+	watched atomic.Bool  // every watch is known to this connection's server
 
 	wrote bool     // the client's greeting has gone
+	fresh bool     // it asks for a new session, which has no watches
 	head  [20]byte // of the packet that is being read: its length, then its header
 	off   int      // how much of it has been read
 	size  int      // of it, with the length itself
@@ -115,21 +124,33 @@ type framed struct {
 
 const (
 	opSetWatches = 101
-	zxidAt       = 8 // of an answer: after length and request number
+	zxidAt       = 8         // of an answer: after length and request number
+	fullWatches  = 126 << 10 // bytes: the library fills all but the last to 128 KiB, less a path
 )
 
+// lost takes from a connection that is over what the next one begins with.
+func (f *framed) lost() {
+	if f.watched.Load() {
+		f.wire.told.Store(f.wire.zxid.Load())
+	}
+}
+
 func (f *framed) Write(b []byte) (int, error) {
-	at := 0
+	at, since := 0, f.since
 	switch {
 	case !f.wrote: // length, protocol version, last transaction seen
 		f.wrote, at = true, 8
-		f.since = f.wire.zxid.Load()
+		since = f.wire.zxid.Load()
+		f.fresh = len(b) >= 28 && binary.BigEndian.Uint64(b[20:]) == 0 // after the zxid the timeout, then the session
 	case len(b) >= 20 && binary.BigEndian.Uint32(b[8:]) == opSetWatches: // length, number, operation, since
 		at = 12
+		if len(b) < fullWatches {
+			f.last.Store(int32(binary.BigEndian.Uint32(b[4:])))
+		}
 	}
 	if at > 0 && len(b) >= at+8 {
 		b = append([]byte(nil), b...)
-		binary.BigEndian.PutUint64(b[at:], uint64(f.since))
+		binary.BigEndian.PutUint64(b[at:], uint64(since))
 	}
 	return f.Conn.Write(b)
 }
@@ -175,14 +196,16 @@ func (f *framed) header() bool {
 		if ms := int32(binary.BigEndian.Uint32(f.head[8:])); ms > 0 {
 			f.wire.timeout.Store(int64(time.Duration(ms) * time.Millisecond))
 		}
-		if binary.BigEndian.Uint64(f.head[12:]) == 0 { // expired
-			f.wire.zxid.Store(0)
-		}
+		f.watched.Store(f.fresh)
 		return true
 	}
 	zxid := int64(binary.BigEndian.Uint64(f.head[zxidAt:]))
-	if xid := int32(binary.BigEndian.Uint32(f.head[4:])); xid >= 0 && zxid > f.wire.zxid.Load() {
+	xid := int32(binary.BigEndian.Uint32(f.head[4:]))
+	if xid >= 0 && zxid > f.wire.zxid.Load() {
 		f.wire.zxid.Store(zxid)
+	}
+	if xid == f.last.Load() && binary.BigEndian.Uint32(f.head[16:]) == 0 {
+		f.watched.Store(true)
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package zookeeper
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -25,7 +26,7 @@ func TestFramed(t *testing.T) {
 	w.zxid.Store(41)
 	client, server := net.Pipe()
 	defer server.Close()
-	f := &framed{Conn: client, wire: w}
+	f := &framed{Conn: client, wire: w, since: 41}
 	defer f.Close()
 
 	sends := func(b []byte) []byte {
@@ -80,6 +81,70 @@ func TestFramed(t *testing.T) {
 	go server.Write([]byte{0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})
 	if _, err := io.ReadFull(f, make([]byte, 20)); err == nil {
 		t.Error("a packet shorter than its header was taken")
+	}
+}
+
+// TestFramedBreaksAgain: a connection that breaks before every watch was asked for
+// anew leaves it to the next to ask since when.
+func TestFramedBreaksAgain(t *testing.T) {
+	w := &wire{cfg: &Config{SessionTimeout: 10 * time.Second}}
+	const some, full = 100, 127 << 10
+	for i, c := range []struct {
+		session  int64 // that is asked for
+		answer   int64 // the number of an answer
+		watches  []int // bytes of each request for watches
+		answered int   // of them
+		since    int64
+	}{
+		{session: 0, answer: 41},
+		{session: 7, answer: 60, watches: []int{full, some}, answered: 0, since: 41},
+		{session: 7, answer: 70, watches: []int{full, some}, answered: 1, since: 41},
+		{session: 7, answer: 80, watches: []int{full, some}, answered: 2, since: 41},
+		{session: 7, answer: 90, watches: []int{some}, answered: 1, since: 80},
+		{session: 7, answer: 95, since: 90},
+		{session: 0, answer: 99}, // it has expired, and the watches with it
+		{session: 8, watches: []int{some}, since: 99},
+	} {
+		client, server := net.Pipe()
+		w.cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return client, nil }
+		w.running = t.Context()
+		conn, err := w.dial("tcp", "", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := w.zxid.Load()
+		sends := func(b []byte) []byte {
+			go conn.Write(b)
+			got := make([]byte, len(b))
+			if _, err := io.ReadFull(server, got); err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		receives := func(b []byte) {
+			go server.Write(b)
+			if _, err := io.ReadFull(conn, make([]byte, len(b))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		greeting := sends(packet(int32(0), int64(0), int32(10_000), c.session, int32(16), make([]byte, 16)))
+		if got := int64(binary.BigEndian.Uint64(greeting[8:])); got != seen {
+			t.Errorf("connection %d greets with %d, want %d: a server that lags behind is of no use", i, got, seen)
+		}
+		receives(packet(int32(0), int32(10_000), max(c.session, 9), int32(16), make([]byte, 16)))
+		if c.answer > 0 {
+			receives(packet(int32(1), c.answer, int32(0)))
+		}
+		for n, size := range c.watches {
+			got := sends(packet(int32(2+n), int32(opSetWatches), int64(0), make([]byte, size)))
+			if since := int64(binary.BigEndian.Uint64(got[12:])); since != c.since {
+				t.Errorf("connection %d asks for watches since %d, want %d", i, since, c.since)
+			}
+			if n < c.answered {
+				receives(packet(int32(2+n), c.answer, int32(0)))
+			}
+		}
+		server.Close()
 	}
 }
 
