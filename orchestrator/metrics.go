@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -168,33 +169,37 @@ func (m machines) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect is part of prometheus.Collector. A machine that does not answer in
-// time is left out: a gap in the curve says so.
+// time is left out, and no other: a gap in the curve says so.
 func (m machines) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapePatience)
 	defer cancel()
+	var asked sync.WaitGroup
+	defer asked.Wait()
 	for _, c := range m.loop.Kinds() {
-		kind := string(c.Kind)
-		var values []float64
-		var alarms map[string]string
-		leads := false
-		err := m.loop.Inspect(ctx, c.Kind, func(s loop.State) {
-			if leads = s.Leading; !leads {
-				return
-			}
-			for _, f := range figures {
-				values = append(values, f.value(s))
-			}
-			alarms = s.Machine.Alarms()
-		})
-		if err != nil {
-			continue
+		asked.Go(func() { m.collect(ctx, c.Kind, to) })
+	}
+}
+
+func (m machines) collect(ctx context.Context, kind fleet.Kind, to chan<- prometheus.Metric) {
+	var values []float64
+	var alarms map[string]string
+	leads := false
+	if m.loop.Inspect(ctx, kind, func(s loop.State) {
+		if leads = s.Leading; !leads {
+			return
 		}
-		to <- prometheus.MustNewConstMetric(leaderDesc, prometheus.GaugeValue, oneIf(leads), kind)
-		for i, v := range values {
-			to <- prometheus.MustNewConstMetric(figures[i].desc, figures[i].kind, v, kind)
+		for _, f := range figures {
+			values = append(values, f.value(s))
 		}
-		for code := range alarms {
-			to <- prometheus.MustNewConstMetric(alarmDesc, prometheus.GaugeValue, 1, kind, code)
-		}
+		alarms = s.Machine.Alarms()
+	}) != nil {
+		return
+	}
+	to <- prometheus.MustNewConstMetric(leaderDesc, prometheus.GaugeValue, oneIf(leads), string(kind))
+	for i, v := range values {
+		to <- prometheus.MustNewConstMetric(figures[i].desc, figures[i].kind, v, string(kind))
+	}
+	for code := range alarms {
+		to <- prometheus.MustNewConstMetric(alarmDesc, prometheus.GaugeValue, 1, string(kind), code)
 	}
 }

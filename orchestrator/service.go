@@ -31,9 +31,9 @@ var _ rest.Service = (*service)(nil)
 // pendingShown bounds Status.Pending.
 const pendingShown = 100
 
-// missPatience bounds the question to the machine whether an id that stands
-// nowhere exists.
-const missPatience = time.Second
+// readPatience bounds what a read that is answered from memory asks the machine
+// besides.
+const readPatience = time.Second
 
 func (s *service) pod(kind string, id fleet.InstanceID) string {
 	return s.names[kind] + "-" + strconv.Itoa(int(id))
@@ -71,9 +71,7 @@ func (s *service) Kinds(ctx context.Context) ([]api.KindSummary, error) {
 			k.Used += in.Used
 			k.Capacity += in.Capacity
 		}
-		if k.Leader.Self {
-			_ = s.inspect(ctx, kind, func(st loop.State) { k.Unplaced = st.Machine.Unplaced() }) // it has just lost the lead: it does not know
-		}
+		k.Unplaced = s.unplaced(ctx, kind)
 		out = append(out, k)
 	}
 	return out, nil
@@ -92,10 +90,14 @@ func (s *service) Where(kind, id string) (api.Location, error) {
 		return api.Location{}, api.Errorf(api.CodeUnavailable, "ZooKeeper has not been read yet")
 	}
 	if _, self := s.loop.Leader(fleet.Kind(kind)); self {
-		ctx, cancel := context.WithTimeout(context.Background(), missPatience)
+		ctx, cancel := context.WithTimeout(context.Background(), readPatience)
 		defer cancel()
 		known := false
-		if err := s.inspect(ctx, kind, func(st loop.State) { _, known = st.Machine.Where(id) }); err == nil && known {
+		err := s.inspect(ctx, kind, func(st loop.State) { _, known = st.Machine.Where(id) })
+		if in, ok := v.Where(id); ok { // placed meanwhile
+			return api.Location{RunIn: s.pod(kind, in), Instance: int(in)}, nil
+		}
+		if err == nil && known {
 			return api.Location{}, api.Errorf(api.CodeUnplaced, "%s %q exists and stands on no instance yet: …/%s/status tells why", kind, id, kind)
 		}
 	}
@@ -121,10 +123,20 @@ func (s *service) Orchestration(ctx context.Context, kind string, ids bool, each
 			return t, err
 		}
 	}
-	if _, self := s.loop.Leader(fleet.Kind(kind)); self {
-		_ = s.inspect(ctx, kind, func(st loop.State) { t.Unplaced = st.Machine.Unplaced() }) // it has just lost the lead: it does not know
-	}
+	t.Unplaced = s.unplaced(ctx, kind)
 	return t, nil
+}
+
+// unplaced is how many resources stand nowhere; 0 where that is not known, which
+// is everywhere but at the leader, and there while the machine is long at work.
+func (s *service) unplaced(ctx context.Context, kind string) (n int) {
+	if _, self := s.loop.Leader(fleet.Kind(kind)); !self {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	_ = s.inspect(ctx, kind, func(st loop.State) { n = st.Machine.Unplaced() })
+	return n
 }
 
 // Search is part of rest.Reader.
@@ -249,7 +261,7 @@ func place(id fleet.InstanceID) *int {
 // Preview is part of rest.Observer.
 func (s *service) Preview(ctx context.Context, kind string, req api.OrchestrateRequest, limit int) (api.Plan, error) {
 	var size placement.Size
-	var plan *placement.Plan
+	var plan func() (*placement.Plan, error)
 	out := api.Plan{Resource: kind, Moves: []api.PlannedMove{}, Opened: []api.PlannedOpen{}, Released: []api.PlannedClose{}, Recapacitated: []api.Recapacity{}}
 	err := s.lead(ctx, kind, false, func(st loop.State) (err error) {
 		out.Resources = st.Machine.Resources()
@@ -259,8 +271,12 @@ func (s *service) Preview(ctx context.Context, kind string, req api.OrchestrateR
 	if err != nil {
 		return api.Plan{}, err
 	}
+	planned, err := plan() // the machine goes on meanwhile
+	if err != nil {
+		return api.Plan{}, sizeError(err)
+	}
 	out.Instances, out.ResourcePerInstance = size.Instances, size.ResourcePerInstance
-	fill(&out, plan, limit)
+	fill(&out, planned, limit)
 	return out, nil
 }
 

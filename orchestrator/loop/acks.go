@@ -54,6 +54,14 @@ func (a *acks) safe(kind fleet.Kind, token uint64) {
 	a.tell()
 }
 
+// cut notes that the connection broke over which all messages up to now came:
+// the broker sends again what it was not told of, under new tokens.
+func (a *acks) cut() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.open)
+}
+
 // tell is called with mu held, so that what the broker is told rises.
 func (a *acks) tell() {
 	upTo := a.seen

@@ -20,84 +20,115 @@ type term struct {
 	stepDown chan string     // the machine gives it up; capacity 1
 	draining bool            // nothing new is begun; the driver's alone
 	idle     chan struct{}   // closed once draining and no transaction is in flight; the driver's to close
+	work     sync.WaitGroup  // calls and watches that are under way; none begins after end
 }
 
-// campaign stands for election until leaving ends, and runs what belongs to a
-// follower while it waits and to a leader while it leads. A leadership that is
-// there when leaving ends is handed over in order, within inner.
-func (d *driver) campaign(leaving, inner context.Context) error {
-	for attempt := 0; leaving.Err() == nil; {
-		// Lead's context ends with leaving only while the turn has not come: a
-		// leader must still finish its transaction and resign.
-		standing, abandon := context.WithCancel(inner)
-		gone := context.AfterFunc(leaving, abandon)
-		following, stopFollowing := context.WithCancel(inner)
-		var follower sync.WaitGroup
-		follower.Go(func() { d.follow(following) })
-		led := false
-		err := d.l.ports.Election.Lead(standing, d.kind, d.l.cfg.Who, func(ctx context.Context, epoch int64, held func() bool) {
-			led = true
-			if !gone() { // leaving has ended already
-				return
-			}
-			stopFollowing()
-			follower.Wait()
-			d.lead(ctx, leaving, epoch, held)
-		})
-		stopFollowing()
-		follower.Wait()
-		gone()
-		abandon()
+// campaign stands for election until leaving ends. A leadership that is there
+// when leaving ends is handed over in order, for which alive goes on.
+func (d *driver) campaign(leaving, alive context.Context) error {
+	base := d.l.cfg.StepDownPause
+	wait := base
+	for leaving.Err() == nil {
+		r, err := d.stand(leaving, alive)
 		switch {
 		case leaving.Err() != nil:
 			return nil
-		case err != nil && !errors.Is(err, context.Canceled) && !led:
+		case err != nil && !errors.Is(err, context.Canceled) && !r.led:
 			return err
 		case err != nil:
 			d.log.Warn("the leadership ended with an error", "error", err)
 		}
-		attempt++
-		pause(leaving, d.l.cfg.StepDownPause)
+		if !r.gaveUp || r.lasted > steady*base {
+			wait = base
+		}
+		pause(leaving, wait)
+		if r.gaveUp {
+			wait = min(2*wait, longestPause*base)
+		}
 	}
 	return nil
 }
 
-// lead is one leadership, from its first moment to its last.
-func (d *driver) lead(ctx, leaving context.Context, epoch int64, held func() bool) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	t := &term{epoch: epoch, ctx: ctx, held: held, stepDown: make(chan string, 1), idle: make(chan struct{})}
-	if !d.call(func(time.Duration) { d.begin(t) }) {
-		return
+// A process that gives up one leadership after another, each within this many
+// pauses, has a trouble of its own: it must not keep the others from leading, nor
+// read everything anew each second.
+const steady, longestPause = 60, 32
+
+// reign is what became of one candidacy.
+type reign struct {
+	led    bool
+	gaveUp bool // by itself, while it could still have led
+	lasted time.Duration
+}
+
+// stand is one candidacy: it follows until its turn comes, and then leads.
+func (d *driver) stand(leaving, alive context.Context) (r reign, err error) {
+	// Lead's context ends with leaving only while the turn has not come: a
+	// leader must still finish its transaction and resign.
+	standing, abandon := context.WithCancel(alive)
+	defer abandon()
+	gone := context.AfterFunc(leaving, abandon)
+	defer gone()
+	following, stopFollowing := context.WithCancel(alive)
+	var follower sync.WaitGroup
+	follower.Go(func() { d.follow(following) })
+	defer follower.Wait()
+	defer stopFollowing()
+
+	var t *term
+	err = d.l.ports.Election.Lead(standing, d.kind, d.l.cfg.Who, func(ctx context.Context, epoch int64, held func() bool) {
+		r.led = true
+		if !gone() { // leaving has ended already
+			return
+		}
+		stopFollowing()
+		follower.Wait()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		t = &term{epoch: epoch, ctx: ctx, held: held, stepDown: make(chan string, 1), idle: make(chan struct{})}
+		began := d.l.now()
+		r.gaveUp = d.lead(t, leaving)
+		r.lasted = d.l.now() - began
+	})
+	if t != nil {
+		t.work.Wait() // after the resignation: the next leader need not wait for it
 	}
-	var watches sync.WaitGroup
-	d.watch(t, &watches)
+	return r, err
+}
+
+// lead is one leadership, from its first moment to its last. It answers whether
+// the process gave it up by itself.
+func (d *driver) lead(t *term, leaving context.Context) (gaveUp bool) {
+	if d.ask(context.Background(), func(time.Duration) { d.begin(t) }) != nil {
+		return false
+	}
+	d.watch(t)
 
 	why := ""
 	select {
-	case <-ctx.Done():
-		why = context.Cause(ctx).Error()
+	case <-t.ctx.Done():
+		why = context.Cause(t.ctx).Error()
 	case why = <-t.stepDown:
+		gaveUp = true
 	case <-leaving.Done():
 		why = "the process ends"
-		d.call(func(time.Duration) { d.drain(t) })
+		_ = d.ask(context.Background(), func(time.Duration) { d.drain(t) })
 		select {
 		case <-t.idle:
-		case <-ctx.Done():
+		case <-t.ctx.Done():
 		case <-time.After(d.l.cfg.DrainTimeout):
 			d.log.Warn("the transaction in flight was not answered in time; whoever leads next reads what became of it")
 		}
 	}
-	d.call(func(time.Duration) { d.end(t, why) })
-	cancel()
-	watches.Wait()
+	_ = d.ask(context.Background(), func(time.Duration) { d.end(t, why) }) // the driver outlives every term
+	return gaveUp
 }
 
 // watch starts what a leader listens to. Each runs until the term's context ends.
-func (d *driver) watch(t *term, wg *sync.WaitGroup) {
+func (d *driver) watch(t *term) {
 	p := d.l.ports
 	watch := func(what string, run func() error) {
-		wg.Go(func() {
+		t.work.Go(func() {
 			if err := run(); t.ctx.Err() == nil {
 				select {
 				case t.stepDown <- fmt.Sprintf("%s: %v", what, err):

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,7 @@ type driver struct {
 	machine *reconcile.Machine
 	term    *term // nil while another process leads
 	flight  *reconcile.Commit
-	orders  map[uint64]chan<- error
+	orders  map[uint64]chan<- error // each has room for its answer
 	nextReq uint64
 	phases  map[fleet.InstanceID]fleet.Pod // as last told
 	moves   *moves
@@ -91,19 +92,40 @@ func (d *driver) post(w work) bool {
 	}
 }
 
-// call has the driver's goroutine do something, and waits for it; false when the
-// driver has ended before.
-func (d *driver) call(do func(now time.Duration)) bool {
+// errEnded says that the driver has ended.
+var errEnded = errors.New("the process ends")
+
+// ask has the driver's goroutine do something, and waits for it. When ctx or the
+// driver ends before its turn has come it is never done, and the error says why.
+func (d *driver) ask(ctx context.Context, do func(now time.Duration)) error {
+	var taken atomic.Bool
 	done := make(chan struct{})
-	if !d.post(work{do: func(now time.Duration) { defer close(done); do(now) }}) {
-		return false
+	w := work{do: func(now time.Duration) {
+		if !taken.Swap(true) {
+			do(now)
+			close(done)
+		}
+	}}
+	select {
+	case d.inbox <- w:
+	case <-d.quit:
+		return errEnded
+	case <-ctx.Done():
+		return ctx.Err()
 	}
+	err := errEnded
 	select {
 	case <-done:
-		return true
+		return nil
 	case <-d.quit:
-		return false
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
+	if taken.Swap(true) {
+		<-done // it is being done now, or was
+		return nil
+	}
+	return err
 }
 
 func (d *driver) handle(w work) {

@@ -11,7 +11,8 @@ import (
 )
 
 // execute begins what a command demands. What takes time runs in a goroutine of
-// its own and posts its answer, which counts only while the leadership lasts.
+// its own, for which the term's end waits, and posts its answer, which counts
+// only while the leadership lasts.
 func (d *driver) execute(c reconcile.Command) {
 	switch c := c.(type) {
 	case reconcile.Ack:
@@ -42,21 +43,21 @@ func (d *driver) execute(c reconcile.Command) {
 	switch c := c.(type) {
 	case reconcile.Commit:
 		d.flight = &c
-		go d.commit(t, c)
+		t.work.Go(func() { d.commit(t, c) })
 	case reconcile.ReadTree:
-		go d.readTree(t, c.Req)
+		t.work.Go(func() { d.readTree(t, c.Req) })
 	case reconcile.ListRows:
-		go d.listRows(t, c)
+		t.work.Go(func() { d.listRows(t, c) })
 	case reconcile.ListPods:
-		go d.listPods(t, c.Req)
+		t.work.Go(func() { d.listPods(t, c.Req) })
 	case reconcile.CreatePod:
 		d.log.Info("creates the pod", "instance", int(c.Instance), "why", c.Why)
 		d.note(EntryPodCreate, c.Instance, "%s", c.Why)
-		go d.createPod(t, c)
+		t.work.Go(func() { d.createPod(t, c) })
 	case reconcile.DeletePod:
 		d.log.Info("deletes the pod", "instance", int(c.Instance), "uid", c.UID, "why", c.Why)
 		d.tell(Entry{Type: EntryPodDelete, Instance: c.Instance, Code: purposes[c.Purpose], Text: c.Why})
-		go d.deletePod(t, c)
+		t.work.Go(func() { d.deletePod(t, c) })
 	default:
 		panic(fmt.Sprintf("loop: unknown command %T", c))
 	}
@@ -79,11 +80,14 @@ func (d *driver) reply(c reconcile.Reply) {
 		return
 	}
 	delete(d.orders, c.Req)
-	var err error
-	if c.Err != "" {
-		err = errors.New(c.Err)
+	switch {
+	case c.Err == "":
+		answer <- nil
+	case d.machine.Stage() == reconcile.StageFollower:
+		answer <- fmt.Errorf("%w: %s", ErrInterrupted, c.Err)
+	default:
+		answer <- &RefusedError{c.Err}
 	}
-	answer <- err // has room for it
 }
 
 func (d *driver) alarm(c reconcile.Alarm) {

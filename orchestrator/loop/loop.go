@@ -47,8 +47,9 @@ type Config struct {
 	// DrainTimeout bounds the wait for the transaction in flight when the process
 	// ends; default 5 s.
 	DrainTimeout time.Duration
-	// StepDownPause is the wait before a process that gave up the leadership
-	// stands for election again; default 1 s.
+	// StepDownPause is the wait before a process that led stands for election
+	// again; default 1 s. It doubles, up to 32 times that, with each leadership in
+	// a row that the process gave up within 60 of these pauses.
 	StepDownPause time.Duration
 	// Inbox bounds the events that wait for a driver; whoever has more waits.
 	// Default 4096.
@@ -139,28 +140,27 @@ func (l *Loop) Run(ctx context.Context) error {
 	if l.running.Swap(true) {
 		return errors.New("loop: Run was called twice")
 	}
-	// The drivers outlive ctx: they must answer what is under way.
-	inner, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
+	// The drivers outlive the campaigns, and these ctx: what is under way must be
+	// answered, whatever the reason for the end.
+	alive, die := context.WithCancel(context.WithoutCancel(ctx))
+	defer die()
+	leaving, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
 	fatal := func(what string, err error) {
-		if inner.Err() == nil && err != nil && !errors.Is(err, context.Canceled) {
-			stop(fmt.Errorf("%s: %w", what, err))
+		if err != nil && !errors.Is(err, context.Canceled) {
+			leave(fmt.Errorf("%s: %w", what, err))
 		}
 	}
 
 	var drivers, campaigns, feeds sync.WaitGroup
 	for _, d := range l.drivers {
-		drivers.Go(func() { d.run(inner) })
+		drivers.Go(func() { d.run(alive) })
 	}
-	fed, stopFeeds := context.WithCancel(inner)
+	fed, stopFeeds := context.WithCancel(alive)
 	defer stopFeeds()
 	feeds.Go(func() { fatal("notifications", l.ports.Notifications.Listen(fed, l.notified, l.noteChannel)) })
-
-	leaving, leave := context.WithCancel(ctx)
-	defer leave()
-	context.AfterFunc(inner, leave)
 	for _, d := range l.drivers {
-		campaigns.Go(func() { fatal("election of "+string(d.kind), d.campaign(leaving, inner)) })
+		campaigns.Go(func() { fatal("election of "+string(d.kind), d.campaign(leaving, alive)) })
 		feeds.Go(func() {
 			fatal("the leader of "+string(d.kind), l.ports.Election.WatchLeader(fed, d.kind, d.leaderIs))
 		})
@@ -168,10 +168,12 @@ func (l *Loop) Run(ctx context.Context) error {
 	campaigns.Wait()
 	stopFeeds()
 	feeds.Wait()
-	cause := context.Cause(inner)
-	stop(context.Canceled)
+	die()
 	drivers.Wait()
-	return cause
+	if cause := context.Cause(leaving); cause != context.Cause(ctx) {
+		return cause
+	}
+	return nil
 }
 
 // now is the time as the machines count it.
@@ -195,6 +197,9 @@ func (l *Loop) notified(token uint64, n *fleet.Notification) {
 func (l *Loop) noteChannel(up bool) {
 	if l.notesUp.Swap(up) == up {
 		return
+	}
+	if !up {
+		l.acks.cut()
 	}
 	for _, d := range l.drivers {
 		d.post(work{ev: reconcile.NotificationChannel{Up: up}})

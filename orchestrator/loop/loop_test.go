@@ -138,9 +138,11 @@ func TestLosesTheLead(t *testing.T) {
 		w.mu.Lock()
 		w.called = nil
 		w.trees[thing].held = false
+		delete(w.pods[thing], 0)
+		w.trees[thing].change()
 		w.mu.Unlock()
-		if err := l.Order(t.Context(), thing, reconcile.Replace{Instance: 0}); err != nil {
-			t.Fatal(err)
+		if err := l.Order(t.Context(), thing, reconcile.Replace{Instance: 1}); !errors.Is(err, ErrNotLeader) {
+			t.Fatalf("an order without proof of the leadership: %v", err)
 		}
 		settle(time.Second)
 		if len(w.called) > 0 {

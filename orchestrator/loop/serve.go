@@ -10,6 +10,14 @@ import (
 	"dacorch/orchestrator/reconcile"
 )
 
+// ErrLoading says that this process leads the kind and has not yet read what
+// there is.
+var ErrLoading = errors.New("ZooKeeper, the database and the pods are being read")
+
+// ErrInterrupted says that the leadership ended while an order was carried out.
+// Whoever leads next goes on with what of it stands in ZooKeeper.
+var ErrInterrupted = errors.New("the leadership ended before the order was done")
+
 // RefusedError says why the machine refused an order or gave it up.
 type RefusedError struct{ Why string }
 
@@ -63,41 +71,80 @@ func (l *Loop) Busy(kind fleet.Kind) time.Duration {
 // NotificationsUp says whether notifications can reach this process.
 func (l *Loop) NotificationsUp() bool { return l.notesUp.Load() }
 
-// Order has a leader's machine carry out an order, and waits until it is done or
-// refused (*RefusedError). When ctx ends before, the order goes on by itself.
-// ErrNotLeader when another process leads.
+// Order has a leader's machine carry out an order, and waits until it is done.
+// Errors: those of Begin and of Taken.Wait.
 func (l *Loop) Order(ctx context.Context, kind fleet.Kind, order reconcile.Order) error {
+	taken, err := l.Begin(ctx, kind, order, nil)
+	if err != nil {
+		return err
+	}
+	return taken.Wait(ctx)
+}
+
+// Begin has a leader's machine take up an order. look, unless nil, is asked
+// before, in the same turn: its error ends it. After an error nothing was done
+// and nothing will be: ErrUnknownKind, ErrNotLeader when another process leads,
+// ErrLoading, look's, or ctx's own.
+func (l *Loop) Begin(ctx context.Context, kind fleet.Kind, order reconcile.Order, look func(State) error) (*Taken, error) {
 	d := l.byKind[kind]
 	if d == nil {
-		return ErrUnknownKind
+		return nil, ErrUnknownKind
 	}
-	answer := make(chan error, 1)
-	w := work{do: func(time.Duration) {
-		if d.term == nil {
-			answer <- ErrNotLeader
+	t := &Taken{answer: make(chan error, 1)}
+	var refused error
+	err := d.ask(ctx, func(now time.Duration) {
+		switch {
+		case !d.proved() || d.machine.Stage() == reconcile.StageFollower:
+			refused = ErrNotLeader
+		case d.machine.Stage() != reconcile.StageActive:
+			refused = ErrLoading
+		case look != nil:
+			refused = look(d.state(now))
+		}
+		if refused != nil {
 			return
 		}
 		d.nextReq++
-		d.orders[d.nextReq] = answer
+		d.orders[d.nextReq] = t.answer
 		d.step(reconcile.Ordered{Req: d.nextReq, Order: order})
-	}}
+	})
+	switch {
+	case errors.Is(err, errEnded):
+		return nil, fmt.Errorf("%w: %w", ErrNotLeader, err)
+	case err != nil:
+		return nil, err
+	}
+	return t, refused
+}
+
+// Taken is an order that a machine has taken up. It goes on by itself, whether
+// anybody waits for it or not.
+type Taken struct{ answer chan error }
+
+// Wait answers nil once the order is done, or why it is not: *RefusedError,
+// ErrInterrupted, or ctx's own error when that ends before. It may be called once.
+func (t *Taken) Wait(ctx context.Context) error {
 	select {
-	case d.inbox <- w:
-	case <-d.quit:
-		return ErrNotLeader
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	case err := <-t.answer:
+		return err
+	default:
 	}
 	select {
-	case err := <-answer:
-		if err != nil && !errors.Is(err, ErrNotLeader) {
-			return &RefusedError{err.Error()}
-		}
+	case err := <-t.answer:
 		return err
-	case <-d.quit:
-		return fmt.Errorf("%w any more: the process ends", ErrNotLeader)
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
+	}
+}
+
+// Refused answers the machine's refusal, if it has refused the order as it took
+// it up. It may be called once, and not beside Wait.
+func (t *Taken) Refused() error {
+	select {
+	case err := <-t.answer:
+		return err
+	default:
+		return nil
 	}
 }
 
@@ -121,32 +168,20 @@ func (s State) Moved(id string, limit int) []Moved { return s.driver.moves.of(id
 func (s State) Remembers() (since time.Duration, all bool) { return s.driver.moves.since() }
 
 // Inspect has look read a kind's machine; it must neither change nor keep it,
-// nor take long: the machine waits.
+// nor take long: the machine waits. After an error look was not called and never
+// will be: ErrUnknownKind, ctx's own, or that the process ends.
 func (l *Loop) Inspect(ctx context.Context, kind fleet.Kind, look func(State)) error {
 	d := l.byKind[kind]
 	if d == nil {
 		return ErrUnknownKind
 	}
-	done := make(chan struct{})
-	w := work{do: func(now time.Duration) {
-		defer close(done)
-		s := State{Now: now, Config: d.cfg, Machine: d.machine, Leading: d.term != nil, Waiting: len(d.inbox), driver: d}
-		if d.term != nil {
-			s.Epoch = d.term.epoch
-		}
-		look(s)
-	}}
-	select {
-	case d.inbox <- w:
-	case <-d.quit:
-		return errors.New("the process ends")
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	return d.ask(ctx, func(now time.Duration) { look(d.state(now)) })
+}
+
+func (d *driver) state(now time.Duration) State {
+	s := State{Now: now, Config: d.cfg, Machine: d.machine, Leading: d.term != nil, Waiting: len(d.inbox), driver: d}
+	if d.term != nil {
+		s.Epoch = d.term.epoch
 	}
-	select {
-	case <-done:
-		return nil
-	case <-d.quit:
-		return errors.New("the process ends")
-	}
+	return s
 }

@@ -23,6 +23,7 @@ type View struct {
 // content is what a View holds.
 type content struct {
 	where     map[string]spot
+	further   map[string][]spot // of resources in several lists, what where does not say; seldom any
 	instances map[fleet.InstanceID]*listed
 }
 
@@ -48,7 +49,7 @@ type Listing struct {
 }
 
 func newContent() *content {
-	return &content{where: map[string]spot{}, instances: map[fleet.InstanceID]*listed{}}
+	return &content{where: map[string]spot{}, further: map[string][]spot{}, instances: map[fleet.InstanceID]*listed{}}
 }
 
 func newView() *View { return &View{content: newContent()} }
@@ -59,7 +60,8 @@ func contentOf(instances []fleet.TreeInstance) *content {
 	for i := range instances {
 		n += len(instances[i].IDs)
 	}
-	c := &content{where: make(map[string]spot, n), instances: make(map[fleet.InstanceID]*listed, len(instances))}
+	c := newContent()
+	c.where = make(map[string]spot, n)
 	for i := range instances {
 		c.put(&instances[i])
 	}
@@ -96,7 +98,7 @@ func (v *View) List(withIDs bool) []Listing {
 	for id, in := range v.instances {
 		l := Listing{ID: id, Used: in.used, Capacity: in.capacity, Times: in.times}
 		if withIDs {
-			l.IDs = slices.Clone(in.ids)
+			l.IDs = append(make([]string, 0, len(in.ids)), in.ids...)
 		}
 		out = append(out, l)
 	}
@@ -111,22 +113,42 @@ type Found struct {
 }
 
 // Search answers the resources whose ids begin with prefix and come after the id
-// given, the first limit of them by id.
+// given, the first limit of them by id; limit is at least 1. The lists are copied
+// first: whoever changes the View, and everybody behind, waits for that alone.
 func (v *View) Search(prefix, after string, limit int) []Found {
 	var out []Found
-	byID := func(a, b Found) int { return strings.Compare(a.ID, b.ID) }
-	v.mu.RLock()
-	for id, s := range v.where {
-		if id > after && strings.HasPrefix(id, prefix) {
-			if out = append(out, Found{id, s.instance}); len(out) >= 2*limit+64 {
-				slices.SortFunc(out, byID)
-				out = out[:limit]
+	last := "" // of limit that have been found; empty before
+	least := func() {
+		slices.SortFunc(out, func(a, b Found) int { return strings.Compare(a.ID, b.ID) })
+		out = slices.CompactFunc(out, func(a, b Found) bool { return a.ID == b.ID }) // it stands in two lists
+		if len(out) >= limit {
+			out = out[:limit]
+			last = out[limit-1].ID
+		}
+	}
+	for _, l := range v.List(true) {
+		for _, id := range l.IDs {
+			if id > after && strings.HasPrefix(id, prefix) && (last == "" || id < last) {
+				if out = append(out, Found{id, l.ID}); len(out) >= 2*limit+64 {
+					least()
+				}
 			}
 		}
 	}
-	v.mu.RUnlock()
-	slices.SortFunc(out, byID)
-	return out[:min(limit, len(out))]
+	least()
+	return v.settle(out)
+}
+
+// settle finds those again that have moved, or stand in two lists, as Where does.
+func (v *View) settle(found []Found) []Found {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for i := range found {
+		if s, ok := v.where[found[i].ID]; ok {
+			found[i].Instance = s.instance
+		}
+	}
+	return found
 }
 
 func (v *View) set(c *content) {
@@ -165,29 +187,71 @@ func (v *View) apply(txn *fleet.Txn) {
 // add puts a resource on an instance. One that stands on another as well is
 // found where it was put last.
 func (c *content) add(id fleet.InstanceID, in *listed, resource string) {
-	if s, ok := c.where[resource]; ok && s.instance == id {
-		return
+	if s, ok := c.where[resource]; ok {
+		at := func(s spot) bool { return s.instance == id }
+		if at(s) || len(c.further) > 0 && slices.ContainsFunc(c.further[resource], at) {
+			return
+		}
+		c.further[resource] = append(c.further[resource], s)
 	}
 	c.where[resource] = spot{id, int32(len(in.ids))}
 	in.ids = append(in.ids, resource)
 }
 
+// remove takes a resource off an instance's list. Where it stands on another as
+// well it is found there.
 func (c *content) remove(id fleet.InstanceID, resource string) {
-	s, ok := c.where[resource]
-	if !ok || s.instance != id {
+	at := c.forget(id, resource)
+	if at < 0 {
 		return
 	}
 	in := c.instances[id]
-	delete(c.where, resource)
-	last := len(in.ids) - 1
+	last := int32(len(in.ids) - 1)
 	moved := in.ids[last]
 	in.ids[last] = ""
 	in.ids = in.ids[:last]
-	if int(s.at) != last {
-		in.ids[s.at] = moved
-		if m := c.where[moved]; m.instance == id {
-			c.where[moved] = spot{id, s.at}
+	if at == last {
+		return
+	}
+	in.ids[at] = moved
+	if c.where[moved].instance == id {
+		c.where[moved] = spot{id, at}
+		return
+	}
+	for i, s := range c.further[moved] {
+		if s.instance == id {
+			c.further[moved][i].at = at
 		}
+	}
+}
+
+// forget drops the note of a resource's place on an instance, and answers the
+// place; -1 when it is not there.
+func (c *content) forget(id fleet.InstanceID, resource string) int32 {
+	s, ok := c.where[resource]
+	more := c.further[resource]
+	if ok && s.instance == id {
+		delete(c.where, resource)
+		if n := len(more); n > 0 {
+			c.where[resource] = more[n-1]
+			c.setFurther(resource, more[:n-1])
+		}
+		return s.at
+	}
+	for i, s := range more {
+		if s.instance == id {
+			c.setFurther(resource, slices.Delete(more, i, i+1))
+			return s.at
+		}
+	}
+	return -1
+}
+
+func (c *content) setFurther(resource string, spots []spot) {
+	if len(spots) == 0 {
+		delete(c.further, resource)
+	} else {
+		c.further[resource] = spots
 	}
 }
 
@@ -197,21 +261,41 @@ func (c *content) drop(id fleet.InstanceID) {
 		return
 	}
 	for _, r := range in.ids {
-		if c.where[r].instance == id {
-			delete(c.where, r)
-		}
+		c.forget(id, r)
 	}
 	delete(c.instances, id)
 }
 
-// put takes an instance over as it was read.
+// put takes over an instance that was not there before, as it was read.
 func (c *content) put(ti *fleet.TreeInstance) {
-	c.drop(ti.ID)
 	in := &listed{used: ti.Used, capacity: ti.Capacity, times: ti.Times, ids: make([]string, 0, len(ti.IDs))}
 	c.instances[ti.ID] = in
 	for _, id := range ti.IDs {
 		c.add(ti.ID, in, id)
 	}
+}
+
+// differs compares what is known of an instance with what was read of it.
+func (c *content) differs(in *listed, ti *fleet.TreeInstance) (add, remove []string) {
+	stays := make([]bool, len(in.ids))
+	for _, r := range ti.IDs {
+		if s, ok := c.where[r]; ok && s.instance == ti.ID {
+			stays[s.at] = true
+			continue
+		}
+		i := slices.IndexFunc(c.further[r], func(s spot) bool { return s.instance == ti.ID })
+		if i < 0 {
+			add = append(add, r)
+		} else {
+			stays[c.further[r][i].at] = true
+		}
+	}
+	for i, r := range in.ids {
+		if !stays[i] {
+			remove = append(remove, r)
+		}
+	}
+	return add, remove
 }
 
 // following brings a view in line with what a watch of the tree tells.
@@ -224,12 +308,29 @@ func (v *View) follow() *following {
 	return &following{view: v, told: map[fleet.InstanceID]bool{}}
 }
 
+// seen takes an instance over as it was read. While a process follows nobody else
+// changes its view: what differs is found without keeping readers out.
 func (f *following) seen(ti fleet.TreeInstance) {
-	f.view.mu.Lock()
-	defer f.view.mu.Unlock()
-	f.view.put(&ti)
 	if f.told != nil {
 		f.told[ti.ID] = true
+	}
+	v := f.view
+	in := v.instances[ti.ID]
+	if in == nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.put(&ti)
+		return
+	}
+	add, remove := v.differs(in, &ti)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in.used, in.capacity, in.times = ti.Used, ti.Capacity, ti.Times
+	for _, r := range remove {
+		v.remove(ti.ID, r)
+	}
+	for _, r := range add {
+		v.add(ti.ID, in, r)
 	}
 }
 
