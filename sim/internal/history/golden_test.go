@@ -247,7 +247,11 @@ func TestExpectationShown(t *testing.T) {
 
 func reportNamed(t *testing.T, d *datadriven.TestData) *Report {
 	if d.HasArg("good") {
-		return goodReport()
+		r := goodReport()
+		if d.HasArg("real") {
+			r.Real, r.WallS, r.Trace = true, 1804, ""
+		}
+		return r
 	}
 	return sampleReport()
 }

@@ -65,12 +65,11 @@ func (t *table) head() {
 	virtual := shortDuration(time.Duration(r.VirtualS * float64(time.Second)))
 	if r.WallS > 0 {
 		wall := shortDuration(time.Duration(r.WallS * float64(time.Second)))
-		done := "simulated"
+		done, speed := "simulated", thousands(float64(int64(r.Speed())))
 		if r.Real {
-			done = "played over real protocols"
+			done, speed = "played over real protocols", fmt.Sprintf("%.1f", r.Speed())
 		}
-		fmt.Fprintf(&t.out, "  %s %s in %s: %s times real time, %s events\n",
-			virtual, done, wall, thousands(float64(int64(r.Speed()))), thousands(float64(r.Events)))
+		fmt.Fprintf(&t.out, "  %s %s in %s: %s times real time, %s events\n", virtual, done, wall, speed, thousands(float64(r.Events)))
 	} else {
 		fmt.Fprintf(&t.out, "  %s simulated, %s events\n", virtual, thousands(float64(r.Events)))
 	}
