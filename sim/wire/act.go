@@ -61,6 +61,7 @@ func (r *run) perform(now time.Time) time.Duration {
 			r.behind = late
 		}
 		a := heap.Pop(&r.work.actions).(action)
+		r.takeFacts() // what came before it has an earlier moment
 		if err := a.do(r.at(time.Now())); err != nil && r.ctx.Err() == nil {
 			fmt.Fprintf(r.opts.Log, "%v: %v\n", a.at, err)
 		}
@@ -204,7 +205,7 @@ func (r *run) faultOff(f *scenarios.Fault) error {
 	case scenarios.OrchestratorCrash:
 		for _, p := range r.procs {
 			if err := p.start(); err != nil {
-				return err
+				r.wrong.add(r.last, "", invariantProcess, err.Error())
 			}
 		}
 	}
@@ -247,14 +248,17 @@ func (r *run) breakPods(now time.Duration, i int, f *scenarios.Fault) error {
 // order gives an operator's order over REST, and takes the answer when it comes.
 func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	r.open[o] = now
-	go func() {
+	if o.What == scenarios.Replace {
+		r.ordered[dacAt{fleet.Kind(o.Kind), fleet.InstanceID(o.Instance)}] = true
+	}
+	r.hearing.Go(func() {
 		err := r.give(r.ctx, o)
 		answered := func() { r.replied(r.at(time.Now()), o, err) }
 		select {
 		case r.answers <- answered:
 		case <-r.ctx.Done():
 		}
-	}()
+	})
 	return nil
 }
 
@@ -267,7 +271,6 @@ func (r *run) give(ctx context.Context, o *scenarios.Order) error {
 		_, err := r.client.Undrain(ctx, o.Kind, o.Instance)
 		return err
 	case scenarios.Replace:
-		r.p.DACs.ordered(fleet.Kind(o.Kind), fleet.InstanceID(o.Instance))
 		_, err := r.client.Replace(ctx, o.Kind, o.Instance)
 		return err
 	case scenarios.Maintenance:
@@ -294,8 +297,11 @@ func (r *run) replied(now time.Duration, o *scenarios.Order, err error) {
 	case err != nil:
 		fmt.Fprintf(r.opts.Log, "%v: %s of %s: %v\n", now.Round(time.Millisecond), o.What, o.Kind, err)
 		r.pics.series.Mark(now, string(o.What)+" refused")
-		if o.What == scenarios.Orchestrate {
+		switch o.What {
+		case scenarios.Orchestrate:
 			r.check.Add(kind, history.OrchestrationsRefused, 1)
+		case scenarios.Replace:
+			delete(r.ordered, dacAt{kind, fleet.InstanceID(o.Instance)})
 		}
 	case o.What == scenarios.Orchestrate:
 		r.check.Add(kind, history.OrchestrationsDone, 1)

@@ -27,7 +27,6 @@ type DACs struct {
 
 	mu       sync.Mutex
 	programs map[dacAt]*program
-	asked    map[dacAt]bool // replacements that an operator has asked for
 }
 
 // dacAt names a DAC.
@@ -41,6 +40,7 @@ type program struct {
 	at   dacAt
 	dac  *dac.DAC
 	hung bool
+	gone chan struct{} // closed when everything about it has been told
 
 	mu   sync.Mutex
 	held map[string]struct{}
@@ -52,7 +52,7 @@ func newDACs(p *Platform, cfg Config) (*DACs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the DACs' heartbeats: %w", err)
 	}
-	d := &DACs{p: p, facts: cfg.Facts, beats: beats, kinds: map[fleet.Kind]Kind{}, programs: map[dacAt]*program{}, asked: map[dacAt]bool{}}
+	d := &DACs{p: p, facts: cfg.Facts, beats: beats, kinds: map[fleet.Kind]Kind{}, programs: map[dacAt]*program{}}
 	if d.facts == nil {
 		d.facts = noFacts{}
 	}
@@ -101,9 +101,9 @@ func (d *DACs) Run(ctx context.Context, pod *corev1.Pod, log io.Writer) error {
 		return nil
 	}
 	at := dacAt{k.Kind, fleet.InstanceID(id)}
-	p := &program{at: at, held: map[string]struct{}{}}
+	p := &program{at: at, held: map[string]struct{}{}, gone: make(chan struct{})}
 	p.dac, err = dac.New(dac.Config{
-		Kind: at.kind, Instance: at.id, ZooKeeper: []string{d.p.ZooKeeperAddr()},
+		Kind: at.kind, Instance: at.id, ZooKeeper: []string{d.p.ZooKeeperAddr()}, Session: k.Session,
 		Heartbeat: k.Heartbeat, Interval: k.HeartbeatInterval, Beats: told{d.beats, d.facts}, Confirms: k.Confirms,
 		OnRun:    func(resource string, on bool) { p.ran(d.facts, resource, on) },
 		OnReload: func(times int64) { d.facts.Reloaded(at.kind, at.id, times) },
@@ -112,13 +112,34 @@ func (d *DACs) Run(ctx context.Context, pod *corev1.Pod, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.programs[at] = p
-	d.mu.Unlock()
+	if !d.begin(ctx, p) {
+		return nil
+	}
 	d.facts.Alive(at.kind, at.id, true)
 	err = p.run(ctx)
 	d.ended(p)
 	return err
+}
+
+// begin has a program be its instance's, once the one before has ended: a pod
+// that was deleted without grace may end after its successor has come. False: it
+// was not to begin any more.
+func (d *DACs) begin(ctx context.Context, p *program) bool {
+	for {
+		d.mu.Lock()
+		before := d.programs[p.at]
+		if before == nil {
+			d.programs[p.at] = p
+			d.mu.Unlock()
+			return true
+		}
+		d.mu.Unlock()
+		select {
+		case <-before.gone:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // run runs the program until it is asked to end, or killed.
@@ -169,13 +190,11 @@ func (d *DACs) ended(p *program) {
 	}
 	clear(p.held)
 	p.mu.Unlock()
-	d.mu.Lock()
-	if d.programs[p.at] == p {
-		delete(d.programs, p.at)
-	}
-	delete(d.asked, p.at)
-	d.mu.Unlock()
 	d.facts.Alive(p.at.kind, p.at.id, false)
+	d.mu.Lock()
+	delete(d.programs, p.at)
+	d.mu.Unlock()
+	close(p.gone)
 }
 
 // Hang is kubernetes.Hanger's.
@@ -205,11 +224,6 @@ func (d *DACs) Working(kind fleet.Kind) []fleet.InstanceID {
 	return ids
 }
 
-// able says that an instance's DAC runs and does not hang.
-func (d *DACs) able(kind fleet.Kind, id fleet.InstanceID) bool {
-	return slices.Contains(d.Working(kind), id)
-}
-
 // running is what each DAC of a kind runs.
 func (d *DACs) running(kind fleet.Kind) map[fleet.InstanceID][]string {
 	d.mu.Lock()
@@ -223,20 +237,6 @@ func (d *DACs) running(kind fleet.Kind) map[fleet.InstanceID][]string {
 		}
 	}
 	return all
-}
-
-// ordered notes that an operator asks for an instance's replacement.
-func (d *DACs) ordered(kind fleet.Kind, id fleet.InstanceID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.asked[dacAt{kind, id}] = true
-}
-
-// wasOrdered says that an operator has asked for it.
-func (d *DACs) wasOrdered(kind fleet.Kind, id fleet.InstanceID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.asked[dacAt{kind, id}]
 }
 
 // told tells of each heartbeat that it sends.

@@ -150,12 +150,11 @@ func (t *treeReader) node(rest string, c *zookeeper.Change, at func(fleet.Kind) 
 	if k == nil || len(parts) < 2 || len(parts) > 3 || len(parts) == 3 && parts[2] == "tmp" {
 		return // the roots, tmp, and what instances write below it
 	}
-	n, err := strconv.ParseInt(parts[1], 10, 32)
-	if err != nil {
+	id, ok := instanceNumber(parts[1])
+	if !ok {
 		t.Strange(kind, fmt.Sprintf("%s is no instance", c.Path))
 		return
 	}
-	id := fleet.InstanceID(n)
 	change := changeOf(at(kind), id)
 	in := k.instances[id]
 	if in == nil {
@@ -180,6 +179,13 @@ func (t *treeReader) node(rest string, c *zookeeper.Change, at func(fleet.Kind) 
 	}
 }
 
+// instanceNumber reads an instance's number. It has one way to be written: 03 and
+// +3 are not instance 3.
+func instanceNumber(s string) (fleet.InstanceID, bool) {
+	n, err := strconv.ParseInt(s, 10, 32)
+	return fleet.InstanceID(n), err == nil && n >= 0 && strconv.FormatInt(n, 10) == s
+}
+
 // changeOf is the part of a transaction that is about an instance.
 func changeOf(txn *fleet.Txn, id fleet.InstanceID) *fleet.Change {
 	for i := range txn.Changes {
@@ -191,10 +197,12 @@ func changeOf(txn *fleet.Txn, id fleet.InstanceID) *fleet.Change {
 	return &txn.Changes[len(txn.Changes)-1]
 }
 
-// take takes in what a node holds now. A version is that before the change.
+// take takes in what a node holds now. A version is that before the change. What
+// holds nothing useful changes the version alone.
 func (in *readInstance) take(what string, c *zookeeper.Change, change *fleet.Change) error {
 	switch what {
 	case "":
+		in.versions.Node, change.Versions.Node = c.Version, c.Version-1
 		var v struct{ Used, Count *int }
 		if err := json.Unmarshal(c.Data, &v); err != nil {
 			return err
@@ -202,17 +210,20 @@ func (in *readInstance) take(what string, c *zookeeper.Change, change *fleet.Cha
 		if v.Used == nil || v.Count == nil {
 			return fmt.Errorf("want used and count")
 		}
-		in.used, in.count, in.versions.Node = *v.Used, *v.Count, c.Version
-		change.Versions.Node = c.Version - 1
+		in.used, in.count = *v.Used, *v.Count
 	case "resources":
-		var v struct{ IDs []string }
+		in.versions.Resources, change.Versions.Resources = c.Version, c.Version-1
+		var v struct{ IDs *[]string }
 		if err := json.Unmarshal(c.Data, &v); err != nil {
 			return err
 		}
-		change.Add, change.Remove = difference(in.ids, v.IDs)
-		in.ids, in.versions.Resources = v.IDs, c.Version
-		change.Versions.Resources = c.Version - 1
+		if v.IDs == nil {
+			return fmt.Errorf("want ids")
+		}
+		change.Add, change.Remove = difference(in.ids, *v.IDs)
+		in.ids = *v.IDs
 	case "_reload":
+		in.versions.Reload, change.Versions.Reload = c.Version, c.Version-1
 		var v struct{ Times *int64 }
 		if err := json.Unmarshal(c.Data, &v); err != nil {
 			return err
@@ -220,8 +231,7 @@ func (in *readInstance) take(what string, c *zookeeper.Change, change *fleet.Cha
 		if v.Times == nil {
 			return fmt.Errorf("want times")
 		}
-		in.times, in.versions.Reload = *v.Times, c.Version
-		change.Versions.Reload = c.Version - 1
+		in.times = *v.Times
 	default:
 		return fmt.Errorf("no such node in the contract")
 	}
@@ -263,6 +273,9 @@ func (t *treeReader) finish(kind fleet.Kind, txn *fleet.Txn) {
 			*c = fleet.Change{Kind: fleet.ChangeDelete, Instance: c.Instance, Versions: k.instances[c.Instance].versions}
 			delete(k.instances, c.Instance)
 			continue
+		}
+		if c.Kind == fleet.ChangeCreate {
+			c.Versions = fleet.Versions{} // there were none
 		}
 		in := k.instances[c.Instance]
 		c.Used, c.Capacity, c.Times = in.used, in.count, in.times

@@ -305,6 +305,10 @@ func TestFollowersForward(t *testing.T) {
 		t.Fatalf("an order to a follower: %+v, %v", done, err)
 	}
 	where, err := client.Where(t.Context(), "Thing", "thing-000007")
+	for deadline := time.Now().Add(patience); err != nil && time.Now().Before(deadline); { // it follows by watches, a little later
+		<-time.After(10 * time.Millisecond)
+		where, err = client.Where(t.Context(), "Thing", "thing-000007")
+	}
 	if err != nil || where.RunIn != fmt.Sprintf("iota-dac-%d", where.Instance) {
 		t.Fatalf("a follower's read: %+v, %v", where, err)
 	}

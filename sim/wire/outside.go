@@ -1,9 +1,7 @@
 package wire
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -53,6 +51,7 @@ func (r *run) kubernetes(what watch.EventType, was, is *corev1.Pod) {
 				r.deleted(now, k, id, uid, failed)
 			}
 			r.check.PodGone(now, k.name, id, uid)
+			delete(r.ordered, dacAt{k.name, id}) // a later pod is another matter
 		case marked:
 			r.deleted(now, k, id, uid, failed)
 		}
@@ -60,15 +59,17 @@ func (r *run) kubernetes(what watch.EventType, was, is *corev1.Pod) {
 }
 
 // deleted notes that a pod's deletion was asked for. When its instance stays, it
-// is being replaced.
+// is being replaced. What its DAC did then is told by the facts before this one:
+// by now its kubelet may have ended it.
 func (r *run) deleted(now time.Duration, k *kind, id fleet.InstanceID, uid string, failed bool) {
 	r.check.PodDeleted(now, k.name, id, uid)
 	reader := r.reader.kinds[k.name]
 	if reader.instances[id] == nil || slices.Contains(reader.closing, id) {
 		return
 	}
-	healthy := !failed && r.p.DACs.able(k.name, id) && !r.p.DACs.wasOrdered(k.name, id)
-	r.check.Replaced(now, k.name, id, healthy)
+	at := dacAt{k.name, id}
+	r.check.Replaced(now, k.name, id, !failed && r.pics.up[at] && !r.ordered[at])
+	delete(r.ordered, at)
 	r.pics.replacing.Add(now, 1)
 }
 
@@ -76,8 +77,8 @@ func (r *run) deleted(now time.Duration, k *kind, id fleet.InstanceID, uid strin
 func (r *run) instanceOf(pod string) (*kind, fleet.InstanceID, bool) {
 	for _, k := range r.kinds {
 		if number, ok := strings.CutPrefix(pod, k.spec.InstanceName+"-"); ok {
-			if n, err := strconv.ParseInt(number, 10, 32); err == nil {
-				return k, fleet.InstanceID(n), true
+			if id, ok := instanceNumber(number); ok {
+				return k, id, true
 			}
 		}
 	}
@@ -135,7 +136,10 @@ func (f facts) Hung(kind fleet.Kind, id fleet.InstanceID) {
 
 // Beat is part of Facts.
 func (f facts) Beat(kind fleet.Kind, _ fleet.InstanceID) {
-	f.r.queue.add(func(time.Time) { f.r.check.Add(kind, history.Heartbeats, 1) })
+	f.r.queue.add(func(time.Time) {
+		f.r.beats++
+		f.r.check.Add(kind, history.Heartbeats, 1)
+	})
 }
 
 // pictures are the run's time series.
@@ -143,7 +147,7 @@ type pictures struct {
 	r                                                                      *run
 	series                                                                 *history.Series
 	resources, instances, running, unplaced, unsettled, commits, replacing *history.Row
-	up                                                                     map[string]bool
+	up                                                                     map[dacAt]bool // whose program does its work
 }
 
 // buckets divides well into every terminal's width.
@@ -152,7 +156,7 @@ const buckets = 240
 func newPictures(r *run) *pictures {
 	s := history.NewSeries(r.sc.Duration, buckets)
 	return &pictures{
-		r: r, series: s, up: map[string]bool{},
+		r: r, series: s, up: map[dacAt]bool{},
 		resources: s.Row("resources", history.Last),
 		instances: s.Row("instances", history.Last),
 		running:   s.Row("pods running", history.Min),
@@ -165,7 +169,7 @@ func newPictures(r *run) *pictures {
 
 // alive counts the pods whose programs do their work.
 func (p *pictures) alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID, able bool) {
-	at := fmt.Sprintf("%s %d", kind, id)
+	at := dacAt{kind, id}
 	if able == p.up[at] {
 		return
 	}

@@ -31,6 +31,7 @@ type Kind struct {
 	Heartbeat         bool          // its DACs send heartbeats
 	HeartbeatInterval time.Duration // how often
 	Confirms          bool          // its DACs confirm what they have applied
+	Session           time.Duration // of its DACs at ZooKeeper; default 10 s
 	// Idle pods run and do nothing: somebody else plays the DACs.
 	Idle bool
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"io"
+	"os"
 	"syscall"
 )
 
@@ -35,11 +36,5 @@ func reservePort() (addr string, port io.Closer, err error) {
 	if !ok {
 		return "", nil, fmt.Errorf("bound to an address of type %T, want IPv4", at)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", in.Port), reserved(fd), nil
+	return fmt.Sprintf("127.0.0.1:%d", in.Port), os.NewFile(uintptr(fd), "a port that is kept"), nil
 }
-
-// reserved is the socket that keeps a port.
-type reserved int
-
-// Close is io.Closer's; once only.
-func (r reserved) Close() error { return syscall.Close(int(r)) }

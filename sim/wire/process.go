@@ -41,16 +41,18 @@ type process struct {
 // stopPatience bounds the wait for a process that was asked to end.
 const stopPatience = 30 * time.Second
 
-// The orchestrator's ZooKeeper session, by the scenario's time, and the shortest
-// that a loaded machine keeps alive.
+// A ZooKeeper session of an orchestrator or a DAC, by the scenario's time, and the
+// shortest that a loaded machine keeps alive.
 const (
 	sessionTimeout = 10 * time.Second
 	minSession     = 2 * time.Second
 )
 
+func (r *run) session() time.Duration { return max(r.real(sessionTimeout), minSession) }
+
 // newProcess configures a process of the run.
 func (r *run) newProcess(i int) (*process, error) {
-	o := Orchestrator{Name: fmt.Sprintf("orchestrator-%d", i+1), Session: max(r.real(sessionTimeout), minSession), Kinds: map[fleet.Kind]string{}}
+	o := Orchestrator{Name: fmt.Sprintf("orchestrator-%d", i+1), Session: r.session(), Kinds: map[fleet.Kind]string{}}
 	for _, k := range r.kinds {
 		o.Kinds[k.name] = r.entry(k.spec)
 	}
@@ -113,7 +115,13 @@ func (p *process) kill() {
 
 // stop asks the process to end, and kills it when it does not. It is not started
 // again.
-func (p *process) stop() error { return errors.Join(p.end(), p.port.Close()) }
+func (p *process) stop() error {
+	err := p.end()
+	if free := p.port.Close(); !errors.Is(free, os.ErrClosed) { // it may have been stopped before
+		err = errors.Join(err, free)
+	}
+	return err
+}
 
 func (p *process) end() error {
 	if p.cmd == nil {

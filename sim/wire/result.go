@@ -16,26 +16,33 @@ import (
 func (r *run) finish() error {
 	r.load.playing.Wait()
 	r.takeFacts()
-	end := r.sc.Duration
+	if r.ended = r.sc.Duration; r.deserted() {
+		r.ended = min(r.ended, r.at(time.Now()))
+		r.notes = append(r.notes, fmt.Sprintf("The run ended at %v: no orchestrator was left.", r.ended.Round(time.Second)))
+	}
+	r.last = max(r.last, r.ended)
 	if !r.healed {
-		r.check.Heal(end)
+		r.check.Heal(r.last)
 	}
 	r.leave(false)
 	r.askPending()
-	if err := r.audit(end); err != nil {
+	if err := r.audit(); err != nil {
 		return err
 	}
-	r.check.End(end)
+	r.check.End(r.last)
 	return nil
 }
 
-// audit compares what the checker has added up with what is there, read from
-// every server anew. Facts that come meanwhile would make differences that are
-// none: it waits for a moment without.
-func (r *run) audit(now time.Duration) error {
-	for range 50 {
+// auditPatience bounds the wait for a moment without facts.
+const auditPatience = 10 * time.Second
+
+// audit compares what the checker has added up with what is there, read from the
+// database and the DACs anew. Facts that come meanwhile would make differences
+// that are none: it waits for a moment without.
+func (r *run) audit() error {
+	for deadline := time.Now().Add(auditPatience); time.Now().Before(deadline); {
 		r.takeFacts()
-		before := r.facts
+		before := r.facts - r.beats
 		for _, k := range r.kinds {
 			truth := invariant.Truth{Running: r.p.DACs.running(k.name), Tree: r.reader.tree(k.name)}
 			var err error
@@ -43,16 +50,22 @@ func (r *run) audit(now time.Duration) error {
 				return fmt.Errorf("the data centre's table %s: %w", k.name, err)
 			}
 			r.takeFacts()
-			if r.facts != before {
+			if r.facts-r.beats != before {
 				break
 			}
-			r.check.Audit(now, k.name, truth)
+			r.check.Audit(r.last, k.name, truth)
 		}
-		if r.facts == before {
+		if r.facts-r.beats == before {
 			return nil
 		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		}
 	}
-	return nil // never quiet: churn goes on to the end, as the scenario wants it
+	r.notes = append(r.notes, fmt.Sprintf("The checker's sums were not compared with the truth: it did not stand still for a moment in %v after the end.", auditPatience))
+	return nil
 }
 
 // tree is what ZooKeeper holds for a kind.
@@ -90,19 +103,19 @@ func (r *run) result() *Result {
 	kinds, totals := r.check.Figures()
 	r.load.figures(kinds, &totals)
 	rep := &history.Report{
-		Scenario: r.sc.Name, About: r.sc.About, Seed: r.sc.Seed, Real: true, VirtualS: r.sc.Duration.Seconds(), WallS: time.Since(r.began).Seconds(),
+		Scenario: r.sc.Name, About: r.sc.About, Seed: r.sc.Seed, Real: true, VirtualS: r.ended.Seconds(), WallS: time.Since(r.began).Seconds(),
 		Events: r.facts, Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
-		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped, Notes: r.load.notes(r.sc),
+		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped, Notes: append(r.load.notes(r.sc), r.notes...),
 	}
-	for _, why := range slices.Sorted(maps.Keys(r.strange)) {
-		rep.Pending = append(rep.Pending, history.Pending{Why: "ZooKeeper: " + why, Count: r.strange[why]})
-	}
-	for o, given := range r.open {
-		rep.Pending = append(rep.Pending, history.Pending{Kind: fleet.Kind(o.Kind), Count: 1, Since: given, Why: fmt.Sprintf("order %q has no answer", o.What)})
+	r.wrong.enter(rep)
+	for i := range r.sc.Orders {
+		o := &r.sc.Orders[i]
+		if given, open := r.open[o]; open {
+			rep.Pending = append(rep.Pending, history.Pending{Kind: fleet.Kind(o.Kind), Count: 1, Since: given, Why: fmt.Sprintf("order %q has no answer", o.What)})
+		}
 	}
 	if r.behind > time.Second {
-		rep.Pending = append(rep.Pending, history.Pending{Count: 1,
-			Why: fmt.Sprintf("this machine was up to %v behind the scenario: a smaller --time-scale would be fairer", r.behind.Round(time.Millisecond))})
+		rep.Notes = append(rep.Notes, fmt.Sprintf("This machine was up to %v behind the scenario: a smaller --time-scale would be fairer.", r.behind.Round(time.Millisecond)))
 	}
 	for _, e := range r.sc.Expect {
 		met, shown := e.Check(rep.Metric)

@@ -71,12 +71,17 @@ type run struct {
 	client  *api.Client
 	work    worker
 	load    load
-	strange map[string]int // what no orchestrator should have written, and how often
+	beats   uint64 // of the facts, heartbeats: they change no state
+	wrong   wrongs
+	broken  error          // why no orchestrator ever started
+	ordered map[dacAt]bool // replacements that an operator has asked for
 	facts   uint64
 	behind  time.Duration // the most that an action came late, in real time
 	healed  bool
 	asked   time.Time     // when a leader that is about to be killed was asked what it knows
 	last    time.Duration // the latest moment that the checker was told of
+	ended   time.Duration // when the run did
+	notes   []string      // for the report
 	hearing sync.WaitGroup
 	down    map[scenarios.FaultKind]int
 	streams map[int]*timeline.Stream
@@ -118,7 +123,7 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Resul
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), strange: map[string]int{}, down: map[scenarios.FaultKind]int{},
+	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, down: map[scenarios.FaultKind]int{},
 		streams: map[int]*timeline.Stream{}, answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
 	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
 	if err := r.prepare(); err != nil {
@@ -154,7 +159,7 @@ func (r *run) prepare() error {
 		k := &kind{fleet.Kind(spec.Kind), spec, cast}
 		r.kinds = append(r.kinds, k)
 		cfg.Kinds = append(cfg.Kinds, Kind{Kind: k.name, InstanceName: spec.InstanceName, Heartbeat: spec.Heartbeat,
-			HeartbeatInterval: r.real(spec.HeartbeatInterval), Confirms: true})
+			HeartbeatInterval: r.real(spec.HeartbeatInterval), Confirms: true, Session: r.session()})
 		check.Kinds = append(check.Kinds, invariant.KindConfig{
 			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: r.scaled(overlapBound), ReloadBound: r.scaled(reloadBound),
 			SettleBound: spec.Resync + 2*spec.Silence + r.scaled(settleSlack), Resources: len(cast.Initial),
@@ -166,7 +171,7 @@ func (r *run) prepare() error {
 	r.check = invariant.New(check)
 	r.pics = newPictures(r)
 	r.reader = newTreeReader(cfg.Kinds)
-	r.reader.Strange = func(kind fleet.Kind, why string) { r.strange[string(kind)+": "+why]++ }
+	r.reader.Strange = func(kind fleet.Kind, why string) { r.wrong.add(r.last, kind, invariant.TreeShape.String(), why) }
 	var err error
 	if r.p, err = Start(cfg); err != nil {
 		return err
@@ -198,6 +203,7 @@ func (r *run) start() error {
 			return err
 		}
 		r.procs = append(r.procs, proc)
+		proc.died = func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) }
 		if err := proc.start(); err != nil {
 			return err
 		}
@@ -232,7 +238,7 @@ func (r *run) play() error {
 	for {
 		now := time.Now()
 		r.takeFacts()
-		if end := r.began.Add(r.real(r.sc.Duration)); !now.Before(end) {
+		if end := r.began.Add(r.real(r.sc.Duration)); !now.Before(end) || r.deserted() {
 			break
 		}
 		next := r.perform(now)
@@ -256,6 +262,10 @@ func (r *run) play() error {
 		case <-r.ctx.Done():
 			return context.Cause(r.ctx)
 		}
+	}
+	r.takeFacts()
+	if r.broken != nil {
+		return r.broken
 	}
 	return r.finish()
 }
@@ -292,6 +302,9 @@ func (r *run) close() error {
 		r.p.ZooKeeper.Observe(nil)
 		r.p.Kubernetes.Observe(nil)
 		errs = append(errs, r.p.Close())
+	}
+	if r.client != nil {
+		r.client.Close()
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,205 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"dacorch/scenarios"
+	"dacorch/sim/internal/history"
+)
+
+// scenario is a shipped one, with settings such as duration=10m.
+func scenario(t *testing.T, name string, settings ...string) *scenarios.Scenario {
+	t.Helper()
+	var all []scenarios.Setting
+	for _, s := range settings {
+		setting, err := scenarios.ParseSetting(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, setting)
+	}
+	sc, err := scenarios.Shipped(name, all...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sc
+}
+
+// emptyTemp has this test's platforms stand in a directory of their own, which
+// must be empty at its end.
+func emptyTemp(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Cleanup(func() {
+		left, err := os.ReadDir(dir)
+		if err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	})
+}
+
+// TestScenarios plays shipped scenarios at a speed at which only what does not
+// depend on speed is demanded: no invariant breaks, everything settles, and what
+// is counted is what happened.
+func TestScenarios(t *testing.T) {
+	emptyTemp(t)
+	for _, s := range []struct {
+		name     string
+		scale    float64
+		settings []string
+		metrics  map[string]float64
+	}{
+		{"first-light", 80, []string{"kinds.Thing.resources=500", "kinds.Thing.resourcePerInstance=100", "orders.0.orchestrate.resourcePerInstance=50"},
+			map[string]float64{"pods_crashed": 1, "instances_replaced": 1, "instances_replaced_needlessly": 0, "orchestrations_done": 1, "leader_changes": 0}},
+		{"silent-hang", 90, []string{"kinds.Thing.resources=1000", "duration=22m", "heal=12m", "faults.1.at=8m"},
+			map[string]float64{"instances_replaced": 4, "instances_replaced_needlessly": 0, "moves_made": 0}},
+		{"orchestrator-crash", 120, []string{"kinds.Thing.resources=1000", "kinds.Thing.resourcePerInstance=100", "orders.0.orchestrate.resourcePerInstance=50",
+			"orders.1.orchestrate.resourcePerInstance=95"}, map[string]float64{"leader_changes": 4, "instances_replaced_needlessly": 0}},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			log := &syncBuffer{}
+			result, err := Run(t.Context(), scenario(t, s.name, s.settings...), RunOptions{Serve: serveTest, TimeScale: s.scale, Log: log})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rep := result.Report
+			if !settled(rep) {
+				shown := &bytes.Buffer{}
+				if err := rep.JSON(shown); err != nil {
+					t.Error(err)
+				}
+				t.Errorf("an invariant broke, or not everything settled:\n%s\n%s", shown, log.b.String())
+			}
+			for name, want := range s.metrics {
+				if got, ok := rep.Metric(name); !ok || got != want {
+					t.Errorf("%s is %v, want %v", name, got, want)
+				}
+			}
+			if rep.Events == 0 || !rep.Real || rep.Trace != "" || rep.WallS <= 0 || rep.VirtualS <= 0 {
+				t.Errorf("the report's head is %+v", rep)
+			}
+		})
+	}
+}
+
+func settled(rep *history.Report) bool {
+	violations, _ := rep.Metric("violations")
+	unsettled, _ := rep.Metric("unsettled_end")
+	unplaced, _ := rep.Metric("resources_unplaced_end")
+	return violations == 0 && unsettled == 0 && unplaced == 0 && len(rep.Pending) == 0
+}
+
+// TestRunInterrupted: when the context ends the run does, at once and with nothing
+// left behind.
+func TestRunInterrupted(t *testing.T) {
+	emptyTemp(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	progressed := 0
+	_, err := Run(ctx, scenario(t, "first-light"), RunOptions{Serve: serveTest, TimeScale: 10, Progress: func(p Progress) error {
+		if p.Duration != 20*time.Minute || p.Now <= 0 {
+			t.Errorf("progress %+v", p)
+		}
+		if progressed++; progressed == 2 {
+			cancel(enough)
+		}
+		return nil
+	}})
+	if !errors.Is(err, enough) {
+		t.Errorf("the error is %v, want the context's cause", err)
+	}
+}
+
+// TestRunRefused: what the caller of Run has wrong is an error that says so.
+func TestRunRefused(t *testing.T) {
+	emptyTemp(t)
+	for _, scale := range []float64{0.5, 121, -1} {
+		if _, err := Run(t.Context(), scenario(t, "first-light"), RunOptions{Serve: serveTest, TimeScale: scale}); err == nil || !strings.Contains(err.Error(), "time-scale") {
+			t.Errorf("scale %v: %v", scale, err)
+		}
+	}
+	stop := errors.New("stop")
+	if _, err := Run(t.Context(), scenario(t, "first-light"), RunOptions{Serve: serveTest, Progress: func(Progress) error { return stop }}); !errors.Is(err, stop) {
+		t.Errorf("Progress says stop, Run says %v", err)
+	}
+}
+
+// TestRunNeverStarts: an orchestrator that refuses its configuration ends the run,
+// which says what it said.
+func TestRunNeverStarts(t *testing.T) {
+	emptyTemp(t)
+	_, err := Run(t.Context(), scenario(t, "first-light"), RunOptions{Serve: func(ctx context.Context, config string) *exec.Cmd {
+		data, err := os.ReadFile(config)
+		if err != nil {
+			t.Error(err)
+		}
+		bad := filepath.Join(filepath.Dir(config), "bad.yaml")
+		if err := os.WriteFile(bad, append(data, "nonsense: 1\n"...), 0o600); err != nil {
+			t.Error(err)
+		}
+		return serveTest(ctx, bad)
+	}})
+	if err == nil || !strings.Contains(err.Error(), "nonsense") || !strings.Contains(err.Error(), "orchestrator-1 ended by itself") {
+		t.Errorf("the error is %v, want the orchestrator's own words", err)
+	}
+	if _, err := Run(t.Context(), scenario(t, "first-light"), RunOptions{Serve: func(ctx context.Context, _ string) *exec.Cmd {
+		return exec.CommandContext(ctx, "/no/such/program")
+	}}); err == nil || !strings.Contains(err.Error(), "/no/such/program") {
+		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// TestRunDies: the only orchestrator ends by itself in the middle. The run ends,
+// and its report says why and is no good one.
+func TestRunDies(t *testing.T) {
+	emptyTemp(t)
+	var started *exec.Cmd
+	result, err := Run(t.Context(), scenario(t, "first-light"), RunOptions{TimeScale: 60, Serve: func(ctx context.Context, config string) *exec.Cmd {
+		started = serveTest(ctx, config)
+		return started
+	}, Progress: func(p Progress) error {
+		if p.Instances > 0 {
+			_ = started.Process.Kill() // the second time it is dead
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep := result.Report
+	out := &bytes.Buffer{}
+	if err := rep.JUnit(out); err != nil {
+		t.Error(err)
+	}
+	if rep.OK() || !strings.Contains(out.String(), "orchestrator-1 ended by itself") || !strings.Contains(out.String(), "signal: killed") {
+		t.Errorf("the report is good: %v, and says\n%s", rep.OK(), out)
+	}
+	if len(rep.Notes) == 0 || !strings.Contains(strings.Join(rep.Notes, "\n"), "no orchestrator was left") || rep.VirtualS >= 1200 {
+		t.Errorf("after %v s: %q", rep.VirtualS, rep.Notes)
+	}
+	if n, _ := rep.Metric("violations"); n < 1 {
+		t.Errorf("violations %v", n)
+	}
+	out.Reset()
+	if err := rep.JSON(out); err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(out.Bytes(), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"scenario", "seed", "virtual_s", "wall_s", "events", "kinds", "totals", "expectations", "invariants", "violations", "pending"} {
+		if fields[name] == nil {
+			t.Errorf("the report has no field %s", name)
+		}
+	}
+}
