@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/sim/internal/history"
 	"dacorch/sim/internal/invariant"
+	"dacorch/sim/wire/zookeeper"
 )
 
 // finish compares the checker with the truth, and closes the measures.
@@ -36,15 +38,15 @@ func (r *run) finish() error {
 // auditPatience bounds the wait for a moment without facts.
 const auditPatience = 10 * time.Second
 
-// audit compares what the checker has added up with what is there, read from the
-// database and the DACs anew. Facts that come meanwhile would make differences
+// audit compares what the checker has added up with what is there, read from
+// ZooKeeper, the database and the DACs anew. Facts that come meanwhile would make differences
 // that are none: it waits for a moment without.
 func (r *run) audit() error {
 	for deadline := time.Now().Add(auditPatience); time.Now().Before(deadline); {
 		r.takeFacts()
 		before := r.facts - r.beats
 		for _, k := range r.kinds {
-			truth := invariant.Truth{Running: r.p.DACs.running(k.name), Tree: r.reader.tree(k.name)}
+			truth := invariant.Truth{Running: r.p.DACs.running(k.name), Tree: treeOf(r.p.ZooKeeper.Dump(), k.name)}
 			var err error
 			if truth.Rows, err = r.p.Centre.Rows(r.ctx, k.name); err != nil {
 				return fmt.Errorf("the data centre's table %s: %w", k.name, err)
@@ -68,12 +70,25 @@ func (r *run) audit() error {
 	return nil
 }
 
-// tree is what ZooKeeper holds for a kind.
-func (t *treeReader) tree(kind fleet.Kind) fleet.Tree {
+// treeOf is what ZooKeeper holds for a kind, of all of its nodes. What cannot be
+// read is left out: the reader of changes has said so already.
+func treeOf(nodes []zookeeper.Node, kind fleet.Kind) fleet.Tree {
+	found := map[fleet.InstanceID]*readInstance{}
+	for i := range nodes {
+		rest, of := strings.CutPrefix(nodes[i].Path, orchestrationRoot+string(kind)+"/")
+		number, what, _ := strings.Cut(rest, "/")
+		id, is := instanceNumber(number)
+		if !of || !is || what == "tmp" || strings.HasPrefix(what, "tmp/") {
+			continue
+		}
+		if found[id] == nil {
+			found[id] = &readInstance{}
+		}
+		_ = found[id].take(what, &zookeeper.Change{Data: nodes[i].Data, Version: nodes[i].Stat.Version}, &fleet.Change{})
+	}
 	var tree fleet.Tree
-	k := t.kinds[kind]
-	for _, id := range slices.Sorted(maps.Keys(k.instances)) {
-		in := k.instances[id]
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		in := found[id]
 		tree.Instances = append(tree.Instances, fleet.TreeInstance{ID: id, Capacity: in.count, Used: in.used, IDs: in.ids, Times: in.times, Versions: in.versions})
 	}
 	return tree
