@@ -86,8 +86,7 @@ func (c *Client) campaign(ctx context.Context, kind fleet.Kind, p *paths, data [
 	if err := c.await(ctx, s); err != nil {
 		return false, err
 	}
-	at := time.Now()
-	epoch, err := c.begin(ctx, s)
+	epoch, at, err := c.begin(ctx, s)
 	if err != nil {
 		return false, err
 	}
@@ -289,33 +288,36 @@ func (c *Client) before(ctx context.Context, s *seat) (string, error) {
 
 // begin writes the epoch node, provided that the candidacy stands. The node's new
 // version is the epoch. Its data names the candidacy: by it the writing is
-// recognised when the answer is lost.
-func (c *Client) begin(ctx context.Context, s *seat) (int64, error) {
+// recognised when the answer is lost. at is when the proof was asked for that the
+// session lives.
+func (c *Client) begin(ctx context.Context, s *seat) (epoch int64, at time.Time, err error) {
 	data := []byte(strconv.Quote(s.name))
+	at = time.Now()
 	results, err := ask(ctx, c, func(conn *zk.Conn) ([]zk.MultiResponse, error) {
 		return conn.Multi(&zk.CheckVersionRequest{Path: s.path, Version: -1},
 			&zk.SetDataRequest{Path: s.paths.epoch, Data: data, Version: -1})
 	})
 	if err == nil && len(results) == 2 && results[1].Stat != nil {
-		return int64(results[1].Stat.Version), nil
+		return int64(results[1].Stat.Version), at, nil
 	}
 	if answered(err) {
-		return 0, fmt.Errorf("zookeeper: write %s: %w", s.paths.epoch, err)
+		return 0, at, fmt.Errorf("zookeeper: write %s: %w", s.paths.epoch, err)
 	}
 	if err := c.awaitConnection(ctx); err != nil {
-		return 0, err
+		return 0, at, err
 	}
 	if err := c.sync(ctx, s.paths.epoch); err != nil {
-		return 0, err
+		return 0, at, err
 	}
 	f, err := c.get(ctx, s.paths.epoch, false)
 	if err != nil {
-		return 0, err
+		return 0, at, err
 	}
 	if string(f.data) != string(data) {
-		return 0, fmt.Errorf("zookeeper: %s was not written", s.paths.epoch)
+		return 0, at, fmt.Errorf("zookeeper: %s was not written", s.paths.epoch)
 	}
-	return int64(f.stat.Version), nil
+	at = time.Now()
+	return int64(f.stat.Version), at, c.stands(ctx, s, int64(f.stat.Version), false)
 }
 
 // rule calls lead, and ends its context when the leadership is over.
@@ -336,21 +338,21 @@ func (c *Client) rule(ctx context.Context, s *seat, epoch int64, at time.Time, l
 	return nil
 }
 
-// prove asks the ensemble, three times within a session timeout and at every hint
+// prove asks the ensemble, four times within a session timeout and at every hint
 // of a change, whether the leadership stands, until ctx or the lease ends.
 func (c *Client) prove(ctx context.Context, s *seat, epoch int64, l *lease) {
 	watch := true
 	for wait := newBackoff(); ; {
 		timeout := c.sessionTimeout()
 		at := time.Now()
-		checking, cancel := context.WithTimeout(ctx, timeout/3)
+		checking, cancel := context.WithTimeout(ctx, timeout/4)
 		err := c.stands(checking, s, epoch, watch)
 		cancel()
 		switch {
 		case err == nil:
 			watch = false
 			wait.reset()
-			l.prove(at, timeout)
+			l.prove(at, min(timeout, c.sessionTimeout())) // another server may grant another
 		case errors.Is(err, ErrGone) || errors.Is(err, ErrExpired) || errors.Is(err, ErrDeposed):
 			l.finish(err)
 			return
@@ -360,7 +362,7 @@ func (c *Client) prove(ctx context.Context, s *seat, epoch int64, l *lease) {
 			}
 			continue
 		}
-		pause := time.NewTimer(timeout / 3)
+		pause := time.NewTimer(timeout / 4)
 		select {
 		case <-s.seen.wake:
 			changed := s.seen.take()
@@ -374,29 +376,33 @@ func (c *Client) prove(ctx context.Context, s *seat, epoch int64, l *lease) {
 	}
 }
 
-// stands asks whether the candidacy and the epoch are still this leader's. sync
-// comes first: its answer comes from the ensemble's leader, and so proves more
-// than that of a server that may be cut off itself.
+// stands asks whether the candidacy and the epoch are still this leader's. It asks
+// by a transaction that writes nothing: a majority has to agree to it, so that its
+// answer proves more than what one server says, even the ensemble's leader, who
+// may have been left by the others and not know it yet.
 func (c *Client) stands(ctx context.Context, s *seat, epoch int64, watch bool) error {
-	if err := c.sync(ctx, s.path); err != nil {
-		return err
-	}
-	stat, here, err := c.exists(ctx, s.path, watch)
-	if err != nil {
-		return err
-	}
-	if !here || stat.EphemeralOwner != s.session {
-		if c.conn.SessionID() != s.session {
-			return ErrExpired
+	if watch {
+		for _, path := range []string{s.path, s.paths.epoch} {
+			if _, _, err := c.exists(ctx, path, true); err != nil {
+				return err
+			}
 		}
-		return ErrGone
 	}
-	stat, here, err = c.exists(ctx, s.paths.epoch, watch)
-	if err != nil {
+	results, err := ask(ctx, c, func(conn *zk.Conn) ([]zk.MultiResponse, error) {
+		return conn.Multi(&zk.CheckVersionRequest{Path: s.path, Version: -1},
+			&zk.CheckVersionRequest{Path: s.paths.epoch, Version: int32(epoch)})
+	})
+	if err == nil || len(results) != 2 {
 		return err
 	}
-	if !here || int64(stat.Version) != epoch {
+	gone := func(err error) bool { return errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrBadVersion) }
+	switch {
+	case gone(results[0].Error) && c.conn.SessionID() != s.session:
+		return ErrExpired
+	case gone(results[0].Error):
+		return ErrGone
+	case results[0].Error == nil && gone(results[1].Error):
 		return ErrDeposed
 	}
-	return nil
+	return err
 }

@@ -19,8 +19,8 @@ func TestLeaseEndsByItself(t *testing.T) {
 		if err := <-ended; !errors.Is(err, ErrUnproved) {
 			t.Error(err)
 		}
-		if d := time.Since(began); d != 15*time.Second+9*time.Second {
-			t.Errorf("it lasted %v, want the last proof at 15s and 90 %% of 10s", d)
+		if d := time.Since(began); d != 12*time.Second+9*time.Second {
+			t.Errorf("it lasted %v, want the proof before the last, at 12s, and 90 %% of 10s", d)
 		}
 		if l.held() {
 			t.Error("held after the end")
@@ -38,13 +38,38 @@ func TestLeaseCountsFromTheRequest(t *testing.T) {
 		ended := make(chan error, 1)
 		began := time.Now()
 		l := newLease(began, 10*time.Second, func(err error) { ended <- err })
-		<-time.After(8 * time.Second)
-		l.prove(began.Add(2*time.Second), 10*time.Second)
+		<-time.After(5 * time.Second)
+		l.prove(began.Add(3*time.Second), 10*time.Second)
 		l.prove(began.Add(time.Second), 10*time.Second) // older than the last
+		<-time.After(3 * time.Second)
+		l.prove(began.Add(6*time.Second), 10*time.Second)
 		<-ended
-		if d := time.Since(began); d != 11*time.Second {
-			t.Errorf("it lasted %v, want 11s", d)
+		if d := time.Since(began); d != 12*time.Second {
+			t.Errorf("it lasted %v, want 12s", d)
 		}
+	})
+}
+
+// TestLeaseSettles: proofs in short order do not prolong it beyond what the sign of
+// life allows that was passed on before them, and are not kept for ever.
+func TestLeaseSettles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		began := time.Now()
+		l := newLease(began, 12*time.Second, func(err error) { ended <- err })
+		for range 1000 {
+			<-time.After(2 * time.Millisecond)
+			l.prove(time.Now(), 12*time.Second)
+		}
+		if l.proved != began.Add(-4*time.Second) || len(l.asked) > 50 {
+			t.Errorf("after 2s it counts from %v, want 4s before the beginning; %d proofs are kept", l.proved.Sub(began), len(l.asked))
+		}
+		<-time.After(time.Second)
+		l.prove(time.Now(), 12*time.Second)
+		if late := time.Since(l.proved); late < 12*time.Second/settles || late > 12*time.Second/settles+time.Second {
+			t.Errorf("after 3s it counts from %v ago", late)
+		}
+		<-ended
 	})
 }
 
@@ -54,7 +79,7 @@ func TestLeaseHeldAsksTheClock(t *testing.T) {
 		ended := make(chan error, 1)
 		l := newLease(time.Now(), 10*time.Second, func(err error) { ended <- err })
 		l.timer.Stop() // as good as late
-		<-time.After(9 * time.Second)
+		<-time.After(6 * time.Second)
 		if l.held() {
 			t.Error("held is true though the time is over")
 		}

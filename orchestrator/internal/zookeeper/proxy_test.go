@@ -135,7 +135,7 @@ func (p *proxy) request(awaited *number, client net.Conn) func([]byte) bool {
 			first = false
 			return false
 		}
-		if binary.BigEndian.Uint32(packet[8:]) != opMulti {
+		if binary.BigEndian.Uint32(packet[8:]) != opMulti || !writes(packet[12:]) {
 			return false
 		}
 		p.mu.Lock()
@@ -164,6 +164,17 @@ func (p *proxy) request(awaited *number, client net.Conn) func([]byte) bool {
 		}
 		return false
 	}
+}
+
+// writes says whether a multi does more than check versions, as a leader does now
+// and then.
+func writes(multi []byte) bool {
+	const opCheck, opHeader, number = 13, 9, 4
+	for binary.BigEndian.Uint32(multi) == opCheck {
+		path := int(binary.BigEndian.Uint32(multi[opHeader:]))
+		multi = multi[opHeader+number+path+number:]
+	}
+	return int32(binary.BigEndian.Uint32(multi)) >= 0 // -1 is the end
 }
 
 func (p *proxy) answer(awaited *number) func([]byte) bool {
