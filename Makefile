@@ -22,6 +22,10 @@ build: ## build bin/dacorch
 demo: build ## run the demo: a pod crash and a re-orchestration, twenty minutes in a moment
 	bin/dacorch sim run scenarios/first-light.yaml
 
+.PHONY: dev
+dev: build ## run the whole platform in one process, to try things out; Ctrl-C ends it
+	bin/dacorch serve --dev
+
 .PHONY: test
 test: ## run every test
 	$(GO) test ./...

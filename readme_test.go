@@ -103,7 +103,7 @@ func TestReadmeCommands(t *testing.T) {
 	commands := 0
 	for _, f := range fences(t, readText(t, "README.md")) {
 		switch f.lang {
-		case "text":
+		case "text", "console": // their own tests hold them
 			continue
 		case "yaml":
 			name := strings.TrimPrefix(f.lines[0], "name: ") + ".yaml"
@@ -113,7 +113,7 @@ func TestReadmeCommands(t *testing.T) {
 			continue
 		case "sh":
 		default:
-			t.Errorf("README.md:%d: a code block of language %q: want sh, yaml or text", f.line-1, f.lang)
+			t.Errorf("README.md:%d: a code block of language %q: want sh, yaml, text or console", f.line-1, f.lang)
 			continue
 		}
 		for i, command := range f.lines {
@@ -124,6 +124,18 @@ func TestReadmeCommands(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("line %d", f.line+i), func(t *testing.T) {
 				where := dir
+				if m := goTest.FindStringSubmatch(command); m != nil {
+					needTests(t, m[1], strings.Split(m[2], "|"))
+					return // they run with all the others
+				}
+				if strings.Contains(command, "serve --dev") {
+					return // TestReadmeSession runs it
+				}
+				if long := strings.Contains(command, "# takes "); long && os.Getenv("DACORCH_REAL") != "required" {
+					t.Skip("it takes long, and runs with DACORCH_REAL=required")
+				} else if long {
+					t.Parallel()
+				}
 				if target, is := strings.CutPrefix(command, "make "); is {
 					if strings.HasPrefix(target, "demo") {
 						return // has run
@@ -148,6 +160,21 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
+// goTest is a command that runs some tests of a package.
+var goTest = regexp.MustCompile(`^go test \./(\S+) -run '([\w|]+)'`)
+
+// needTests fails where a package lacks one of the tests.
+func needTests(t *testing.T, dir string, names []string) {
+	t.Helper()
+	for _, name := range names {
+		if !slices.ContainsFunc(repository(t), func(f file) bool {
+			return path.Dir(f.path) == dir && f.isTest() && bytes.Contains(f.data, []byte("func "+name+"("))
+		}) {
+			t.Errorf("there is no %s in %s", name, dir)
+		}
+	}
+}
+
 // readerDirectory is a directory that looks to README.md's commands like the
 // project's, and into which they may write.
 func readerDirectory(t *testing.T) string {
@@ -162,7 +189,7 @@ func readerDirectory(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for from, to := range map[string]string{"scenarios": "project", "../shared": "."} {
+	for from, to := range map[string]string{"scenarios": "project", "deploy": "project", "../shared": "."} {
 		if from, err = filepath.Abs(from); err == nil {
 			err = os.Symlink(from, filepath.Join(above, to, filepath.Base(from)))
 		}
