@@ -180,7 +180,7 @@ func devPage(p *wire.Platform, rest string) string {
 	mqttHost, mqttPort, _ := net.SplitHostPort(p.MQTT.Addr()) // a listener's own address
 	for _, line := range [][2]string{
 		{"REST", "http://" + rest}, {"ZooKeeper", p.ZooKeeperAddr()}, {"Kafka", kafka}, {"MQTT", p.MQTT.URL()},
-		{"Kubernetes", p.Kubernetes.URL()}, {"kubeconfig", p.Kubeconfig()}, {"database", p.Centre.Path},
+		{"Kubernetes", p.Kubernetes.URL()}, {"kubeconfig", p.Kubeconfig()}, {"database", strings.TrimPrefix(p.Centre.URL, "sqlite:")},
 	} {
 		fmt.Fprintf(&b, "  %-12s %s\n", line[0], line[1])
 	}

@@ -12,7 +12,8 @@ import (
 
 	"dacorch/orchestrator/fleet"
 
-	_ "modernc.org/sqlite" // the data centre's database
+	_ "github.com/jackc/pgx/v5/stdlib" // a PostgreSQL that runs elsewhere
+	_ "modernc.org/sqlite"             // the data centre's own database
 )
 
 // topic is where the data centre announces what it has committed.
@@ -21,25 +22,32 @@ const topic = "cm/notify"
 // DataCentre is the platform's data centre: it owns the tables, commits rows to
 // them, and then announces them over MQTT, as CONTRACT.md says.
 type DataCentre struct {
-	Path string // of the SQLite file
+	URL string // of the database, as the orchestrator's configuration has it
 
 	db      *sql.DB
+	number  string // what stands before a parameter's number
 	publish func(payload []byte) error
 	muted   bool
 	mu      sync.Mutex // one statement and its message at a time, so that their orders agree
 }
 
-// openCentre makes the tables of the kinds in a database in dir.
-func openCentre(dir string, kinds []Kind, publish func([]byte) error) (*DataCentre, error) {
-	path := filepath.Join(dir, "centre.sqlite")
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)")
-	if err != nil {
-		return nil, fmt.Errorf("the data centre's database %s: %w", path, err)
+// openCentre makes the tables of the kinds in a database: PostgreSQL at a URL, or
+// an SQLite file in dir when that is empty.
+func openCentre(url, dir string, kinds []Kind, publish func([]byte) error) (*DataCentre, error) {
+	c := &DataCentre{URL: url, number: "$", publish: publish}
+	driver, source, table := "pgx", url, ""
+	if url == "" {
+		path := filepath.Join(dir, "centre.sqlite")
+		c.URL, c.number = "sqlite:"+path, "?"
+		driver, source, table = "sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)", " WITHOUT ROWID"
 	}
-	c := &DataCentre{Path: path, db: db, publish: publish}
+	var err error
+	if c.db, err = sql.Open(driver, source); err != nil {
+		return nil, fmt.Errorf("the data centre's database: %w", err)
+	}
 	for _, k := range kinds {
-		if _, err := db.Exec("CREATE TABLE IF NOT EXISTS " + quote(k.Kind) + " (id TEXT PRIMARY KEY, grp TEXT) WITHOUT ROWID"); err != nil {
-			return nil, errors.Join(fmt.Errorf("the data centre's table %s: %w", k.Kind, err), db.Close())
+		if _, err := c.db.Exec("CREATE TABLE IF NOT EXISTS " + quote(k.Kind) + " (id TEXT PRIMARY KEY, grp TEXT)" + table); err != nil {
+			return nil, errors.Join(fmt.Errorf("the data centre's table %s: %w", k.Kind, err), c.db.Close())
 		}
 	}
 	return c, nil
@@ -121,11 +129,11 @@ func (c *DataCentre) commit(ctx context.Context, s Statement) (changed []fleet.R
 	}
 	defer func() { err = errors.Join(err, rolledBack(tx)) }()
 	text := map[Verb]string{
-		Create: "INSERT OR IGNORE INTO " + quote(s.Kind) + " (id, grp) VALUES (?1, ?2)",
+		Create: "INSERT INTO " + quote(s.Kind) + " (id, grp) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
 		Update: "UPDATE " + quote(s.Kind) + " SET grp = ?2 WHERE id = ?1",
-		Delete: "DELETE FROM " + quote(s.Kind) + " WHERE id = ?1 AND ?2 IS NOT NULL",
+		Delete: "DELETE FROM " + quote(s.Kind) + " WHERE id = ?1 AND CAST(?2 AS TEXT) IS NOT NULL",
 	}[s.Verb]
-	stmt, err := tx.PrepareContext(ctx, text)
+	stmt, err := tx.PrepareContext(ctx, strings.ReplaceAll(text, "?", c.number))
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,11 @@ func (p *Platform) Configure(o Orchestrator) (string, error) {
 	fmt.Fprintf(&b, "zookeeper: {servers: [%q], sessionTimeout: %v}\n", p.ZooKeeperAddr(), o.Session)
 	fmt.Fprintf(&b, "kafka: {brokers: [%s]}\n", quoted(p.Kafka.Addrs()))
 	fmt.Fprintf(&b, "mqtt: {url: %q, reconnect: 1s, keepAlive: 5s}\n", p.MQTTURL())
-	fmt.Fprintf(&b, "database: {url: %q}\n", "sqlite:"+p.Centre.Path)
+	urlFile := filepath.Join(p.dir, "database.url") // it may hold a password
+	if err := os.WriteFile(urlFile, []byte(p.Centre.URL+"\n"), 0o600); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(&b, "database: {urlFile: %q}\n", urlFile)
 	fmt.Fprintf(&b, "kubernetes: {kubeconfig: %q, namespace: %s, qps: 2000, burst: 4000}\n", kubeconfig, Namespace)
 	fmt.Fprintf(&b, "kinds:\n")
 	for _, k := range p.kinds {

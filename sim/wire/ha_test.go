@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,9 +115,12 @@ func (x *platformTest) work() {
 			if n%3 == 2 {
 				s.Verb, s.Rows[0].ID = Delete, fmt.Sprintf("thing-%06d", n%500)
 			}
-			if _, err := x.p.Centre.Do(context.Background(), s); err != nil {
-				x.t.Errorf("the data centre: %v", err)
-				return
+			for { // a database that is away is tried until it is back
+				_, err := x.p.Centre.Do(ctx, s)
+				if err == nil || errors.Is(err, errNotAnnounced) || ctx.Err() != nil {
+					break
+				}
+				<-beat.C
 			}
 		}
 	})
@@ -349,6 +353,29 @@ func TestRealZooKeeperRestarts(t *testing.T) {
 	pause(2 * time.Second)
 	x.rest()
 	if rows := x.settled(dial(t, server.Addr)); len(rows) < 500 {
+		t.Errorf("only %d rows", len(rows))
+	}
+}
+
+// TestRealServers runs on real ZooKeeper, Mosquitto and PostgreSQL at once, and
+// kills and restarts each of the latter two under load. What a dead broker was
+// not told, and what a dead database could not answer, is found afterwards.
+func TestRealServers(t *testing.T) {
+	ensemble, broker, database := real.ZooKeeper(t), real.Mosquitto(t), real.PostgreSQL(t)
+	x := startPlatform(t, Config{ZooKeeper: ensemble.Addr, MQTT: broker.URL, Database: database.URL}, 2, 4*time.Second)
+	x.leader(nil)
+	x.work()
+	wait := time.NewTimer(time.Hour)
+	pause := func(d time.Duration) { wait.Reset(d); <-wait.C }
+	for _, server := range []*real.Server{broker, database} {
+		pause(time.Second)
+		server.Kill()
+		pause(2 * time.Second)
+		server.Start()
+	}
+	pause(2 * time.Second)
+	x.rest()
+	if rows := x.settled(dial(t, ensemble.Addr)); len(rows) < 500 {
 		t.Errorf("only %d rows", len(rows))
 	}
 }

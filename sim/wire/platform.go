@@ -52,6 +52,9 @@ type Config struct {
 	// MQTT is the URL of a broker that runs elsewhere, mqtt://host:port, instead of
 	// the platform's own.
 	MQTT string
+	// Database is the URL of a PostgreSQL that runs elsewhere, in which the data
+	// centre makes its tables.
+	Database string
 	// Nodes and PodsPerNode bound the pods; default 10 nodes for 1000 pods each.
 	Nodes, PodsPerNode int
 	// PodStart is how long a pod is Pending; 0 is no delay.
@@ -237,7 +240,7 @@ func (p *Platform) startCentre(cfg Config) (err error) {
 			return err
 		}
 	}
-	p.Centre, err = openCentre(p.dir, cfg.Kinds, publish)
+	p.Centre, err = openCentre(cfg.Database, p.dir, cfg.Kinds, publish)
 	if err != nil {
 		return err
 	}
