@@ -121,11 +121,8 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Resul
 	if opts.Log == nil {
 		opts.Log = io.Discard
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, down: map[scenarios.FaultKind]int{},
-		streams: map[int]*timeline.Stream{}, answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
-	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
+	r := newRun(ctx, sc, opts)
+	defer r.cancel()
 	if err := r.prepare(); err != nil {
 		return nil, err
 	}
@@ -137,6 +134,14 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Resul
 		return nil, err
 	}
 	return r.result(), nil
+}
+
+func newRun(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) *run {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, down: map[scenarios.FaultKind]int{},
+		streams: map[int]*timeline.Stream{}, answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
+	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
+	return r
 }
 
 // prepare makes the casts, the checker and the platform.
