@@ -31,6 +31,7 @@ const (
 	ByeSlow    = "slow"    // the reader was too slow for the server's bounded buffer
 	ByeClosing = "closing" // the server shuts down
 	ByeLeader  = "leader"  // another process leads now: come again to be forwarded
+	ByeToken   = "token"   // the token is valid no longer
 )
 
 // Event is one event of GET /v1/api/events: the JSON of a "data:" line. Fields

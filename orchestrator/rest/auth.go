@@ -47,7 +47,7 @@ func (s *Server) identify(c *call) error {
 	scheme, plain, _ := strings.Cut(header[0], " ")
 	if strings.EqualFold(scheme, "Bearer") && len(header) == 1 && len(plain) <= maxTokenBytes {
 		if t, ok := s.tokens.find(strings.TrimSpace(plain)); ok {
-			c.who, c.scope = t.Name, t.Scope
+			c.who, c.scope, c.token = t.Name, t.Scope, t.Hash
 			return nil
 		}
 	}

@@ -37,6 +37,10 @@ func (s *Server) readBody(c *call) error {
 	if c.req.Body == nil || c.req.Body == http.NoBody {
 		return nil
 	}
+	if c.req.ContentLength > s.cfg.MaxBody { // not only once it has come, byte by byte
+		c.Header().Set("Connection", "close")
+		return api.Errorf(api.CodeTooLarge, "the body has more than %d bytes", s.cfg.MaxBody)
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.ResponseWriter, c.req.Body, s.cfg.MaxBody))
 	var large *http.MaxBytesError
 	switch {

@@ -56,6 +56,10 @@ func (s *Server) pass(c *call, leader api.Leader) error {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return api.Errorf(api.CodeUpstream, "the leader's address %.100q is none: want http://host:port or https://host:port", leader.URL)
 	}
+	if s.cert != nil && base.Scheme != "https" {
+		// Whoever can write to ZooKeeper must not make us hand tokens to the network.
+		return api.Errorf(api.CodeUpstream, "the leader's address %.100q is not encrypted, as this process is: want https in its api.advertise", leader.URL)
+	}
 	ctx, done := context.WithCancel(c.req.Context())
 	defer done()
 	if c.route.limit == limitStream {
@@ -76,6 +80,8 @@ func (s *Server) pass(c *call, leader api.Leader) error {
 			for _, h := range []string{"Origin", "Referer", "Cookie", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"} {
 				p.Out.Header.Del(h)
 			}
+			p.Out.Header.Del("Connection") // nothing here becomes another protocol
+			p.Out.Header.Del("Upgrade")
 			p.Out.Header.Set(hopHeader, "1")
 			p.Out.Header.Set("X-Request-Id", c.id)
 			p.Out.Body, p.Out.ContentLength, p.Out.TransferEncoding = http.NoBody, 0, nil

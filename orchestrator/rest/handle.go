@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/http"
 	"runtime/debug"
@@ -16,10 +17,11 @@ type call struct {
 	req   *http.Request
 	route *route // nil until known
 	args  args
-	id    string // the request's
-	who   string // the token's name; empty for nobody
-	scope Scope  // what it may do
-	body  []byte // read before the handler
+	id    string            // the request's
+	who   string            // the token's name; empty for nobody
+	scope Scope             // what it may do
+	token [sha256.Size]byte // its hash
+	body  []byte            // read before the handler
 
 	status  int // answered; 0 while nothing is
 	bytes   int64

@@ -45,6 +45,7 @@ func sane(id string) bool {
 
 // accessLog writes a line for a request, at most rate in a second. Those of
 // answers of 500 and more count too: a broken server must not fill the disk.
+// Orders, and requests that were refused for their token, are told at info.
 type accessLog struct {
 	log   *slog.Logger
 	level slog.Level
@@ -61,6 +62,9 @@ func newAccessLog(c Config) *accessLog {
 
 func (a *accessLog) write(c *call, began time.Time) {
 	level := a.level
+	if c.route != nil && c.route.scope == ScopeWrite || c.status == http.StatusUnauthorized || c.status == http.StatusForbidden {
+		level = max(level, slog.LevelInfo) // who ordered what, and who was not let
+	}
 	if c.status >= 500 && c.status != http.StatusServiceUnavailable {
 		level = max(level, slog.LevelWarn)
 	}

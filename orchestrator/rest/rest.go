@@ -49,7 +49,7 @@ type Config struct {
 	Observe func(path, method string, status int, took time.Duration)
 	Log     *slog.Logger // nil: nothing is logged
 	// AccessLevel is the level of a request's line in the log; an answer of 500 or
-	// more is a warning. At most AccessRate lines a second are written (default
+	// more is a warning, an order or a refused token at least information. At most AccessRate lines a second are written (default
 	// 100, negative: all); how many were left out is told.
 	AccessLevel slog.Level
 	AccessRate  int

@@ -75,6 +75,10 @@ func (s *Server) pump(c *call, r *reader, w *eventWriter) {
 	defer beat.Stop()
 	ctx, batch := c.req.Context(), make([]api.Event, 0, streamBatch)
 	for left := lastBatches; ; {
+		if !s.stillMay(c) {
+			w.bye(api.ByeToken, "the token is valid no longer")
+			return
+		}
 		ending := ended(s.closing) // before reading: what has happened until now is told
 		events, more, ok := r.read(batch[:0])
 		if !ok {
@@ -113,6 +117,16 @@ func (s *Server) pump(c *call, r *reader, w *eventWriter) {
 			}
 		}
 	}
+}
+
+// stillMay says whether the call's token has not been taken back since: a stream
+// may go on for weeks.
+func (s *Server) stillMay(c *call) bool {
+	if c.who == "" {
+		return true
+	}
+	t, known := s.tokens.with(c.token)
+	return known && t.Scope >= c.route.scope
 }
 
 func ended(ch <-chan struct{}) bool {

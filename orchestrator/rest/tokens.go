@@ -154,8 +154,13 @@ func (t *tokens) any() bool { return len(*t.known.Load()) > 0 }
 
 // find answers the token whose plain text this is.
 func (t *tokens) find(plain string) (Token, bool) {
+	return t.with(sha256.Sum256([]byte(plain)))
+}
+
+// with answers the token that has the hash.
+func (t *tokens) with(hash [sha256.Size]byte) (Token, bool) {
 	t.refresh()
-	found, ok := (*t.known.Load())[sha256.Sum256([]byte(plain))]
+	found, ok := (*t.known.Load())[hash]
 	return found, ok
 }
 
