@@ -128,10 +128,17 @@ func (c console) welcome(ctx context.Context, p *wire.Platform, rest string) {
 		return
 	}
 	defer client.Close()
-	for again := time.NewTicker(20 * time.Millisecond); ; {
-		if devReady(ctx, p, client) {
+	began, again := time.Now(), time.NewTicker(20*time.Millisecond)
+	defer again.Stop()
+	for said := false; ; {
+		why := devWaits(ctx, p, client)
+		if why == "" {
 			fmt.Fprint(c.out, devPage(p, rest))
 			return
+		}
+		if !said && time.Since(began) > devPatience && ctx.Err() == nil {
+			said = true
+			fmt.Fprintf(c.err, "dacorch: starts: %s\n", why)
 		}
 		select {
 		case <-again.C:
@@ -141,22 +148,39 @@ func (c console) welcome(ctx context.Context, p *wire.Platform, rest string) {
 	}
 }
 
-// devReady says whether each kind's resources are placed, and the data centre and
-// the orchestrator hear notifications.
-func devReady(ctx context.Context, p *wire.Platform, client *api.Client) bool {
+// devPatience is how long a start may take until people are told why.
+const devPatience = 3 * time.Second
+
+// devWaits says what is still to come before each kind's resources stand on
+// instances, and the data centre and the orchestrator hear notifications; "" when
+// nothing is.
+func devWaits(ctx context.Context, p *wire.Platform, client *api.Client) string {
+	kinds, err := client.Kinds(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	for _, k := range kinds.Kinds {
+		st, err := client.Status(ctx, k.Resource)
+		var refused *api.Error
+		if errors.As(err, &refused) && refused.Code == api.CodeNoLeader {
+			return "nobody leads " + k.Resource + " yet; after a kill -9 the session of the process before must expire first"
+		} else if err != nil {
+			return err.Error()
+		}
+		if st.Stage != "active" || k.Used < st.Resources {
+			return fmt.Sprintf("%d of %d resources of %s are placed", k.Used, st.Resources, k.Resource)
+		}
+	}
 	hear := 0
 	for _, session := range p.MQTT.Sessions() {
 		if session.Connected && len(session.Subscriptions) > 0 {
 			hear++
 		}
 	}
-	for _, k := range devKinds {
-		st, err := client.Status(ctx, string(k.Kind))
-		if err != nil || st.Stage != "active" || st.Unplaced > 0 {
-			return false
-		}
+	if hear < 2 {
+		return "not everybody has subscribed to notifications"
 	}
-	return hear >= 2
+	return ""
 }
 
 // loopback refuses an address that others could reach: in development everybody

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 
@@ -81,7 +82,10 @@ func (c console) serve(ctx context.Context, f serveFlags) error {
 	if f.check {
 		return c.checkConfig(cfg)
 	}
-	return orchestrator.Run(ctx, cfg, orchestrator.Options{Log: c.logger(cfg.Log)})
+	log := c.logger(cfg.Log)
+	return orchestrator.Run(ctx, cfg, orchestrator.Options{Log: log, Serving: func(addr net.Addr) {
+		log.Info("the REST interface answers", "address", addr.String(), "name", cfg.Name)
+	}})
 }
 
 // loadConfig reads a configuration; an empty path stands for the environment and

@@ -61,11 +61,27 @@ func simRunCommand(c console) *cobra.Command {
 	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run FILE|NAME",
-		Short: "Run a scenario in virtual time and say whether what must hold held",
+		Short: "Run a scenario in virtual time, or over real protocols, and say whether what must hold held",
 		Long: `Run a scenario in virtual time, with the orchestrator's real placement and
 reconcile code, and say whether what must hold held. FILE is a scenario file;
 NAME is one that is part of the program (see "dacorch sim list"). The same
 scenario with the same seed gives the same trace, whose hash is the last line.
+
+With --on wire the orchestrator is a process of its own, as in production, and
+runs in real time against ZooKeeper, Kafka, MQTT, Kubernetes and a database that
+speak the real protocols on loopback. The report is the same, but has no trace.
+--time-scale N has the scenario pass N times faster:
+  shortened   when things happen (churn, faults, orders, load, heal, duration); the
+              kinds' intervals; a pod's start, world.kubernetes.start.mean;
+              ZooKeeper sessions, but not below 2s
+  not         what servers, programs and the network take; reconnecting; waits
+              before something is tried again, as after a second crash of a pod;
+              every other time of world, which the real thing has of its own
+Times in the report are the scenario's, so that a real latency counts N times:
+50ms at --time-scale 30 are 1.5s. Only those of rest_… and publish_… are real.
+Expectations are not changed: those of speed hold on a fast machine, or with a
+smaller N. Invariants that bound a time allow real seconds: 15 for an overlap, 20
+for a reload, 120 for settling beyond what the intervals take.
 
 Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 2 the scenario or the usage is wrong; 130 interrupted.`,
@@ -77,6 +93,9 @@ Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 
   # for CI: nothing on standard output unless something failed, and a report
   dacorch sim run scenarios/kafka-outage.yaml --quiet --junit report.xml
+
+  # the production orchestrator over real protocols, 30 times faster
+  dacorch sim run first-light --on wire --time-scale 30
 
   # a trace file that lies elsewhere
   dacorch sim run stations --set churn.0.trace.file=/data/isd-history.csv`,
@@ -98,7 +117,7 @@ Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 	flags.StringArrayVar(&f.set, "set", nil, "override a `key=value` of the scenario, such as kinds.Thing.resources=500;\nrepeatable; scenarios/README.md has every key")
 	flags.StringVar(&f.json, "json", "", "write the report as JSON to this `file` (- for standard output)")
 	flags.StringVar(&f.junit, "junit", "", "write the report as JUnit XML to this `file` (- for standard output)")
-	flags.StringVar(&f.log, "log", "", "write every event and command of the core to this `file`")
+	flags.StringVar(&f.log, "log", "", "write every event and command of the core to this `file`;\nwith --on wire: what the orchestrators print")
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing but what went wrong")
 	flags.StringVar(&f.on, "on", onModel, "what to run on: `where` is model (virtual time, the core over models of the servers) or\nwire (real time, the production orchestrator over servers that speak the real protocols)")
 	flags.Float64Var(&f.timeScale, "time-scale", 1, "with --on wire: how many `times` shorter the scenario's intervals are, 1 to 120")
