@@ -152,13 +152,7 @@ func (d *driver) watch(t *term) {
 	if !d.cfg.Heartbeat {
 		return
 	}
-	watch("listening to the heartbeats", func() error {
-		return p.Heartbeats.Listen(t.ctx, d.kind, func(id fleet.InstanceID) {
-			d.post(work{term: t, ev: reconcile.Heartbeat{Instance: id}})
-		}, func(up bool) {
-			d.post(work{term: t, ev: reconcile.HeartbeatChannel{Up: up}})
-		})
-	})
+	watch("listening to the heartbeats", func() error { return d.listen(t.ctx, t) })
 }
 
 // follow keeps the view in line with ZooKeeper while another process leads.
