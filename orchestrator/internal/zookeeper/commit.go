@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync"
 
 	"github.com/go-zookeeper/zk"
@@ -14,16 +14,19 @@ import (
 
 // kindState is what the client keeps of a kind between two transactions.
 type kindState struct {
+	turn chan struct{} // holds a value while a transaction is made and executed
+
 	mu     sync.Mutex
 	epoch  int64 // under which lists was read or written; no other leader's list is in it
 	lists  map[fleet.InstanceID]cachedList
-	rooted bool // the nodes that always stand have been seen
+	spare  [][]byte // lists that have been replaced, few: the next are written over them
+	rooted bool     // the nodes that always stand have been seen
 }
 
-// cachedList is an instance's list, canonical, as it stands at a version.
+// cachedList is an instance's list as it stands at a version.
 type cachedList struct {
 	version int32
-	data    []byte
+	list    list
 }
 
 func (c *Client) kind(kind fleet.Kind) *kindState {
@@ -31,7 +34,7 @@ func (c *Client) kind(kind fleet.Kind) *kindState {
 	defer c.mu.Unlock()
 	k := c.kinds[string(kind)]
 	if k == nil {
-		k = &kindState{epoch: -1}
+		k = &kindState{epoch: -1, turn: make(chan struct{}, 1)}
 		c.kinds[string(kind)] = k
 	}
 	return k
@@ -60,16 +63,21 @@ func (k *kindState) at(epoch int64) {
 	}
 }
 
-func (k *kindState) list(id fleet.InstanceID, version int32) ([]byte, bool) {
+func (k *kindState) list(id fleet.InstanceID, version int32) (list, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	l, ok := k.lists[id]
-	return l.data, ok && l.version == version
+	return l.list, ok && l.version == version
 }
 
-func (k *kindState) keep(id fleet.InstanceID, l cachedList) {
+// keep takes a list as it stands under an epoch. Nobody else may hold its bytes.
+func (k *kindState) keep(epoch int64, id fleet.InstanceID, l cachedList) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if epoch != k.epoch {
+		return
+	}
+	k.recycle(k.lists[id].list.data)
 	k.lists[id] = l
 }
 
@@ -79,15 +87,45 @@ func (k *kindState) forget(id fleet.InstanceID) {
 	delete(k.lists, id)
 }
 
+// buffer is room for a list of that size, with some to grow.
+func (k *kindState) buffer(size int) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, b := range k.spare {
+		if cap(b) >= size && cap(b) <= 2*size+1024 {
+			k.spare = slices.Delete(k.spare, i, i+1)
+			return b[:0]
+		}
+	}
+	return make([]byte, 0, size+size/8)
+}
+
+func (k *kindState) reuse(b []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.recycle(b)
+}
+
+// recycle takes bytes that nobody holds any more.
+func (k *kindState) recycle(b []byte) {
+	const most = 4
+	if cap(b) == 0 {
+		return
+	}
+	if len(k.spare) == most {
+		k.spare = slices.Delete(k.spare, 0, 1)
+	}
+	k.spare = append(k.spare, b)
+}
+
 // multi is a transaction as ZooKeeper gets it.
 type multi struct {
-	kind    *kindState
-	paths   *paths
-	txn     *fleet.Txn
-	ops     []any
-	lists   [][]byte // of each change, after it; nil for a deletion
-	control []byte
-	bytes   int // of the packet
+	kind  *kindState
+	paths *paths
+	txn   *fleet.Txn
+	ops   []any
+	lists []list // of each change, after it; none for a deletion
+	bytes int    // of the packet
 }
 
 // refusal is an outcome with its reason.
@@ -128,6 +166,12 @@ func (c *Client) commit(ctx context.Context, kind fleet.Kind, txn *fleet.Txn) er
 		return errNotConnected
 	}
 	k := c.kind(kind)
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	k.at(txn.Epoch)
 	if err := c.root(ctx, k, &p); err != nil {
 		return err
@@ -170,15 +214,20 @@ func (k *kindState) setRooted(rooted bool) {
 
 // prepare makes the operations. It reads what it has to.
 func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet.Txn) (*multi, error) {
-	m := &multi{kind: k, paths: p, txn: txn, lists: make([][]byte, len(txn.Changes)),
+	m := &multi{kind: k, paths: p, txn: txn, lists: make([]list, len(txn.Changes)),
 		ops: make([]any, 0, 2+5*len(txn.Changes))}
 	if txn.Epoch < 0 || txn.Epoch > 1<<31-1 {
 		return nil, refuse(fleet.OutcomeDeposed, "%s: no leader has epoch %d", p.epoch, txn.Epoch)
 	}
 	m.ops = append(m.ops, &zk.CheckVersionRequest{Path: p.epoch, Version: int32(txn.Epoch)})
+	named := make(map[fleet.InstanceID]bool, len(txn.Changes))
 	for i := range txn.Changes {
 		change := &txn.Changes[i]
 		at := p.instance(change.Instance)
+		if named[change.Instance] { // its nodes could not tell whether the one or the other happened
+			return nil, refuse(fleet.OutcomeFailed, "transaction %d has two changes of %s: want one", txn.ID, at.node)
+		}
+		named[change.Instance] = true
 		var err error
 		if v := change.Versions; change.Kind != fleet.ChangeCreate && min(v.Node, v.Resources, v.Reload) < 0 {
 			return nil, refuse(fleet.OutcomeConflict, "%s cannot have versions %+v", at.node, v) // ZooKeeper would take any
@@ -202,7 +251,6 @@ func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet
 		if err != nil {
 			return nil, fmt.Errorf("zookeeper: %s: %w", p.control, err)
 		}
-		m.control = data
 		if txn.ControlVersion < -1 {
 			return nil, refuse(fleet.OutcomeConflict, "%s cannot have version %d", p.control, txn.ControlVersion)
 		}
@@ -223,7 +271,7 @@ func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet
 func (c *Client) update(ctx context.Context, m *multi, at *instancePaths, i int) error {
 	change := &m.txn.Changes[i]
 	want := change.Versions
-	list, ok := m.kind.list(change.Instance, want.Resources)
+	old, ok := m.kind.list(change.Instance, want.Resources)
 	if !ok {
 		f, err := c.get(ctx, at.resources, false)
 		if errors.Is(err, zk.ErrNoNode) {
@@ -235,33 +283,44 @@ func (c *Client) update(ctx context.Context, m *multi, at *instancePaths, i int)
 		if f.stat.Version != want.Resources {
 			return refuse(fleet.OutcomeConflict, "%s has version %d, want %d", at.resources, f.stat.Version, want.Resources)
 		}
-		if _, list, err = decodeList(f.data); err != nil {
+		_, canonical, err := decodeList(f.data)
+		if err != nil {
 			return fmt.Errorf("zookeeper: %s: %w", at.resources, err)
 		}
-		m.kind.keep(change.Instance, cachedList{f.stat.Version, list})
+		old = listOf(canonical)
+		m.kind.keep(m.txn.Epoch, change.Instance, cachedList{f.stat.Version, old})
 	}
-	list, err := changeList(list, change.Add, change.Remove)
-	if err != nil {
+	if err := m.list(i, old); err != nil {
 		return refuse(fleet.OutcomeConflict, "%s at version %d: %w", at.resources, want.Resources, err)
 	}
-	m.lists[i] = list
 	m.ops = append(m.ops,
 		&zk.SetDataRequest{Path: at.node, Data: numbers{change.Used, change.Capacity}.encode(), Version: want.Node},
-		&zk.SetDataRequest{Path: at.resources, Data: list, Version: want.Resources},
+		&zk.SetDataRequest{Path: at.resources, Data: m.lists[i].data, Version: want.Resources},
 		&zk.SetDataRequest{Path: at.reload, Data: encodeTimes(change.Times), Version: want.Reload})
+	return nil
+}
+
+// list makes the list that a change leaves of the old one.
+func (m *multi) list(i int, old list) error {
+	change := &m.txn.Changes[i]
+	into := m.kind.buffer(old.sizeAfter(change.Add))
+	after, err := old.change(into, change.Add, change.Remove)
+	if err != nil {
+		m.kind.reuse(into)
+		return err
+	}
+	m.lists[i] = after
 	return nil
 }
 
 func (c *Client) create(m *multi, at *instancePaths, i int) error {
 	change := &m.txn.Changes[i]
-	list, err := changeList([]byte(listHead+listTail), change.Add, change.Remove)
-	if err != nil {
+	if err := m.list(i, list{data: []byte(listHead + listTail)}); err != nil {
 		return refuse(fleet.OutcomeConflict, "%s: %w", at.resources, err)
 	}
-	m.lists[i] = list
 	m.ops = append(m.ops,
 		c.creation(at.node, numbers{change.Used, change.Capacity}.encode(), 0),
-		c.creation(at.resources, list, 0),
+		c.creation(at.resources, m.lists[i].data, 0),
 		c.creation(at.reload, encodeTimes(change.Times), 0),
 		c.creation(at.tmp, nil, zk.PermRead|zk.PermCreate|zk.PermDelete))
 	return nil
@@ -327,7 +386,8 @@ func (c *Client) execute(ctx context.Context, m *multi) (again bool, err error) 
 	case err == nil:
 		m.done()
 		return false, nil
-	case errors.Is(err, zk.ErrNoServer) || errors.Is(err, zk.ErrShortBuffer):
+	case errors.Is(err, zk.ErrNoServer):
+		m.release()
 		return false, refuse(fleet.OutcomeFailed, "transaction %d was not sent: %w", m.txn.ID, err)
 	case !answered(err):
 		err = c.resolve(ctx, m, err)
@@ -336,6 +396,7 @@ func (c *Client) execute(ctx context.Context, m *multi) (again bool, err error) 
 		}
 		return false, err
 	}
+	m.release()
 	return m.explain(results, err)
 }
 
@@ -369,7 +430,7 @@ func (m *multi) explain(results []zk.MultiResponse, err error) (again bool, _ er
 	switch {
 	case failed == 0 && conflict:
 		return false, refuse(fleet.OutcomeDeposed, "%s has another version than %d: there is a newer leader: %w", path, version, err)
-	case errors.Is(err, zk.ErrNotEmpty), errors.Is(err, zk.ErrNoNode) && strings.Contains(path, "/tmp"):
+	case errors.Is(err, zk.ErrNotEmpty), errors.Is(err, zk.ErrNoNode) && what == "delete" && version < 0:
 		return true, refuse(fleet.OutcomeConflict, "%s %s: its children come and go: %w", what, path, err)
 	case conflict:
 		m.forget()
@@ -394,17 +455,27 @@ func operation(op any) (path string, version int32, what string) {
 	return "", -1, "unknown operation on"
 }
 
-// done keeps what the transaction has made of the lists.
+// done keeps what the transaction has made of the lists. The library must have
+// given the request up: it does not read their bytes any more.
 func (m *multi) done() {
 	for i := range m.txn.Changes {
 		switch change := &m.txn.Changes[i]; change.Kind {
 		case fleet.ChangeUpdate:
-			m.kind.keep(change.Instance, cachedList{change.Versions.Resources + 1, m.lists[i]})
+			m.kind.keep(m.txn.Epoch, change.Instance, cachedList{change.Versions.Resources + 1, m.lists[i]})
 		case fleet.ChangeCreate:
-			m.kind.keep(change.Instance, cachedList{0, m.lists[i]})
+			m.kind.keep(m.txn.Epoch, change.Instance, cachedList{0, m.lists[i]})
 		case fleet.ChangeDelete:
 			m.kind.forget(change.Instance)
 		}
+	}
+}
+
+// release gives back the bytes of the lists of a transaction that did not happen,
+// and that the library has given up.
+func (m *multi) release() {
+	for i := range m.lists {
+		m.kind.reuse(m.lists[i].data)
+		m.lists[i] = list{}
 	}
 }
 

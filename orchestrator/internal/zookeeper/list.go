@@ -2,9 +2,9 @@ package zookeeper
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 )
 
@@ -16,6 +16,36 @@ const (
 	listHead = `{"ids":[`
 	listTail = `]}`
 )
+
+// list is a canonical list. When all its ids take as many bytes, as UUIDs do, and
+// none has an escape, it is known where each stands.
+type list struct {
+	data  []byte
+	width int // of each id with its quotes; 0 when they differ or there are none
+}
+
+// listOf takes canonical bytes.
+func listOf(data []byte) list {
+	s, ok := element(data, len(listHead))
+	if !ok || bytes.IndexByte(data, '\\') >= 0 {
+		return list{data: data}
+	}
+	width := s.to - s.from
+	if data[s.to-1] == ',' {
+		width--
+	}
+	n := (len(data) - len(listHead) - len(listTail) + 1) / (width + 1)
+	if len(listHead)+n*(width+1)-1+len(listTail) != len(data) || bytes.Count(data, []byte{'"'}) != 2*n+2 { // two are the head's
+		return list{data: data}
+	}
+	for i := range n {
+		at := len(listHead) + i*(width+1)
+		if data[at] != '"' || data[at+width-1] != '"' {
+			return list{data: data}
+		}
+	}
+	return list{data, width}
+}
 
 // decodeList reads a list: its ids, and its canonical bytes, which are data
 // itself when it is canonical.
@@ -137,38 +167,63 @@ func escapes(id string) bool {
 	return false
 }
 
-// changeList is a canonical list with ids added at the end and others removed. It
-// answers an error when one to be added is there or one to be removed is not, or
-// an id is no UTF-8. The list itself stays as it is.
-func changeList(list []byte, add, remove []string) ([]byte, error) {
-	size := len(list)
+// change answers the list with ids added at the end and others removed, in the
+// bytes of into if they suffice. It answers an error when one to be added is there
+// or one to be removed is not, or an id is no UTF-8. The list itself stays as it is.
+func (l list) change(into []byte, add, remove []string) (list, error) {
 	for _, id := range add {
 		if !utf8.ValidString(id) {
-			return nil, fmt.Errorf("id %.60q is not valid: want UTF-8", id)
+			return list{}, fmt.Errorf("id %.60q is not valid: want UTF-8", id)
 		}
-		size += len(id) + 3
 	}
-	cuts, err := findAll(list, add, remove)
+	want, err := newWanted(add, remove)
 	if err != nil {
-		return nil, err
+		return list{}, err
 	}
-	b := append(make([]byte, 0, size), listHead...)
+	cuts, err := l.find(want, len(add))
+	if err != nil {
+		return list{}, err
+	}
+	b := append(into[:0], listHead...)
 	at := len(listHead)
 	for _, cut := range cuts {
-		b = append(b, list[at:cut.from]...)
+		b = append(b, l.data[at:cut.from]...)
 		at = cut.to
 	}
-	b = append(b, list[at:len(list)-len(listTail)]...)
+	b = append(b, l.data[at:len(l.data)-len(listTail)]...)
 	if n := len(b); n > len(listHead) && b[n-1] == ',' {
 		b = b[:n-1] // the last element was cut out
 	}
-	for _, id := range add {
+	width := l.width
+	if len(b) == len(listHead) {
+		width = 0
+	}
+	for i, id := range add {
+		q := want.quoted[i]
+		switch {
+		case len(q) != len(id)+2: // it has an escape
+			width = 0
+		case len(b) == len(listHead):
+			width = len(q)
+		case width != len(q):
+			width = 0
+		}
 		if len(b) > len(listHead) {
 			b = append(b, ',')
 		}
-		b = appendID(b, id)
+		b = append(b, q...)
 	}
-	return append(b, listTail...), nil
+	return list{append(b, listTail...), width}, nil
+}
+
+// sizeAfter bounds the bytes of a list that ids have been added to, unless they
+// have escapes.
+func (l list) sizeAfter(add []string) int {
+	size := len(l.data)
+	for _, id := range add {
+		size += len(id) + 3
+	}
+	return size
 }
 
 // span is an element of a list with the comma behind it, if there is one.
@@ -197,67 +252,121 @@ func element(list []byte, at int) (span, bool) {
 	}
 }
 
-// wanted are encoded ids that are looked for in a list: few one by one, many in a
-// map.
+// wanted are encoded ids that are looked for in a list. Most of those that stand
+// there are none of them, which their last bytes tell.
 type wanted struct {
-	few  [][]byte
-	many map[string]int // its number among few
+	quoted [][]byte
+	number map[string]int // of each
+	filter [64]uint64     // of 4,096 bits, those that tailOf names of the wanted
 }
 
-func (w *wanted) find(quoted []byte) (int, bool) {
-	const few = 8
-	if len(w.few) > few {
-		if w.many == nil {
-			w.many = make(map[string]int, len(w.few))
-			for i, q := range w.few {
-				w.many[string(q)] = i
+// tailOf is a number below 4,096 that depends on the last bytes of an encoded id.
+func tailOf(quoted []byte) uint64 {
+	n := len(quoted)
+	if n < 8 {
+		return uint64(n)<<8 | uint64(quoted[n-2]) // its last byte, or the quote before none
+	}
+	return binary.LittleEndian.Uint64(quoted[n-8:]) * 0x9e3779b97f4a7c15 >> 52
+}
+
+// newWanted answers an error when an id stands twice among them.
+func newWanted(add, remove []string) (*wanted, error) {
+	n := len(add) + len(remove)
+	w := &wanted{quoted: make([][]byte, 0, n), number: make(map[string]int, n)}
+	size := 0
+	for _, ids := range [...][]string{add, remove} {
+		for _, id := range ids {
+			size += len(id) + 2
+		}
+	}
+	room := make([]byte, 0, size)
+	for _, ids := range [...][]string{add, remove} {
+		for _, id := range ids {
+			from := len(room)
+			room = appendID(room, id)
+			q := room[from:]
+			if _, twice := w.number[string(q)]; twice {
+				return nil, fmt.Errorf("id %.60s stands twice in the change", q)
 			}
-		}
-		i, ok := w.many[string(quoted)]
-		return i, ok
-	}
-	for i, q := range w.few {
-		last := len(q) - 2 // ids often begin alike
-		if len(q) == len(quoted) && q[last] == quoted[last] && bytes.Equal(q, quoted) {
-			return i, true
+			w.number[string(q)] = len(w.quoted)
+			w.quoted = append(w.quoted, q)
+			m := tailOf(q)
+			w.filter[m>>6] |= 1 << (m & 63)
 		}
 	}
-	return 0, false
+	return w, nil
 }
 
-// findAll answers where the ids to be removed stand, ascending, in one reading.
-func findAll(list []byte, add, remove []string) ([]span, error) {
-	var want wanted
-	for _, id := range slices.Concat(add, remove) {
-		want.few = append(want.few, appendID(nil, id))
+// find is the number of one that is wanted.
+func (w *wanted) find(quoted []byte) (int, bool) {
+	if m := tailOf(quoted); w.filter[m>>6]&(1<<(m&63)) == 0 {
+		return 0, false
 	}
-	seen := make([]bool, len(want.few))
-	for i, q := range want.few {
-		if which, _ := want.find(q); which != i { // it finds the first or the last of equals
-			return nil, fmt.Errorf("id %.60s stands twice in the change", q)
-		}
-	}
-	cuts := make([]span, 0, len(remove))
-	for at := len(listHead); ; {
-		s, more := element(list, at)
-		if !more {
-			break
-		}
-		at = s.to
-		quoted := bytes.TrimSuffix(list[s.from:s.to], []byte{','})
+	i, ok := w.number[string(quoted)]
+	return i, ok
+}
+
+// find answers where the ids to be removed stand, ascending, in one reading. Those
+// before that number are to be added, and must not be there.
+func (l list) find(want *wanted, add int) ([]span, error) {
+	cuts := make([]span, 0, len(want.quoted)-add)
+	seen := make([]bool, len(want.quoted))
+	meet := func(s span, quoted []byte) error {
 		switch i, ok := want.find(quoted); {
 		case !ok || seen[i]:
-		case i < len(add):
-			return nil, fmt.Errorf("id %.60s is to be added, and is in the list", quoted)
+		case i < add:
+			return fmt.Errorf("id %.60s is to be added, and is in the list", quoted)
 		default:
 			seen[i] = true
 			cuts = append(cuts, s)
 		}
+		return nil
 	}
-	for i := range remove {
-		if !seen[len(add)+i] {
-			return nil, fmt.Errorf("id %.60q is to be removed, and is not in the list", remove[i])
+	var err error
+	if l.width > 0 {
+		err = l.eachEven(want, meet)
+	} else {
+		err = l.each(meet)
+	}
+	for i := add; i < len(seen) && err == nil; i++ {
+		if !seen[i] {
+			err = fmt.Errorf("id %.60s is to be removed, and is not in the list", want.quoted[i])
 		}
 	}
-	return cuts, nil
+	return cuts, err
+}
+
+func (l list) each(meet func(s span, quoted []byte) error) error {
+	for at := len(listHead); ; {
+		s, more := element(l.data, at)
+		if !more {
+			return nil
+		}
+		at = s.to
+		quoted := l.data[s.from:s.to]
+		if last := len(quoted) - 1; quoted[last] == ',' {
+			quoted = quoted[:last]
+		}
+		if err := meet(s, quoted); err != nil {
+			return err
+		}
+	}
+}
+
+// eachEven meets those ids of an even list that may be wanted.
+func (l list) eachEven(want *wanted, meet func(s span, quoted []byte) error) error {
+	for at := len(listHead); at+l.width < len(l.data); at += l.width + 1 {
+		quoted := l.data[at : at+l.width]
+		if m := tailOf(quoted); want.filter[m>>6&63]&(1<<(m&63)) == 0 {
+			continue
+		}
+		s := span{at, at + l.width}
+		if l.data[s.to] == ',' {
+			s.to++
+		}
+		if err := meet(s, quoted); err != nil {
+			return err
+		}
+	}
+	return nil
 }

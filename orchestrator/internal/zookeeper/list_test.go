@@ -43,12 +43,26 @@ func FuzzList(f *testing.F) {
 			if slices.Index(ids, id) < i {
 				continue
 			}
-			cut, err := changeList(canonical, nil, []string{id})
+			cut, err := changeList(t, canonical, nil, []string{id})
 			if err != nil || !slices.Equal(mustList(t, cut), slices.Delete(slices.Clone(ids), i, i+1)) {
 				t.Fatalf("%q without %q: %q, %v", canonical, id, cut, err)
 			}
 		}
 	})
+}
+
+// changeList changes a list, both as one that is found to be even and as one that
+// is not, and into bytes that hold something else.
+func changeList(t interface{ Fatalf(string, ...any) }, data []byte, add, remove []string) ([]byte, error) {
+	one, err := listOf(data).change(nil, add, remove)
+	two, err2 := list{data: data}.change([]byte(strings.Repeat("#", 100)), add, remove)
+	if fmt.Sprint(err) != fmt.Sprint(err2) || !bytes.Equal(one.data, two.data) {
+		t.Fatalf("%q, %v of an even list, else %q, %v", one.data, err, two.data, err2)
+	}
+	if found := listOf(one.data); err == nil && one.width != 0 && one.width != found.width {
+		t.Fatalf("the width of %q is said to be %d, want %d", one.data, one.width, found.width)
+	}
+	return one.data, err
 }
 
 func mustList(t interface{ Fatalf(string, ...any) }, data []byte) []string {
@@ -68,11 +82,17 @@ func TestChangeList(t *testing.T) {
 			id := rapid.OneOf(rapid.SampledFrom(hardIDs), rapid.StringN(0, 4, -1).Filter(utf8.ValidString))
 			return rapid.SliceOfNDistinct(id, 0, n, rapid.ID[string]).Draw(rt, name)
 		}
+		if rapid.Bool().Draw(rt, "even") {
+			draw = func(n int, name string) []string {
+				id := rapid.StringMatching(`[ab,\[\]]{2}é?[0-9a]{7}`)
+				return rapid.SliceOfNDistinct(id, 0, n, rapid.ID[string]).Draw(rt, name)
+			}
+		}
 		ids, add, remove := draw(30, "ids"), draw(12, "add"), draw(12, "remove")
 		remove = slices.DeleteFunc(remove, func(id string) bool { return slices.Contains(add, id) })
 		list := encodeList(ids)
 		before := bytes.Clone(list)
-		got, err := changeList(list, add, remove)
+		got, err := changeList(rt, list, add, remove)
 		if !bytes.Equal(list, before) {
 			rt.Fatal("the list itself was changed")
 		}
@@ -98,7 +118,7 @@ func TestChangeListTwice(t *testing.T) {
 		{add: []string{"x", "x"}}, {remove: []string{"a", "a"}}, {add: []string{"\xff"}},
 		{add: append(many, "c")}, {add: many, remove: []string{"a", "a"}}, {add: append(many, "a")}, {add: many, remove: []string{"z"}},
 	} {
-		if got, err := changeList(list, c.add, c.remove); err == nil {
+		if got, err := changeList(t, list, c.add, c.remove); err == nil {
 			t.Errorf("adding %q, removing %q: %q, want an error", c.add, c.remove, got)
 		}
 	}
@@ -143,14 +163,19 @@ func BenchmarkList(b *testing.B) {
 			encodeList(ids)
 		}
 	})
+	even := listOf(list)
 	for _, n := range []int{1, 100} {
 		add, remove := manyIDs(5000 + n)[5000:], ids[2500:2500+n]
 		b.Run(fmt.Sprintf("change/%d", n), func(b *testing.B) {
 			b.SetBytes(int64(len(list)))
+			b.ReportAllocs()
+			var into []byte
 			for b.Loop() {
-				if _, err := changeList(list, add, remove); err != nil {
+				after, err := even.change(into, add, remove)
+				if err != nil {
 					b.Fatal(err)
 				}
+				into = after.data
 			}
 		})
 	}

@@ -72,7 +72,7 @@ func (c *Client) ReadTree(ctx context.Context, kind fleet.Kind) (fleet.Tree, err
 	err = c.readEach(ctx, &p, ids, func(s *snapshot) {
 		if !s.gone {
 			tree.Instances = append(tree.Instances, s.instance)
-			lists[s.instance.ID] = cachedList{s.instance.Versions.Resources, s.list}
+			lists[s.instance.ID] = cachedList{s.instance.Versions.Resources, listOf(s.list)}
 		}
 	})
 	if err != nil {
