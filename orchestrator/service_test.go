@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -201,6 +202,31 @@ func TestOrchestrate(t *testing.T) {
 		if err != nil || !moves.Complete || len(moves.Moves) == 0 || moves.Moves[len(moves.Moves)-1].From != nil {
 			t.Errorf("moves %+v, %v", moves, err)
 		}
+	})
+}
+
+// TestPreviewBeside computes previews while the machine goes on: they share nothing
+// that changes.
+func TestPreviewBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serviceOver(t, newMemory(100), "leader")
+		settle(time.Minute)
+		var previews sync.WaitGroup
+		for n := range 4 {
+			previews.Go(func() {
+				for range 10 {
+					if p, err := s.Preview(t.Context(), "Thing", orchestrateRequest(10+n, 0), 100); err != nil || p.Resources != 100 {
+						t.Errorf("%+v, %v", p, err)
+					}
+				}
+			})
+		}
+		for n := range 10 {
+			if _, err := s.Orchestrate(t.Context(), "Thing", orchestrateRequest(15+10*(n%3), 0)); err != nil {
+				t.Error(err)
+			}
+		}
+		previews.Wait()
 	})
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 // driver hands events to the machine of one kind, in the order in which they
-// come, and executes its commands. Everything but inbox, quit, view and leader
-// belongs to its goroutine (run).
+// come, and executes its commands. From machine to moves all belongs to its
+// goroutine (run); the rest is for everybody.
 type driver struct {
 	l     *Loop
 	kind  fleet.Kind
@@ -34,6 +34,7 @@ type driver struct {
 	view   *View
 	leader atomic.Pointer[fleet.Candidate]
 	busy   atomic.Int64 // when the event being handled came up; 0 for none
+	rows   atomic.Int64 // in the last listing of the whole table
 }
 
 // work is an event, or something else to be done by the driver's goroutine.
