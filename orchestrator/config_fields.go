@@ -94,7 +94,7 @@ var configFields = []configField{
 	{"mqtt.tls.keyFile", "path", "/etc/dacorch/mqtt.key", tlsKey},
 	{"mqtt.tls.serverName", "host name", "mqtt.example", tlsName},
 
-	{"database.url", "URL", "postgres://orchestrator@localhost:5432/iota", "The database: postgres://user@host:port/name, or sqlite:path. Required, here, in urlFile or in the environment. PostgreSQL's sslmode is require off loopback unless the URL says otherwise."},
+	{"database.url", "URL", "postgres://orchestrator@localhost:5432/iota", "The database: postgres://user@host:port/name, or sqlite:path. Required, here, in urlFile or in the environment. PostgreSQL's sslmode is verify-full off loopback unless the URL says otherwise: the server's certificate must bear its name, and come from the system's authorities or those in the file that sslrootcert names."},
 	{"database.urlFile", "path", "/etc/dacorch/database-url", "File that holds the URL in one line; there it may have a password."},
 	{"database.user", "text", "orchestrator", "Who logs in; over what the URL says."},
 	{"database.password", "text", "", "The password. Only from the environment."},

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +58,9 @@ func openPostgreSQL(ctx context.Context, cfg Config) (engine, error) {
 	return p, nil
 }
 
-// parsePostgreSQL reads the URL. Its errors show none of it, for a password with
+// parsePostgreSQL reads the URL. Off loopback the server must prove its name,
+// unless the URL or PGSSLMODE says otherwise: "require" of libpq encrypts for
+// whoever answers, and sends that one the password. Its errors show none of it, for a password with
 // a character that should have been escaped can stand anywhere in it.
 func parsePostgreSQL(url string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
@@ -66,7 +69,7 @@ func parsePostgreSQL(url string) (*pgxpool.Config, error) {
 		if strings.Contains(url, "?") {
 			separator = "&"
 		}
-		cfg, err = pgxpool.ParseConfig(url + separator + "sslmode=require")
+		cfg, err = pgxpool.ParseConfig(url + separator + "sslmode=verify-full")
 	}
 	if err == nil {
 		return cfg, nil
@@ -128,6 +131,11 @@ func (p *postgresql) outdated(err error) bool {
 
 func (p *postgresql) scrub(err error) error {
 	hint := ""
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
+		hint = ": name its authority's file with sslrootcert=… in url; sslmode=require encrypts without asking who it is"
+	} else if strings.Contains(err.Error(), "server refused TLS connection") {
+		hint = ": it has ssl = off; sslmode=disable in url speaks in the clear"
+	}
 	if sql, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch sql.Code {
 		case "28P01", "28000":

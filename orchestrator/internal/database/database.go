@@ -29,7 +29,7 @@ import (
 type Config struct {
 	// URL is postgres://user@host:port/name?sslmode=…, or sqlite:path (also
 	// file:path). What PostgreSQL's URL leaves open, the PG… variables say. Without
-	// a sslmode it is require, on loopback what libpq takes (prefer).
+	// a sslmode it is verify-full, on loopback what libpq takes (prefer).
 	URL string
 	// User and Password replace what URL says, when not empty.
 	User, Password string

@@ -77,6 +77,7 @@ func TestTLSIsRequiredOffLoopback(t *testing.T) {
 		"postgres://db.example/x":                   true,
 		"postgres://db.example/x?connect_timeout=3": true,
 		"postgres://127.0.0.1,db.example/x":         true,
+		"postgres://db.example/x?sslmode=require":   true,
 		"postgres://db.example/x?sslmode=disable":   false,
 		"postgres://127.0.0.1/x":                    false,
 		"postgres://localhost/x":                    false,
@@ -90,6 +91,9 @@ func TestTLSIsRequiredOffLoopback(t *testing.T) {
 		always := cfg.ConnConfig.TLSConfig != nil
 		for _, f := range cfg.ConnConfig.Fallbacks {
 			always = always && f.TLSConfig != nil
+		}
+		if always && encrypted && cfg.ConnConfig.TLSConfig.InsecureSkipVerify != strings.Contains(url, "=require") {
+			t.Errorf("%s: whoever answers is taken for the server", url)
 		}
 		if always != encrypted {
 			t.Errorf("%s: always encrypted: %v, want %v", url, always, encrypted)
