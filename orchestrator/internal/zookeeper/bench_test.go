@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 
@@ -90,6 +92,49 @@ func benchCommit(b *testing.B, addr string, ids, kinds int) {
 	}
 	resign()
 	reigns.Wait()
+}
+
+// BenchmarkLatency is what one small transaction takes, and the bare library's multi
+// of the same operations: one after the other, on one connection each.
+func BenchmarkLatency(b *testing.B) {
+	for _, backend := range backends {
+		b.Run(backend.name, func(b *testing.B) {
+			addr := backend.start(b)
+			c, conn := open(b, Config{Servers: []string{addr}}), rawConn(b, addr)
+			err := c.Lead(b.Context(), "Thing", fleet.Candidate{}, func(ctx context.Context, epoch int64, _ func() bool) {
+				p, _ := pathsOf("Thing")
+				var took [2][]time.Duration
+				for n := int32(-1); b.Loop(); n++ {
+					change := fleet.Change{Kind: fleet.ChangeCreate, Capacity: 9}
+					if n >= 0 {
+						change = fleet.Change{Capacity: 9, Times: int64(n), Versions: fleet.Versions{Node: 2*n + 1, Resources: 2*n + 1, Reload: 2*n + 1}}
+					}
+					began := time.Now()
+					if o, err := c.Commit(ctx, "Thing", &fleet.Txn{Epoch: epoch, Changes: []fleet.Change{change}}); o != fleet.OutcomeDone {
+						b.Fatal(o, err)
+					}
+					committed := time.Now()
+					at := p.instance(0)
+					if _, err := conn.Multi(&zk.CheckVersionRequest{Path: p.epoch, Version: int32(epoch)},
+						&zk.SetDataRequest{Path: at.node, Data: numbers{0, 9}.encode(), Version: -1},
+						&zk.SetDataRequest{Path: at.resources, Data: []byte(listHead + listTail), Version: -1},
+						&zk.SetDataRequest{Path: at.reload, Data: encodeTimes(int64(n)), Version: -1}); err != nil {
+						b.Fatal(err)
+					}
+					c.kind("Thing").keep(epoch, 0, cachedList{2*n + 3, list{data: []byte(listHead + listTail)}})
+					took[0], took[1] = append(took[0], committed.Sub(began)), append(took[1], time.Since(committed))
+				}
+				for i, name := range []string{"commit", "raw"} {
+					slices.Sort(took[i])
+					b.ReportMetric(float64(took[i][len(took[i])/2])/1e3, name+"-p50-µs")
+					b.ReportMetric(float64(took[i][len(took[i])*99/100])/1e3, name+"-p99-µs")
+				}
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
 }
 
 func rounds(n, who, among int) int { return (n - who + among - 1) / among }
