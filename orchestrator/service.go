@@ -172,7 +172,7 @@ func (s *service) lead(ctx context.Context, kind string, loading bool, look func
 	var inner error
 	err := s.inspect(ctx, kind, func(st loop.State) {
 		switch stage := st.Machine.Stage(); {
-		case !st.Leading:
+		case !st.Leading || stage == reconcile.StageFollower:
 			inner = s.notLeader(kind)
 		case stage != reconcile.StageActive && !loading:
 			inner = api.Errorf(api.CodeUnavailable, "%s is %v: ZooKeeper, the database and the pods are being read", kind, stage)
