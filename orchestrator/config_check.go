@@ -29,6 +29,7 @@ func (c *Config) mistakes(inFile func(path string) bool) ConfigErrors {
 	m.kafka(c.Kafka)
 	m.mqtt(c.MQTT)
 	m.database(c.Database)
+	m.kubernetes(c.Kubernetes)
 	m.kinds(c.Kinds)
 	for i, k := range c.Kinds {
 		if k.Limits.TxnBytes > c.ZooKeeper.MaxRequest {
@@ -192,6 +193,9 @@ func (m *mistakes) mqtt(c MQTTConfig) {
 	case u.User != nil && c.User != "":
 		m.add("mqtt.user", "the user is given twice, also by mqtt.url", "want one of them")
 	}
+	if c.KeepAlive%time.Second != 0 {
+		m.add("mqtt.keepAlive", c.KeepAlive.String()+" is not valid", "want whole seconds")
+	}
 	if c.Topic == "" {
 		m.add("mqtt.topic", `"" is not valid`, "want a topic, such as cm/notify")
 	}
@@ -210,6 +214,20 @@ func (m *mistakes) database(d DatabaseConfig) {
 	}
 	if d.Password != "" && d.PasswordFile != "" {
 		m.add("database.passwordFile", "the password is given twice, also by "+EnvironmentOf("database.password"), "want one of them")
+	}
+}
+
+var (
+	namespacePattern  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	labelValuePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+)
+
+func (m *mistakes) kubernetes(k KubernetesConfig) {
+	if !namespacePattern.MatchString(k.Namespace) {
+		m.add("kubernetes.namespace", strconv.Quote(shortened(k.Namespace))+" is not valid", "want a namespace's name: at most 63 of a-z, 0-9 and -")
+	}
+	if !labelValuePattern.MatchString(k.Orchestrator) {
+		m.add("kubernetes.orchestrator", strconv.Quote(shortened(k.Orchestrator))+" is not valid", "want a label's value: at most 63 letters, digits, - _ and .")
 	}
 }
 
