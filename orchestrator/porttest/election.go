@@ -90,6 +90,7 @@ func Election(t *testing.T, start func(t *testing.T) EnsembleFixture) {
 		{"a process that leaves while it leads", electionLeavesLeading},
 		{"who leads is told", electionWatch},
 		{"who leads is told after a cut and an expiry", electionWatchBreaks},
+		{"who leads is not known to one that is cut off", electionWatchCutOff},
 		{"kinds are apart", electionKinds},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, newEnsemble(f)) })

@@ -314,6 +314,19 @@ func electionWatchBreaks(t *testing.T, e *ensemble) {
 	l.last(t, "c")
 }
 
+// electionWatchCutOff: whoever cannot ask any more comes to say that it does not
+// know who leads.
+func electionWatchCutOff(t *testing.T, e *ensemble) {
+	m := e.Join(t)
+	l := watchLeader(t, e, m)
+	(&realm{t: t}).campaign(e, e.Join(t), "a").leads(t)
+	l.last(t, "a")
+	heal := m.Partition()
+	l.last(t, "")
+	heal()
+	l.last(t, "a")
+}
+
 func electionKinds(t *testing.T, e *ensemble) {
 	m := e.Join(t)
 	other := newEnsemble(e.EnsembleFixture)

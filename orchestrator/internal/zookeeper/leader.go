@@ -38,18 +38,39 @@ func (c *Client) WatchLeader(ctx context.Context, kind fleet.Kind, tell func(fle
 		case errors.Is(err, ErrClosed):
 			return err
 		case err == nil:
-			known = time.Now()
 			wait.reset()
 			say(who)
-			if err := seen.await(ctx); err != nil {
+			if err := c.awaitOrLoss(ctx, seen); err != nil {
 				return err
 			}
+			known = time.Now() // the watch would have told
 			continue
 		case time.Since(known) >= c.sessionTimeout():
 			say(fleet.Candidate{})
 		}
 		if err := wait.sleep(ctx); err != nil {
 			return err
+		}
+	}
+}
+
+// awaitOrLoss waits for a change, or until the connection is lost; ctx's error when
+// it ends first.
+func (c *Client) awaitOrLoss(ctx context.Context, s *notices) error {
+	for {
+		c.mu.Lock()
+		connected, changed := c.state == zk.StateHasSession, c.changed
+		c.mu.Unlock()
+		if !connected {
+			return ctx.Err()
+		}
+		select {
+		case <-s.wake:
+			s.take()
+			return nil
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

@@ -163,7 +163,7 @@ func New(cfg Config) (*Client, error) {
 	conn, events, err := zk.Connect(cfg.Servers, cfg.SessionTimeout,
 		zk.WithDialer(c.wire.dial), zk.WithHostProvider(new(servers)), zk.WithEventCallback(c.event),
 		zk.WithLogger(quiet{cfg.Log}), zk.WithLogInfo(false),
-		zk.WithMaxConnBufferSize(cfg.MaxRequest+4096))
+		zk.WithMaxConnBufferSize(max(cfg.MaxRequest, 256<<10)+4096)) // it asks for watches anew in packets of 128 KiB
 	if err != nil {
 		c.stop()
 		return nil, fmt.Errorf("zookeeper: %w", err)
