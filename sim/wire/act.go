@@ -251,8 +251,9 @@ func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	if o.What == scenarios.Replace {
 		r.ordered[dacAt{fleet.Kind(o.Kind), fleet.InstanceID(o.Instance)}] = true
 	}
+	client := r.client()
 	r.hearing.Go(func() {
-		err := r.give(r.ctx, o)
+		err := give(r.ctx, client, o)
 		answered := func() { r.replied(r.at(time.Now()), o, err) }
 		select {
 		case r.answers <- answered:
@@ -262,19 +263,19 @@ func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	return nil
 }
 
-func (r *run) give(ctx context.Context, o *scenarios.Order) error {
+func give(ctx context.Context, client *api.Client, o *scenarios.Order) error {
 	switch o.What {
 	case scenarios.Drain:
-		_, err := r.client.Drain(ctx, o.Kind, o.Instance, false)
+		_, err := client.Drain(ctx, o.Kind, o.Instance, false)
 		return err
 	case scenarios.Undrain:
-		_, err := r.client.Undrain(ctx, o.Kind, o.Instance)
+		_, err := client.Undrain(ctx, o.Kind, o.Instance)
 		return err
 	case scenarios.Replace:
-		_, err := r.client.Replace(ctx, o.Kind, o.Instance)
+		_, err := client.Replace(ctx, o.Kind, o.Instance)
 		return err
 	case scenarios.Maintenance:
-		_, err := r.client.SetMaintenance(ctx, o.Kind, o.On)
+		_, err := client.SetMaintenance(ctx, o.Kind, o.On)
 		return err
 	}
 	var req api.OrchestrateRequest
@@ -284,7 +285,7 @@ func (r *run) give(ctx context.Context, o *scenarios.Order) error {
 	if o.ResourcePerInstance > 0 {
 		req.ResourcePerInstance = &o.ResourcePerInstance
 	}
-	_, err := r.client.Orchestrate(ctx, o.Kind, req)
+	_, err := client.Orchestrate(ctx, o.Kind, req)
 	return err
 }
 

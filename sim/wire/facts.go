@@ -19,7 +19,9 @@ const (
 )
 
 // queue keeps facts in the order in which they happened, and has one goroutine
-// handle them: whoever tells one must not wait.
+// handle them. Whoever tells one must not wait: a server may stand still meanwhile,
+// whose answer that goroutine needs. So it holds as many as happen while that
+// waits for somebody else, seconds at most (askPatience, a statement).
 type queue struct {
 	mu    sync.Mutex
 	facts []fact

@@ -31,11 +31,8 @@ type platformTest struct {
 	procs []*process
 	log   *syncBuffer
 
-	mu      sync.Mutex
-	created []string
-	deleted []string
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	stop context.CancelFunc
+	done sync.WaitGroup
 }
 
 type syncBuffer struct {

@@ -22,13 +22,14 @@ func (r *run) leave(crashed bool) {
 	if crashed {
 		r.asked = time.Now()
 	}
+	client := r.client()
 	for _, k := range r.kinds {
-		st, err := r.client.Status(ctx, string(k.name))
+		st, err := client.Status(ctx, string(k.name))
 		if err != nil {
 			continue // nobody leads: there is nothing to keep
 		}
 		needed := st.Counters["movesPlanned"]
-		if p, err := r.client.Progress(ctx, string(k.name)); err == nil && crashed && p.Running {
+		if p, err := client.Progress(ctx, string(k.name)); err == nil && crashed && p.Running {
 			needed -= int64(p.MovesLeft)
 		}
 		r.check.Add(k.name, history.MovesNeeded, float64(needed))
@@ -59,13 +60,8 @@ func (r *run) overlooked(at time.Time, kind fleet.Kind, txn *fleet.Txn) {
 	r.check.Add(kind, history.MovesNeeded, float64(moves))
 }
 
-// hear counts the alarms that the orchestrators raise, until the run ends.
-func (r *run) hear(p *process) {
-	client, err := api.New(api.Config{URL: p.url})
-	if err != nil {
-		return // its URL was made here: it is valid
-	}
-	defer client.Close()
+// hear counts the alarms that an orchestrator raises, until the run ends.
+func (r *run) hear(client *api.Client) {
 	for ev, err := range client.Events(r.ctx, "") {
 		if err == nil && ev.Type == api.EventAlarm && ev.On != nil && *ev.On {
 			kind := fleet.Kind(ev.Resource)

@@ -104,6 +104,16 @@ func (p *process) start() error {
 // work.
 var errNoReason = errors.New("exit status 0")
 
+// over says that the process has ended since it was started last.
+func (p *process) over() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // kill ends the process at once, and waits for its end.
 func (p *process) kill() {
 	if p.cmd != nil {

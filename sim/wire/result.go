@@ -101,8 +101,9 @@ func (r *run) askPending() {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 	defer cancel()
+	client := r.client()
 	for _, k := range r.kinds {
-		st, err := r.client.Status(ctx, string(k.name))
+		st, err := client.Status(ctx, string(k.name))
 		if err != nil {
 			r.pending = append(r.pending, history.Pending{Kind: k.name, Why: fmt.Sprintf("the orchestrator does not answer: %v", err), Count: 1})
 			continue

@@ -68,7 +68,7 @@ type run struct {
 	cancel  context.CancelFunc
 	began   time.Time
 	procs   []*process
-	client  *api.Client
+	clients []*api.Client // of each process
 	work    worker
 	load    load
 	beats   uint64 // of the facts, heartbeats: they change no state
@@ -209,14 +209,28 @@ func (r *run) start() error {
 		}
 		r.procs = append(r.procs, proc)
 		proc.died = func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) }
+		client, err := api.New(api.Config{URL: proc.url})
+		if err != nil {
+			return err
+		}
+		r.clients = append(r.clients, client)
 		if err := proc.start(); err != nil {
 			return err
 		}
-		r.hearing.Go(func() { r.hear(proc) })
+		r.hearing.Go(func() { r.hear(client) })
 	}
-	var err error
-	r.client, err = api.New(api.Config{URL: r.procs[0].url})
-	return err
+	return nil
+}
+
+// client asks a process that runs, while there is one. Whoever does not lead
+// forwards what only a leader answers.
+func (r *run) client() *api.Client {
+	for i, p := range r.procs {
+		if !p.over() {
+			return r.clients[i]
+		}
+	}
+	return r.clients[0]
 }
 
 // real is a scenario's duration in real time, scaled the other way round.
@@ -308,8 +322,8 @@ func (r *run) close() error {
 		r.p.Kubernetes.Observe(nil)
 		errs = append(errs, r.p.Close())
 	}
-	if r.client != nil {
-		r.client.Close()
+	for _, c := range r.clients {
+		c.Close()
 	}
 	return errors.Join(errs...)
 }

@@ -105,7 +105,12 @@ func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	progressed := 0
-	_, err := Run(ctx, scenario(t, "first-light"), RunOptions{Serve: serveTest, TimeScale: 10, Progress: func(p Progress) error {
+	var started []*exec.Cmd
+	serve := func(ctx context.Context, config string) *exec.Cmd {
+		started = append(started, serveTest(ctx, config))
+		return started[len(started)-1]
+	}
+	_, err := Run(ctx, scenario(t, "first-light"), RunOptions{Serve: serve, Orchestrators: 2, TimeScale: 10, Progress: func(p Progress) error {
 		if p.Duration != 20*time.Minute || p.Now <= 0 {
 			t.Errorf("progress %+v", p)
 		}
@@ -116,6 +121,14 @@ func TestRunInterrupted(t *testing.T) {
 	}})
 	if !errors.Is(err, enough) {
 		t.Errorf("the error is %v, want the context's cause", err)
+	}
+	for _, cmd := range started {
+		if cmd.ProcessState == nil {
+			t.Errorf("process %d still runs", cmd.Process.Pid)
+		}
+	}
+	if len(started) != 2 {
+		t.Errorf("%d processes were started, want 2", len(started))
 	}
 }
 
@@ -155,6 +168,39 @@ func TestRunNeverStarts(t *testing.T) {
 		return exec.CommandContext(ctx, "/no/such/program")
 	}}); err == nil || !strings.Contains(err.Error(), "/no/such/program") {
 		t.Errorf("a program that is not there: %v", err)
+	}
+}
+
+// TestRunLosesOne: one of two orchestrators ends by itself. The other does all that
+// is to be done, and the report says what happened and nothing else.
+func TestRunLosesOne(t *testing.T) {
+	emptyTemp(t)
+	var first *exec.Cmd
+	result, err := Run(t.Context(), scenario(t, "first-light", "kinds.Thing.resources=500", "duration=14m", "heal=9m", "faults.0.at=5m", "orders.0.at=6m"), RunOptions{
+		TimeScale: 60, Orchestrators: 2,
+		Serve: func(ctx context.Context, config string) *exec.Cmd {
+			cmd := serveTest(ctx, config)
+			if first == nil {
+				first = cmd
+			}
+			return cmd
+		}, Progress: func(p Progress) error {
+			if p.Now > time.Minute {
+				_ = first.Process.Kill() // the second time it is dead
+			}
+			return nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep := result.Report
+	if len(rep.Violations) != 1 || rep.Violations[0].Invariant != invariantProcess || len(rep.Pending) > 0 || len(rep.Notes) > 0 {
+		t.Errorf("violations %+v, pending %+v, notes %q", rep.Violations, rep.Pending, rep.Notes)
+	}
+	for name, want := range map[string]float64{"violations": 1, "orchestrations_done": 1, "unsettled_end": 0, "pods_crashed": 1} {
+		if got, _ := rep.Metric(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
 	}
 }
 

@@ -75,12 +75,6 @@ func (r *run) died(at time.Time, why error) {
 
 // deserted says that no orchestrator runs, although no fault keeps them down.
 func (r *run) deserted() bool {
-	for _, p := range r.procs {
-		select {
-		case <-p.ended:
-		default:
-			return false
-		}
-	}
-	return len(r.procs) > 0 && r.down[scenarios.OrchestratorCrash] == 0
+	runs := slices.ContainsFunc(r.procs, func(p *process) bool { return !p.over() })
+	return !runs && len(r.procs) > 0 && r.down[scenarios.OrchestratorCrash] == 0
 }
