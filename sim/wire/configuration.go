@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -53,7 +54,7 @@ func (p *Platform) Configure(o Orchestrator) (string, error) {
 	fmt.Fprintf(&b, "kafka: {brokers: [%s]}\n", quoted(p.Kafka.Addrs()))
 	fmt.Fprintf(&b, "mqtt: {url: %q, reconnect: 1s, keepAlive: 5s}\n", p.MQTTURL())
 	urlFile := filepath.Join(p.dir, "database.url") // it may hold a password
-	if err := os.WriteFile(urlFile, []byte(p.Centre.URL+"\n"), 0o600); err != nil {
+	if err := writePrivate(urlFile, []byte(p.Centre.URL+"\n")); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(&b, "database: {urlFile: %q}\n", urlFile)
@@ -61,7 +62,7 @@ func (p *Platform) Configure(o Orchestrator) (string, error) {
 	fmt.Fprintf(&b, "kinds:\n")
 	for _, k := range p.kinds {
 		template := filepath.Join(p.dir, k.InstanceName+"-template.yml")
-		if err := os.WriteFile(template, p.template(k), 0o600); err != nil {
+		if err := writePrivate(template, p.template(k)); err != nil {
 			return "", err
 		}
 		more := o.Kinds[k.Kind]
@@ -71,7 +72,24 @@ func (p *Platform) Configure(o Orchestrator) (string, error) {
 		fmt.Fprintf(&b, "  - {kind: %s, instanceName: %s, heartbeat: %t, groupColumn: grp, template: %q%s}\n", k.Kind, k.InstanceName, k.Heartbeat, template, more)
 	}
 	file := filepath.Join(p.dir, o.Name+".yaml")
-	return file, os.WriteFile(file, []byte(b.String()), 0o600)
+	return file, writePrivate(file, []byte(b.String()))
+}
+
+// writePrivate puts a file in its place that only its owner may read: whatever
+// stands there, a link to elsewhere among it, is replaced and not written to.
+func writePrivate(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
 }
 
 func quoted(list []string) string {
