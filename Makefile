@@ -83,7 +83,8 @@ fuzz: ## fuzz every target for FUZZTIME (20s) each
 # One section of BENCHDOC: its name, go test's flags, packages. On one core, so
 # that what is measured is not helped by the collector on another.
 gobench = $(GO) test -run '^$$' -cpu 1 -benchmem -timeout 3h
-document = || { cat bin/bench-$(1).txt; exit 1; }; $(GO) run ./cmd/benchdoc -section $(1) -file $(BENCHDOC) <bin/bench-$(1).txt >bin/bench.log
+document = || { cat bin/bench-$(1).txt; exit 1; }; $(GO) run ./cmd/benchdoc -section $(1) $(base_$(1)) -file $(BENCHDOC) <bin/bench-$(1).txt >bin/bench.log
+base_production = -base raw
 measure = echo "measuring $(1) …" && $(gobench) $(2) $(3) >bin/bench-$(1).txt $(call document,$(1))
 
 .PHONY: bench
@@ -97,6 +98,7 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@$(call measure,churn,-bench .,./sim/internal/churn)
 	@$(call measure,history,-bench .,./sim/internal/history)
 	@$(call measure,invariant,-bench .,./sim/internal/invariant)
+	@echo "measuring production …" && $(GO) test -run '^$$' -bench . -benchtime 1x -count 3 -timeout 3h ./sim/wire >bin/bench-production.txt $(call document,production)
 
 .PHONY: verify
 verify: check race scenarios ## everything that must hold before a change is handed in
