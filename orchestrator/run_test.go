@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"dacorch/orchestrator/api"
 	"dacorch/orchestrator/fleet"
 	"dacorch/sim/wire"
+	"dacorch/sim/wire/mqtt"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
@@ -212,10 +214,13 @@ func TestRun(t *testing.T) {
 		t.Errorf("too many instances: %v", err)
 	}
 
+	create(t, p, "early")
+	eventually(t, func(ctx context.Context) error { _, err := admin.Where(ctx, "Thing", "early"); return err })
 	first.end(t)
-	if _, err := p.Centre.Do(t.Context(), wire.Statement{Kind: "Thing", Verb: wire.Create, Rows: []fleet.Resource{{ID: "late"}}, Named: true}); err != nil {
-		t.Fatal(err)
+	if s := session(t, p, false); s.Queued+s.Inflight > 0 { // else it all comes again at the next start
+		t.Errorf("what was placed before the end is not acknowledged: %+v", s)
 	}
+	create(t, p, "late")
 	eventually(t, func(ctx context.Context) error {
 		_, err := other.Where(ctx, "Thing", "late")
 		if err == nil {
@@ -223,7 +228,35 @@ func TestRun(t *testing.T) {
 		}
 		return err
 	})
+	eventually(t, func(context.Context) error {
+		if s := session(t, p, true); s.Queued+s.Inflight > 0 {
+			return fmt.Errorf("not acknowledged: %+v", s)
+		}
+		return nil
+	})
 	second.end(t)
+}
+
+// create makes a row and announces it.
+func create(t *testing.T, p *wire.Platform, id string) {
+	t.Helper()
+	s := wire.Statement{Kind: "Thing", Verb: wire.Create, Rows: []fleet.Resource{{ID: id}}, Named: true}
+	if _, err := p.Centre.Do(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// session is what the broker holds for the orchestrator that is connected, or for
+// the one that is not.
+func session(t *testing.T, p *wire.Platform, connected bool) mqtt.Session {
+	t.Helper()
+	for _, s := range p.MQTT.Sessions() {
+		if s.Connected == connected && !s.Clean {
+			return s
+		}
+	}
+	t.Fatalf("no such session: %+v", p.MQTT.Sessions())
+	return mqtt.Session{}
 }
 
 // order replaces an instance's pod and sees it happen.
@@ -330,10 +363,20 @@ func TestRunWaits(t *testing.T) {
 	cfg.ZooKeeper.Servers = []string{"127.0.0.1:1"}
 	cfg.MQTT.URL = "mqtt://127.0.0.1:1"
 	cfg.Kafka.Brokers = []string{"127.0.0.1:1"}
+	before := runtime.NumGoroutine()
 	r := run(t, cfg)
-	h, err := client(t, r, reader, trusts).Health(t.Context())
+	c := client(t, r, reader, trusts)
+	h, err := c.Health(t.Context())
 	if err != nil || !h.Live || h.Ready {
 		t.Errorf("%+v, %v", h, err)
 	}
 	r.end(t)
+	c.Close()
+	eventually(t, func(context.Context) error {
+		if n := runtime.NumGoroutine(); n > before {
+			stacks := make([]byte, 1<<20)
+			return fmt.Errorf("%d goroutines, %d before:\n%s", n, before, stacks[:runtime.Stack(stacks, true)])
+		}
+		return nil
+	})
 }
