@@ -49,7 +49,8 @@ func execute(ctx context.Context, args []string, c console) int {
 		Long: `dacorch keeps every resource of an IoT platform running on exactly one data
 acquisition instance. Its simulator runs the very same core through scenarios in
 virtual time: a day in seconds, every run repeatable from its seed.`,
-		Example: `  dacorch sim list
+		Example: `  dacorch serve --dev
+  dacorch sim list
   dacorch sim run first-light
   dacorch sim run scenarios/kafka-outage.yaml --seed 42`,
 		SilenceErrors: true,
