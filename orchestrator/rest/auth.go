@@ -14,19 +14,19 @@ import (
 // authorize sets who asks and what it may do, and refuses what it may not.
 func (s *Server) authorize(c *call) error {
 	if err := s.identify(c); err != nil {
-		if c.route.scope == ScopeNone {
+		if c.needs == ScopeNone {
 			return nil // a probe with an old token is still a probe
 		}
 		return err
 	}
-	if c.scope >= c.route.scope {
+	if c.scope >= c.needs {
 		return nil
 	}
 	if c.who == "" && c.scope == ScopeNone {
 		c.Header().Set("WWW-Authenticate", `Bearer realm="dacorch"`)
 		return api.Errorf(api.CodeUnauthorized, "no token: send the header Authorization: Bearer <token>")
 	}
-	return api.Errorf(api.CodeForbidden, "the scope is %v: this call needs %v", c.scope, c.route.scope)
+	return api.Errorf(api.CodeForbidden, "the scope is %v: this call needs %v", c.scope, c.needs)
 }
 
 // identify finds the token. A request without one is nobody's: it has what

@@ -143,6 +143,13 @@ func (c *call) query() *values {
 	return v
 }
 
+// isPreview says whether the handler will take the call for a preview: it reads
+// the query in the same way.
+func (c *call) isPreview() bool {
+	q := c.query()
+	return q.flag("dryRun", false) && q.err == nil
+}
+
 func (v *values) wrong(name, message string) {
 	if v.err == nil {
 		v.err = &api.Error{Code: api.CodeBadRequest, Field: name, Message: message}

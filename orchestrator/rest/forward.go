@@ -62,7 +62,7 @@ func (s *Server) pass(c *call, leader api.Leader) error {
 	}
 	ctx, done := context.WithCancel(c.req.Context())
 	defer done()
-	if c.route.limit == limitStream {
+	if c.limit == limitStream {
 		stop := context.AfterFunc(s.closed(), done)
 		defer stop()
 	}

@@ -16,6 +16,8 @@ type call struct {
 	http.ResponseWriter
 	req   *http.Request
 	route *route // nil until known
+	needs Scope  // to be let in
+	limit limit  // what it is counted in
 	args  args
 	id    string            // the request's
 	who   string            // the token's name; empty for nobody
@@ -128,11 +130,14 @@ func (s *Server) answer(c *call) error {
 		c.Header().Set("Allow", at.allow())
 		return api.Errorf(api.CodeMethod, "%.20q is no method of this path: want %s", c.req.Method, at.allow())
 	}
-	c.route, c.args = rt, a
+	c.route, c.args, c.needs, c.limit = rt, a, rt.scope, rt.limit
+	if rt.preview && c.isPreview() {
+		c.needs, c.limit = ScopeRead, limitRead
+	}
 	if err := s.authorize(c); err != nil {
 		return err
 	}
-	if g := s.gate(rt.limit); g != nil {
+	if g := s.gate(c.limit); g != nil {
 		if !g.enter(c.req.Context()) {
 			return s.busy(c)
 		}
@@ -186,7 +191,7 @@ const wherePath = kindPath + "/{id}/instances"
 func (s *Server) bounded(c *call) (context.Context, context.CancelFunc) {
 	ctx := c.req.Context()
 	conn := http.NewResponseController(c.ResponseWriter)
-	switch c.route.limit {
+	switch c.limit {
 	case limitRead:
 		return context.WithTimeout(ctx, s.cfg.ReadLimit)
 	case limitOrder:

@@ -68,6 +68,35 @@ func TestForwardKeepsToHTTP(t *testing.T) {
 	}
 }
 
+// TestPreviewIsARead: what changes nothing needs no token that may write, and
+// takes no place among the orders; what could be either is an order.
+func TestPreviewIsARead(t *testing.T) {
+	f := newFake()
+	s := start(t, Config{Tokens: bothTokens()}, f)
+	for range cap(s.orders.slots) {
+		s.orders.slots <- struct{}{}
+	}
+	c := client(t)
+	for query, want := range map[string]int{
+		"?dryRun=true": 200, "?limit=1&dryRun=true": 200, "": 403, "?dryRun=false": 403, "?dryRun=1": 403,
+		"?dryRun=true&dryRun=false": 403, "?dryRun=true&x=1": 403, "?dryrun=true": 403, "?dryRun=true;x": 403,
+	} {
+		for _, call := range []string{"/orchestrate", "/orchestrations"} {
+			if resp, answer := ask(t, c, "POST", s.url+kindURL+call+query, "", "Authorization: Bearer "+readToken); resp.StatusCode != want {
+				t.Errorf("%s%s: %s %s, want %d", call, query, resp.Status, answer, want)
+			}
+		}
+	}
+	for _, call := range f.seen() {
+		if !strings.HasPrefix(call, "Thing preview") {
+			t.Errorf("a reader's call did %q", call)
+		}
+	}
+	if resp, _ := ask(t, c, "POST", s.url+kindURL+"/instances/0/drain?dryRun=true", "", "Authorization: Bearer "+readToken); resp.StatusCode != 403 {
+		t.Errorf("a drain is no preview: %s", resp.Status)
+	}
+}
+
 // TestLargeBodyIsNotAwaited: who announces too much is answered at once, and holds
 // no place among the orders while nothing comes.
 func TestLargeBodyIsNotAwaited(t *testing.T) {

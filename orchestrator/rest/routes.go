@@ -44,6 +44,7 @@ type route struct {
 	lenient  bool     // other parameters are ignored: one of CONTRACT.md's reads
 	body     string   // type of package api; empty for none
 	needBody bool     // an empty body is refused
+	preview  bool     // with dryRun=true it changes nothing, and counts as a read
 	answers  []answer // that are no errors
 	codes    []int    // statuses of errors that are this call's own
 }
@@ -64,11 +65,11 @@ const kindPath = "/v1/api/orchestrations/{resource}"
 // three segments, or do not end in "instances".
 var routes = []route{
 	{method: "POST", path: kindPath + "/orchestrate", scope: ScopeWrite, place: atLeader, limit: limitOrder, handle: (*Server).orchestrate,
-		about: "Re-orchestrate: compute the orchestration anew and bring ZooKeeper and Kubernetes to it. Answers when done.",
-		query: orchestrateQuery, body: "OrchestrateRequest", answers: orchestrateAnswers, codes: []int{409}},
+		about:   "Re-orchestrate: compute the orchestration anew and bring ZooKeeper and Kubernetes to it. Answers when done.",
+		preview: true, query: orchestrateQuery, body: "OrchestrateRequest", answers: orchestrateAnswers, codes: []int{409}},
 	{method: "POST", path: kindPath + "/orchestrations", scope: ScopeWrite, place: atLeader, limit: limitOrder, handle: (*Server).orchestrate,
-		about: "The same as …/orchestrate, under the name that the web UI uses.",
-		query: orchestrateQuery, body: "OrchestrateRequest", answers: orchestrateAnswers, codes: []int{409}},
+		about:   "The same as …/orchestrate, under the name that the web UI uses.",
+		preview: true, query: orchestrateQuery, body: "OrchestrateRequest", answers: orchestrateAnswers, codes: []int{409}},
 	{method: "GET", path: kindPath, scope: ScopeRead, limit: limitRead, handle: (*Server).orchestration,
 		about: "The orchestration: every instance and the resources on it.", lenient: true,
 		query:   []param{{"ids", "boolean", "false leaves the lists of ids out; default true"}},
@@ -126,7 +127,7 @@ var routes = []route{
 
 var (
 	orchestrateQuery = []param{
-		{"dryRun", "boolean", "true answers what would be done, and changes nothing; default false"},
+		{"dryRun", "boolean", "true answers what would be done, and changes nothing: a token that may read is enough; default false"},
 		{"limit", "integer", "of the moves that a dry run lists; 0 to 10000, default 1000"}}
 	orchestrateAnswers = []answer{{200, "Orchestrated|Plan", "It is done; or, with dryRun=true, the plan."}}
 	healthAnswers      = []answer{{200, "Health", "It is well."}, {503, "Health", "It is not."}}

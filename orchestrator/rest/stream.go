@@ -126,7 +126,7 @@ func (s *Server) stillMay(c *call) bool {
 		return true
 	}
 	t, known := s.tokens.with(c.token)
-	return known && t.Scope >= c.route.scope
+	return known && t.Scope >= c.needs
 }
 
 func ended(ch <-chan struct{}) bool {

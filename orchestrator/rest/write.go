@@ -60,7 +60,7 @@ func (s *Server) explain(c *call, err error) *api.Error {
 		return &api.Error{Code: api.CodeOutOfRange, Field: field.Field, Message: field.Error(), RequestID: c.id}
 	case errors.Is(err, context.DeadlineExceeded):
 		message := "it takes longer than a request may"
-		if c.route != nil && c.route.limit == limitOrder {
+		if c.limit == limitOrder {
 			message += "; the order goes on, see …/progress and …/status"
 		}
 		return &api.Error{Code: api.CodeTimeout, Message: message, RequestID: c.id}
