@@ -274,10 +274,12 @@ func TestTLS(t *testing.T) {
 	h := listen(t, newConsumer(t, server, Config{TLS: &tls.Config{RootCAs: roots}}))
 	h.await(1, 0)
 	h.end()
-	c := newConsumer(t, server, Config{TLS: &tls.Config{RootCAs: x509.NewCertPool()}})
-	h = listen(t, c)
-	awaitStats(t, c, "failures", func(s Stats) bool { return s.Failures > 1 })
-	h.end()
+	for _, wrong := range []*tls.Config{{RootCAs: x509.NewCertPool()}, {RootCAs: roots, ServerName: "another.example"}} {
+		c := newConsumer(t, server, Config{TLS: wrong})
+		h = listen(t, c)
+		awaitStats(t, c, "failures", func(s Stats) bool { return s.Failures > 1 })
+		h.end()
+	}
 }
 
 // certificate is one for 127.0.0.1, and what trusts it.
