@@ -26,7 +26,7 @@ const devPatience = time.Minute
 func section(t *testing.T, text, name, lang string) (before string, lines []string, after string) {
 	t.Helper()
 	before, rest, ok1 := strings.Cut(text, fmt.Sprintf("<!-- begin %s -->\n```%s\n", name, lang))
-	inside, after, ok2 := strings.Cut(rest, fmt.Sprintf("\n```\n<!-- end %s -->", name))
+	inside, _, ok2 := strings.Cut(rest, fmt.Sprintf("\n```\n<!-- end %s -->", name))
 	if !ok1 || !ok2 {
 		t.Fatalf("README.md has no section %s", name)
 	}

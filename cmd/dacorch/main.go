@@ -1,8 +1,8 @@
 // Command dacorch is the orchestrator and its simulator in one binary.
 //
 // Exit codes: 0 everything asked for was done and held; 1 an expectation was not
-// met or an invariant broke; 2 the scenario or the usage is wrong; 130
-// interrupted.
+// met or an invariant broke; 2 the scenario, the configuration or the usage is
+// wrong, or a server cannot be run; 130 a run was interrupted.
 package main
 
 import (

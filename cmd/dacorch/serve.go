@@ -76,7 +76,10 @@ something that no waiting mends.`,
 // serve runs the orchestrator with a configuration.
 func (c console) serve(ctx context.Context, f serveFlags) error {
 	cfg, err := loadConfig(f.config, c.getenv)
-	if err != nil {
+	switch {
+	case err != nil && f.config == "":
+		return fmt.Errorf("%w; --config names a file, and --dev needs none", err)
+	case err != nil:
 		return err
 	}
 	if f.check {
