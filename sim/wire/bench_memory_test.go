@@ -69,8 +69,8 @@ func steadyMemory(b *testing.B, p *Platform) map[string]float64 {
 	if beats = (r.metric("dacorch_heartbeats_total") - beats) / time.Since(began).Seconds(); beats < steadyInstances/2 {
 		b.Errorf("only %.0f heartbeats a second were heard", beats)
 	}
-	return map[string]float64{"RSS-MB": mean(rss), "most-RSS-MB": slices.Max(rss), "most-RSS-since-start-MB": status(b, proc, "VmHWM"),
-		"heap-MB": mean(heap), "most-heap-MB": slices.Max(heap)}
+	return map[string]float64{"RSS(MB)": mean(rss), "most-RSS(MB)": slices.Max(rss), "most-RSS-since-start(MB)": status(b, proc, "VmHWM"),
+		"heap(MB)": mean(heap), "most-heap(MB)": slices.Max(heap)}
 }
 
 func mean(values []float64) float64 {
