@@ -33,7 +33,7 @@ const pendingShown = 100
 
 // readPatience bounds what a read that is answered from memory asks the machine
 // besides.
-const readPatience = time.Second
+const readPatience = 200 * time.Millisecond
 
 func (s *service) pod(kind string, id fleet.InstanceID) string {
 	return s.names[kind] + "-" + strconv.Itoa(int(id))

@@ -51,7 +51,7 @@ func (m *Machine) EachInstance(f func(Instance) bool) {
 
 // Preview answers the size that an Orchestrate order would lead to for the
 // resources known now, and what computes the plan. Nothing changes. The machine
-// must wait only while the assignment is copied, some 50 ms for a million
+// must wait only while the assignment is copied, 50 to 150 ms for a million
 // resources; plan works on the copy, on any goroutine, and may be called once.
 func (m *Machine) Preview(req placement.Request) (size placement.Size, plan func() (*placement.Plan, error), err error) {
 	if m.stage != StageActive {
