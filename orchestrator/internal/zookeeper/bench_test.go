@@ -94,46 +94,67 @@ func benchCommit(b *testing.B, addr string, ids, kinds int) {
 	reigns.Wait()
 }
 
-// BenchmarkLatency is what one small transaction takes, and the bare library's multi
-// of the same operations: one after the other, on one connection each.
+// BenchmarkLatency is what one transaction takes, and the bare library's multi of as
+// many bytes: one after the other, in turns, on one connection each.
 func BenchmarkLatency(b *testing.B) {
 	for _, backend := range backends {
 		b.Run(backend.name, func(b *testing.B) {
 			addr := backend.start(b)
-			c, conn := open(b, Config{Servers: []string{addr}}), rawConn(b, addr)
-			err := c.Lead(b.Context(), "Thing", fleet.Candidate{}, func(ctx context.Context, epoch int64, _ func() bool) {
-				p, _ := pathsOf("Thing")
-				var took [2][]time.Duration
-				for n := int32(-1); b.Loop(); n++ {
-					change := fleet.Change{Kind: fleet.ChangeCreate, Capacity: 9}
-					if n >= 0 {
-						change = fleet.Change{Capacity: 9, Times: int64(n), Versions: fleet.Versions{Node: 2*n + 1, Resources: 2*n + 1, Reload: 2*n + 1}}
-					}
-					began := time.Now()
-					if o, err := c.Commit(ctx, "Thing", &fleet.Txn{Epoch: epoch, Changes: []fleet.Change{change}}); o != fleet.OutcomeDone {
-						b.Fatal(o, err)
-					}
-					committed := time.Now()
-					at := p.instance(0)
-					if _, err := conn.Multi(&zk.CheckVersionRequest{Path: p.epoch, Version: int32(epoch)},
-						&zk.SetDataRequest{Path: at.node, Data: numbers{0, 9}.encode(), Version: -1},
-						&zk.SetDataRequest{Path: at.resources, Data: []byte(listHead + listTail), Version: -1},
-						&zk.SetDataRequest{Path: at.reload, Data: encodeTimes(int64(n)), Version: -1}); err != nil {
-						b.Fatal(err)
-					}
-					c.kind("Thing").keep(epoch, 0, cachedList{2*n + 3, list{data: []byte(listHead + listTail)}})
-					took[0], took[1] = append(took[0], committed.Sub(began)), append(took[1], time.Since(committed))
-				}
-				for i, name := range []string{"commit", "raw"} {
-					slices.Sort(took[i])
-					b.ReportMetric(float64(took[i][len(took[i])/2])/1e3, name+"-p50-µs")
-					b.ReportMetric(float64(took[i][len(took[i])*99/100])/1e3, name+"-p99-µs")
-				}
-			})
-			if err != nil {
-				b.Fatal(err)
+			for _, ids := range []int{1, 2000} {
+				b.Run(fmt.Sprint("ids=", ids), func(b *testing.B) { benchLatency(b, addr, ids) })
 			}
 		})
+	}
+}
+
+func benchLatency(b *testing.B, addr string, ids int) {
+	c, conn := open(b, Config{Servers: []string{addr}}), rawConn(b, addr)
+	if err := c.awaitConnection(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	kind := fleet.Kind(fmt.Sprint("Latency", ids))
+	p, _ := pathsOf(kind)
+	at := p.instance(1)
+	all := manyIDs(ids + 1)
+	list := encodeList(all[:ids])
+	err := c.Lead(b.Context(), kind, fleet.Candidate{}, func(ctx context.Context, epoch int64, _ func() bool) {
+		commit := func(changes ...fleet.Change) {
+			if o, err := c.Commit(ctx, kind, &fleet.Txn{Epoch: epoch, Changes: changes}); o != fleet.OutcomeDone {
+				b.Fatal(o, err)
+			}
+		}
+		old, err := c.ReadTree(ctx, kind)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, in := range old.Instances { // of the round before
+			commit(fleet.Change{Kind: fleet.ChangeDelete, Instance: in.ID, Versions: in.Versions})
+		}
+		commit(fleet.Change{Kind: fleet.ChangeCreate, Add: all[:ids]}, fleet.Change{Kind: fleet.ChangeCreate, Instance: 1})
+		var took [2][]time.Duration
+		outside, inside := all[ids:], all[ids/2:ids/2+1]
+		for n := int32(0); b.Loop(); n++ {
+			began := time.Now()
+			v := fleet.Versions{Node: n, Resources: n, Reload: n}
+			commit(fleet.Change{Capacity: 9, Times: int64(n), Versions: v, Add: outside, Remove: inside})
+			outside, inside = inside, outside
+			committed := time.Now()
+			if _, err := conn.Multi(&zk.CheckVersionRequest{Path: p.epoch, Version: int32(epoch)},
+				&zk.SetDataRequest{Path: at.node, Data: numbers{0, 9}.encode(), Version: -1},
+				&zk.SetDataRequest{Path: at.resources, Data: list, Version: -1},
+				&zk.SetDataRequest{Path: at.reload, Data: encodeTimes(int64(n)), Version: -1}); err != nil {
+				b.Fatal(err)
+			}
+			took[0], took[1] = append(took[0], committed.Sub(began)), append(took[1], time.Since(committed))
+		}
+		for i, name := range []string{"commit", "raw"} {
+			slices.Sort(took[i])
+			b.ReportMetric(float64(took[i][len(took[i])/2])/1e3, name+"-p50-µs")
+			b.ReportMetric(float64(took[i][len(took[i])*99/100])/1e3, name+"-p99-µs")
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -211,6 +211,26 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// TestTwoChangesOfOne: the nodes of an instance that is deleted and created in one
+// transaction would look as if neither had happened.
+func TestTwoChangesOfOne(t *testing.T) {
+	c := open(t, Config{Servers: []string{startStandIn(t)}})
+	ctx := patient(t)
+	err := c.Lead(ctx, "Thing", fleet.Candidate{}, func(_ context.Context, epoch int64, _ func() bool) {
+		txn := &fleet.Txn{Epoch: epoch, Changes: []fleet.Change{{Kind: fleet.ChangeCreate, Instance: 1}, {Kind: fleet.ChangeCreate, Instance: 2}}}
+		if o, err := c.Commit(ctx, "Thing", txn); o != fleet.OutcomeDone {
+			t.Error(o, err)
+		}
+		txn.Changes[0].Kind, txn.Changes[1].Instance = fleet.ChangeDelete, 1
+		if o, err := c.Commit(ctx, "Thing", txn); o != fleet.OutcomeFailed || !strings.Contains(err.Error(), "Thing/1") {
+			t.Errorf("%v, %v, want failed with an error that names the instance", o, err)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTLS(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -106,14 +106,12 @@ func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet
 		return nil, refuse(fleet.OutcomeDeposed, "%s: no leader has epoch %d", p.epoch, txn.Epoch)
 	}
 	m.ops = append(m.ops, &zk.CheckVersionRequest{Path: p.epoch, Version: int32(txn.Epoch)})
-	named := make(map[fleet.InstanceID]bool, len(txn.Changes))
+	if id, twice := namedTwice(txn.Changes); twice { // its nodes could not tell whether the one or the other happened
+		return nil, refuse(fleet.OutcomeFailed, "transaction %d has two changes of %s: want one", txn.ID, p.instance(id).node)
+	}
 	for i := range txn.Changes {
 		change := &txn.Changes[i]
 		at := p.instance(change.Instance)
-		if named[change.Instance] { // its nodes could not tell whether the one or the other happened
-			return nil, refuse(fleet.OutcomeFailed, "transaction %d has two changes of %s: want one", txn.ID, at.node)
-		}
-		named[change.Instance] = true
 		var err error
 		if v := change.Versions; change.Kind != fleet.ChangeCreate && min(v.Node, v.Resources, v.Reload) < 0 {
 			return nil, refuse(fleet.OutcomeConflict, "%s cannot have versions %+v", at.node, v) // ZooKeeper would take any
@@ -152,6 +150,21 @@ func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet
 			txn.ID, p.root, m.bytes, c.cfg.MaxRequest)
 	}
 	return m, nil
+}
+
+func namedTwice(changes []fleet.Change) (fleet.InstanceID, bool) {
+	if len(changes) < 2 {
+		return 0, false
+	}
+	named := make(map[fleet.InstanceID]bool, len(changes))
+	for i := range changes {
+		id := changes[i].Instance
+		if named[id] {
+			return id, true
+		}
+		named[id] = true
+	}
+	return 0, false
 }
 
 func (c *Client) update(ctx context.Context, m *multi, at *instancePaths, i int) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -256,7 +257,7 @@ func element(list []byte, at int) (span, bool) {
 // there are none of them, which their last bytes tell.
 type wanted struct {
 	quoted [][]byte
-	number map[string]int // of each
+	number map[string]int // of each; nil when they are few
 	filter [64]uint64     // of 4,096 bits, those that tailOf names of the wanted
 }
 
@@ -272,7 +273,11 @@ func tailOf(quoted []byte) uint64 {
 // newWanted answers an error when an id stands twice among them.
 func newWanted(add, remove []string) (*wanted, error) {
 	n := len(add) + len(remove)
-	w := &wanted{quoted: make([][]byte, 0, n), number: make(map[string]int, n)}
+	w := &wanted{quoted: make([][]byte, 0, n)}
+	const few = 8
+	if n > few {
+		w.number = make(map[string]int, n)
+	}
 	size := 0
 	for _, ids := range [...][]string{add, remove} {
 		for _, id := range ids {
@@ -285,22 +290,32 @@ func newWanted(add, remove []string) (*wanted, error) {
 			from := len(room)
 			room = appendID(room, id)
 			q := room[from:]
-			if _, twice := w.number[string(q)]; twice {
+			if _, twice := w.find(q); twice {
 				return nil, fmt.Errorf("id %.60s stands twice in the change", q)
 			}
-			w.number[string(q)] = len(w.quoted)
-			w.quoted = append(w.quoted, q)
-			m := tailOf(q)
-			w.filter[m>>6] |= 1 << (m & 63)
+			w.add(q)
 		}
 	}
 	return w, nil
+}
+
+func (w *wanted) add(quoted []byte) {
+	if w.number != nil {
+		w.number[string(quoted)] = len(w.quoted)
+	}
+	w.quoted = append(w.quoted, quoted)
+	m := tailOf(quoted)
+	w.filter[m>>6] |= 1 << (m & 63)
 }
 
 // find is the number of one that is wanted.
 func (w *wanted) find(quoted []byte) (int, bool) {
 	if m := tailOf(quoted); w.filter[m>>6]&(1<<(m&63)) == 0 {
 		return 0, false
+	}
+	if w.number == nil {
+		i := slices.IndexFunc(w.quoted, func(q []byte) bool { return bytes.Equal(q, quoted) })
+		return i, i >= 0
 	}
 	i, ok := w.number[string(quoted)]
 	return i, ok
