@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"dacorch/orchestrator"
@@ -54,12 +55,23 @@ func (c console) serveDev(ctx context.Context, f devFlags) error {
 		}
 		defer unlock()
 	}
-	p, err := wire.Start(wire.Config{Dir: f.data, Fixed: true, Kinds: devKinds, Log: log})
+	p, err := startPlatform(wire.Config{Dir: f.data, Fixed: true, Kinds: devKinds, Log: log})
 	if err != nil {
 		return err
 	}
 	err = c.runDev(ctx, p, f, log)
 	return errors.Join(err, p.Close())
+}
+
+// startPlatform starts the platform, again where a usual port that was free was
+// taken before it was ours: then another one is used.
+func startPlatform(cfg wire.Config) (p *wire.Platform, err error) {
+	for range 5 {
+		if p, err = wire.Start(cfg); !errors.Is(err, syscall.EADDRINUSE) {
+			return p, err
+		}
+	}
+	return nil, err
 }
 
 // ownDirectory makes the directory, keeps other processes out of it until unlock,
