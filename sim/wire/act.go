@@ -14,6 +14,8 @@ import (
 	"dacorch/scenarios"
 	"dacorch/sim/internal/churn"
 	"dacorch/sim/internal/history"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // worker keeps what is still to be done, by the scenario's time.
@@ -107,11 +109,23 @@ func (r *run) schedule() error {
 	return nil
 }
 
+// node has a machine come or go. One that is taken back ends its pods, which
+// fail; it stays listed, closed, until it comes again.
 func (r *run) node(ev churn.NodeEvent) error {
 	if ev.Add {
+		if r.machines[ev.Node] {
+			return r.p.Kubernetes.Cordon(ev.Node, false)
+		}
+		r.machines[ev.Node] = true
 		return r.p.Kubernetes.AddNode(ev.Node)
 	}
-	return r.p.Kubernetes.LoseNode(ev.Node)
+	errs := []error{r.p.Kubernetes.Cordon(ev.Node, true)}
+	for _, pod := range r.p.Kubernetes.Pods() {
+		if phase := pod.Status.Phase; pod.Spec.NodeName == ev.Node && phase != corev1.PodFailed && phase != corev1.PodSucceeded {
+			errs = append(errs, r.p.Kubernetes.FailPod(Namespace, pod.Name, "Preempting"))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // nextOp puts a kind's next statement on the agenda.

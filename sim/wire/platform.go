@@ -55,7 +55,8 @@ type Config struct {
 	// Database is the URL of a PostgreSQL that runs elsewhere, in which the data
 	// centre makes its tables.
 	Database string
-	// Nodes and PodsPerNode bound the pods; default 10 nodes for 1000 pods each.
+	// Nodes and PodsPerNode bound the pods; default 10 nodes for 1000 pods each. With
+	// a negative number no node takes any until AddNode.
 	Nodes, PodsPerNode int
 	// PodStart is how long a pod is Pending; 0 is no delay.
 	PodStart time.Duration
@@ -257,14 +258,20 @@ func (p *Platform) startKubernetes(cfg Config) (err error) {
 		return err
 	}
 	p.onClose(p.DACs.close)
-	p.Kubernetes, err = kubernetes.Start(kubernetes.Config{Namespaces: []string{Namespace}, Nodes: cfg.Nodes, PodsPerNode: cfg.PodsPerNode,
+	p.Kubernetes, err = kubernetes.Start(kubernetes.Config{Namespaces: []string{Namespace}, Nodes: max(cfg.Nodes, 1), PodsPerNode: cfg.PodsPerNode,
 		StartDelay: cfg.PodStart, RestartBackoff: -1, Runner: p.DACs, Events: true})
 	if err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}
 	p.onClose(func() error { p.Kubernetes.Close(); return nil })
+	if cfg.Nodes < 0 {
+		return p.Kubernetes.Cordon(firstNode, true) // the server has one at least
+	}
 	return nil
 }
+
+// firstNode is the node that the cluster has in any case.
+const firstNode = "node-0"
 
 // Kubeconfig is the file that says how to reach the cluster, once Configure has
 // written it.

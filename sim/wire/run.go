@@ -64,30 +64,31 @@ type run struct {
 	queue  *queue
 	kinds  []*kind
 
-	ctx     context.Context // ends with the run
-	cancel  context.CancelFunc
-	began   time.Time
-	procs   []*process
-	clients []*api.Client // of each process
-	work    worker
-	load    load
-	beats   uint64 // of the facts, heartbeats: they change no state
-	wrong   wrongs
-	broken  error          // why no orchestrator ever started
-	ordered map[dacAt]bool // replacements that an operator has asked for
-	facts   uint64
-	behind  time.Duration // the most that an action came late, in real time
-	healed  bool
-	asked   time.Time     // when a leader that is about to be killed was asked what it knows
-	last    time.Duration // the latest moment that the checker was told of
-	ended   time.Duration // when the run did
-	notes   []string      // for the report
-	hearing sync.WaitGroup
-	down    map[scenarios.FaultKind]int
-	streams map[int]*timeline.Stream
-	pending []history.Pending // what the orchestrator said it had still to do
-	answers chan func()       // what came of orders, for the run's goroutine
-	open    map[*scenarios.Order]time.Duration
+	ctx      context.Context // ends with the run
+	cancel   context.CancelFunc
+	began    time.Time
+	procs    []*process
+	clients  []*api.Client // of each process
+	work     worker
+	load     load
+	beats    uint64 // of the facts, heartbeats: they change no state
+	wrong    wrongs
+	broken   error           // why no orchestrator ever started
+	machines map[string]bool // that are listed, be they closed
+	ordered  map[dacAt]bool  // replacements that an operator has asked for
+	facts    uint64
+	behind   time.Duration // the most that an action came late, in real time
+	healed   bool
+	asked    time.Time     // when a leader that is about to be killed was asked what it knows
+	last     time.Duration // the latest moment that the checker was told of
+	ended    time.Duration // when the run did
+	notes    []string      // for the report
+	hearing  sync.WaitGroup
+	down     map[scenarios.FaultKind]int
+	streams  map[int]*timeline.Stream
+	pending  []history.Pending // what the orchestrator said it had still to do
+	answers  chan func()       // what came of orders, for the run's goroutine
+	open     map[*scenarios.Order]time.Duration
 }
 
 // kind is one kind of the scenario.
@@ -138,7 +139,7 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Resul
 
 func newRun(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) *run {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, down: map[scenarios.FaultKind]int{},
+	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, machines: map[string]bool{firstNode: true}, down: map[scenarios.FaultKind]int{},
 		streams: map[int]*timeline.Stream{}, answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
 	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
 	return r

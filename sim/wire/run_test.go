@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,6 +97,40 @@ func settled(rep *history.Report) bool {
 	unsettled, _ := rep.Metric("unsettled_end")
 	unplaced, _ := rep.Metric("resources_unplaced_end")
 	return violations == 0 && unsettled == 0 && unplaced == 0 && len(rep.Pending) == 0
+}
+
+// TestNodes: machines come and go, one of them twice. What ran on one that goes
+// runs elsewhere as soon as there is room.
+func TestNodes(t *testing.T) {
+	emptyTemp(t)
+	sc, err := scenarios.Load("nodes.yaml", strings.NewReader(`
+name: nodes
+about: Machines come and go.
+duration: 12m
+heal: 6m
+kinds:
+  - {kind: Thing, resources: 60, initInstances: 3}
+nodes:
+  podsPerNode: 2
+  trace: {file: nodes.csv, source: this test, header: false, time: s, at: 1, action: 2, node: 3, add: add, remove: remove}
+expect:
+  - violations == 0
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &syncBuffer{}
+	result, err := Run(t.Context(), sc, RunOptions{Serve: serveTest, TimeScale: 60, Log: log, Open: func(string) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("0,add,node-0\n0,add,n2\n120,remove,node-0\n150,add,node-0\n210,remove,n2\n240,add,n3\n")), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced, _ := result.Report.Metric("instances_replaced")
+	needless, _ := result.Report.Metric("instances_replaced_needlessly")
+	if !settled(result.Report) || replaced < 2 || needless != 0 {
+		t.Errorf("%v replaced, %v needlessly, violations %+v, pending %+v\n%s", replaced, needless, result.Report.Violations, result.Report.Pending, log.b.String())
+	}
 }
 
 // TestRunInterrupted: when the context ends the run does, at once and with nothing
