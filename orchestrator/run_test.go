@@ -214,6 +214,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("too many instances: %v", err)
 	}
 
+	told(t, p, other)
 	create(t, p, "early")
 	eventually(t, func(ctx context.Context) error { _, err := admin.Where(ctx, "Thing", "early"); return err })
 	first.end(t)
@@ -235,6 +236,35 @@ func TestRun(t *testing.T) {
 		return nil
 	})
 	second.end(t)
+}
+
+// told has the follower's stream tell what the leader does.
+func told(t *testing.T, p *wire.Platform, follower *api.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	seen := make(chan error, 1)
+	go func() {
+		for ev, err := range follower.Events(ctx, "Thing") {
+			if err != nil || ev.Type == api.EventCommit && ev.Count > 0 {
+				seen <- err
+				return
+			}
+		}
+	}()
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for n := 0; ; n++ { // the stream may not be open yet
+		create(t, p, fmt.Sprintf("told-%d", n))
+		select {
+		case err := <-seen:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		case <-again.C:
+		}
+	}
 }
 
 // create makes a row and announces it.
