@@ -183,14 +183,14 @@ func slow(report string) bool {
 // goTest is a command that runs some tests of a package.
 var goTest = regexp.MustCompile(`^go test \./(\S+) -run '([\w|]+)'`)
 
-// needTests fails where a package lacks one of the tests.
+// needTests fails where a package lacks a test whose name begins so.
 func needTests(t *testing.T, dir string, names []string) {
 	t.Helper()
 	for _, name := range names {
 		if !slices.ContainsFunc(repository(t), func(f file) bool {
-			return path.Dir(f.path) == dir && f.isTest() && bytes.Contains(f.data, []byte("func "+name+"("))
+			return path.Dir(f.path) == dir && f.isTest() && bytes.Contains(f.data, []byte("func "+name))
 		}) {
-			t.Errorf("there is no %s in %s", name, dir)
+			t.Errorf("there is no %s… in %s", name, dir)
 		}
 	}
 }
