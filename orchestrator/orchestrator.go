@@ -169,6 +169,12 @@ func (t *teller) tell(e loop.Entry) {
 		ev.Type, ev.Code = api.EventInstance, e.Code
 	case loop.EntryPod:
 		ev.Type, ev.Code = api.EventPod, e.Phase.String()
+	case loop.EntryOrder:
+		ev.Type, ev.Code = api.EventOrder, e.Code
+	case loop.EntryProgress:
+		ev.Type, ev.On = api.EventProgress, new(e.On)
+	case loop.EntryMaintenance:
+		ev.Type, ev.On = api.EventMaintenance, new(e.On)
 	case loop.EntryCommit:
 		t.committed(e)
 		return

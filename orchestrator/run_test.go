@@ -238,15 +238,18 @@ func TestRun(t *testing.T) {
 	second.end(t)
 }
 
-// told has the follower's stream tell what the leader does.
+// told has the follower's stream tell what the leader does: transactions, and
+// orders.
 func told(t *testing.T, p *wire.Platform, follower *api.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	seen := make(chan error, 1)
 	go func() {
+		missing := map[api.EventType]bool{api.EventCommit: true, api.EventOrder: true, api.EventMaintenance: true}
 		for ev, err := range follower.Events(ctx, "Thing") {
-			if err != nil || ev.Type == api.EventCommit && ev.Count > 0 {
+			delete(missing, ev.Type)
+			if err != nil || len(missing) == 0 {
 				seen <- err
 				return
 			}
@@ -256,6 +259,9 @@ func told(t *testing.T, p *wire.Platform, follower *api.Client) {
 	defer again.Stop()
 	for n := 0; ; n++ { // the stream may not be open yet
 		create(t, p, fmt.Sprintf("told-%d", n))
+		if _, err := follower.SetMaintenance(t.Context(), "Thing", false); err != nil {
+			t.Error(err)
+		}
 		select {
 		case err := <-seen:
 			if err != nil {

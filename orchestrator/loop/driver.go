@@ -12,7 +12,7 @@ import (
 )
 
 // driver hands events to the machine of one kind, in the order in which they
-// come, and executes its commands. From machine to moves all belongs to its
+// come, and executes its commands. From machine to progress all belongs to its
 // goroutine (run); the rest is for everybody.
 type driver struct {
 	l     *Loop
@@ -25,16 +25,24 @@ type driver struct {
 	machine *reconcile.Machine
 	term    *term // nil while another process leads
 	flight  *reconcile.Commit
-	orders  map[uint64]chan<- error // each has room for its answer
+	orders  map[uint64]ordered // that have been taken up and not answered
 	nextReq uint64
 	phases  map[fleet.InstanceID]fleet.Pod // as last told
 	moves   *moves
+
+	progress reconcile.Progress // as last told
 
 	pods   chan struct{} // a token for each pod call under way
 	view   *View
 	leader atomic.Pointer[fleet.Candidate]
 	busy   atomic.Int64 // when the event being handled came up; 0 for none
 	rows   atomic.Int64 // in the last listing of the whole table
+}
+
+// ordered is an order that the machine has taken up.
+type ordered struct {
+	order  reconcile.Order
+	answer chan<- error // has room for it
 }
 
 // work is an event, or something else to be done by the driver's goroutine.
@@ -52,7 +60,7 @@ func newDriver(l *Loop, cfg reconcile.Config) (*driver, error) {
 	return &driver{
 		l: l, kind: cfg.Kind, cfg: cfg, log: l.cfg.Log.With("kind", string(cfg.Kind)), machine: m,
 		inbox: make(chan work, l.cfg.Inbox), quit: make(chan struct{}),
-		orders: map[uint64]chan<- error{}, phases: map[fleet.InstanceID]fleet.Pod{}, moves: newMoves(l.cfg.Moves),
+		orders: map[uint64]ordered{}, phases: map[fleet.InstanceID]fleet.Pod{}, moves: newMoves(l.cfg.Moves),
 		pods: make(chan struct{}, l.cfg.PodCalls), view: newView(),
 	}, nil
 }
@@ -157,6 +165,7 @@ func (d *driver) step(ev reconcile.Event) {
 	for _, c := range commands {
 		d.execute(c)
 	}
+	d.tellProgress()
 }
 
 // begin takes up a leadership.

@@ -21,6 +21,10 @@ const (
 	EntryPodCreate = "pod-create" // a pod is being created
 	EntryPodDelete = "pod-delete"
 	EntryPod       = "pod" // Kubernetes tells a pod's new phase
+
+	EntryOrder       = "order"       // an order is done, refused or interrupted
+	EntryProgress    = "progress"    // a re-orchestration began, got on or ended
+	EntryMaintenance = "maintenance" // the mode was set by an order
 )
 
 // Entry is something that has happened, for whoever tells people.
@@ -28,7 +32,8 @@ type Entry struct {
 	Kind     fleet.Kind
 	Type     string
 	Instance fleet.InstanceID // NoInstance for the kind as a whole
-	Code     string           // of an alarm; of EntryPodDelete: replace, ordered, release
+	Code     string           // of an alarm; of EntryPodDelete: replace, ordered, release; of EntryOrder: done, refused, interrupted
+	On       bool             // of EntryProgress: it runs; of EntryMaintenance: the mode
 	Text     string
 	Phase    fleet.Phase // of EntryPod
 
@@ -96,6 +101,47 @@ func (d *driver) tell(e Entry) {
 
 func (d *driver) note(kind string, id fleet.InstanceID, format string, args ...any) {
 	d.tell(Entry{Type: kind, Instance: id, Text: fmt.Sprintf(format, args...)})
+}
+
+// tellOrder tells what an order came to.
+func (d *driver) tellOrder(order reconcile.Order, code, why string) {
+	e := Entry{Type: EntryOrder, Instance: fleet.NoInstance, Code: code}
+	switch o := order.(type) {
+	case reconcile.Orchestrate:
+		e.Text = "orchestrate"
+	case reconcile.Drain:
+		e.Text, e.Instance = "drain", o.Instance
+	case reconcile.Undrain:
+		e.Text, e.Instance = "undrain", o.Instance
+	case reconcile.Replace:
+		e.Text, e.Instance = "replace", o.Instance
+	case reconcile.Maintenance:
+		e.Text = "maintenance off"
+		if o.On {
+			e.Text = "maintenance on"
+		}
+		if code == orderDone {
+			d.tell(Entry{Type: EntryMaintenance, Instance: fleet.NoInstance, On: o.On})
+		}
+	}
+	if why != "" {
+		e.Text += ": " + why
+	}
+	d.tell(e)
+}
+
+// tellProgress tells how far a re-orchestration is, when that has changed.
+func (d *driver) tellProgress() {
+	p := d.machine.Progress()
+	if p == d.progress {
+		return
+	}
+	d.progress = p
+	e := Entry{Type: EntryProgress, Instance: fleet.NoInstance, On: p.Running, Text: "ended"}
+	if p.Running {
+		e.Text = p.String()
+	}
+	d.tell(e)
 }
 
 // podChanged tells of a pod's new phase.

@@ -75,20 +75,26 @@ func instance(id fleet.InstanceID) []any {
 }
 
 func (d *driver) reply(c reconcile.Reply) {
-	answer, ok := d.orders[c.Req]
+	o, ok := d.orders[c.Req]
 	if !ok {
 		return
 	}
 	delete(d.orders, c.Req)
 	switch {
 	case c.Err == "":
-		answer <- nil
+		d.tellOrder(o.order, orderDone, "")
+		o.answer <- nil
 	case d.machine.Stage() == reconcile.StageFollower:
-		answer <- fmt.Errorf("%w: %s", ErrInterrupted, c.Err)
+		d.tellOrder(o.order, "interrupted", c.Err)
+		o.answer <- fmt.Errorf("%w: %s", ErrInterrupted, c.Err)
 	default:
-		answer <- &RefusedError{c.Err}
+		d.tellOrder(o.order, "refused", c.Err)
+		o.answer <- &RefusedError{c.Err}
 	}
 }
+
+// orderDone is EntryOrder's code for an order that is done.
+const orderDone = "done"
 
 func (d *driver) alarm(c reconcile.Alarm) {
 	if c.On {

@@ -105,7 +105,7 @@ func (l *Loop) Begin(ctx context.Context, kind fleet.Kind, order reconcile.Order
 			return
 		}
 		d.nextReq++
-		d.orders[d.nextReq] = t.answer
+		d.orders[d.nextReq] = ordered{order, t.answer}
 		d.step(reconcile.Ordered{Req: d.nextReq, Order: order})
 	})
 	switch {
