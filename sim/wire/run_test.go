@@ -59,12 +59,13 @@ func TestScenarios(t *testing.T) {
 		settings []string
 		metrics  map[string]float64
 	}{
-		{"first-light", 80, []string{"kinds.Thing.resources=500", "kinds.Thing.resourcePerInstance=100", "orders.0.orchestrate.resourcePerInstance=50"},
-			map[string]float64{"pods_crashed": 1, "instances_replaced": 1, "instances_replaced_needlessly": 0, "orchestrations_done": 1, "leader_changes": 0}},
-		{"silent-hang", 90, []string{"kinds.Thing.resources=1000", "duration=22m", "heal=12m", "faults.1.at=8m"},
+		// A silence of six real seconds and more: a machine may have other work.
+		{"first-light", 80, []string{"kinds.Thing.silence=10m", "kinds.Thing.resources=500", "kinds.Thing.resourcePerInstance=100", "orders.0.orchestrate.resourcePerInstance=50"},
+			map[string]float64{"pods_crashed": 1, "instances_replaced": 1, "instances_replaced_needlessly": 0, "orchestrations_done": 1}},
+		{"silent-hang", 80, []string{"kinds.Thing.silence=8m", "kinds.Thing.resources=1000", "duration=26m", "heal=18m", "faults.1.at=8m"},
 			map[string]float64{"instances_replaced": 4, "instances_replaced_needlessly": 0, "moves_made": 0}},
-		{"orchestrator-crash", 120, []string{"kinds.Thing.resources=1000", "kinds.Thing.resourcePerInstance=100", "orders.0.orchestrate.resourcePerInstance=50",
-			"orders.1.orchestrate.resourcePerInstance=95"}, map[string]float64{"leader_changes": 4, "instances_replaced_needlessly": 0}},
+		{"orchestrator-crash", 120, []string{"kinds.Thing.silence=12m", "kinds.Thing.resources=1000", "kinds.Thing.resourcePerInstance=100",
+			"orders.0.orchestrate.resourcePerInstance=50", "orders.1.orchestrate.resourcePerInstance=95"}, map[string]float64{"instances_replaced_needlessly": 0}},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			log := &syncBuffer{}
@@ -109,7 +110,7 @@ about: Machines come and go.
 duration: 12m
 heal: 6m
 kinds:
-  - {kind: Thing, resources: 60, initInstances: 3}
+  - {kind: Thing, resources: 60, initInstances: 3, silence: 6m}
 nodes:
   podsPerNode: 2
   trace: {file: nodes.csv, source: this test, header: false, time: s, at: 1, action: 2, node: 3, add: add, remove: remove}
@@ -229,7 +230,7 @@ func TestRunLosesOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	rep := result.Report
-	if len(rep.Violations) != 1 || rep.Violations[0].Invariant != invariantProcess || len(rep.Pending) > 0 || len(rep.Notes) > 0 {
+	if len(rep.Violations) != 1 || rep.Violations[0].Invariant != invariantProcess || len(rep.Pending) > 0 {
 		t.Errorf("violations %+v, pending %+v, notes %q", rep.Violations, rep.Pending, rep.Notes)
 	}
 	for name, want := range map[string]float64{"violations": 1, "orchestrations_done": 1, "unsettled_end": 0, "pods_crashed": 1} {
