@@ -33,6 +33,7 @@ type wire struct {
 
 var (
 	errWireClosed = errors.New("zookeeper: closed")
+	errHugePacket = errors.New("zookeeper: a packet longer than any answer: this is no ZooKeeper")
 	errBadPacket  = errors.New("zookeeper: a packet shorter than its header: this is no ZooKeeper")
 )
 
@@ -125,6 +126,8 @@ type framed struct {
 const (
 	opSetWatches = 101
 	zxidAt       = 8         // of an answer: after length and request number
+	maxGreeting  = 1 << 10   // bytes
+	minBound     = 64 << 20  // bytes, see bound
 	fullWatches  = 126 << 10 // bytes: the library fills all but the last to 128 KiB, less a path
 )
 
@@ -165,8 +168,13 @@ func (f *framed) Read(b []byte) (int, error) {
 					p[i] = 0
 				}
 			}
+			before := f.off
 			f.off += k
 			p = p[k:]
+			// The library sets aside what the length says before it reads on.
+			if before < 4 && f.off >= 4 && int64(binary.BigEndian.Uint32(f.head[:])) > f.bound() {
+				return 0, errHugePacket
+			}
 			if f.off == len(f.head) && !f.header() {
 				return 0, errBadPacket
 			}
@@ -181,6 +189,16 @@ func (f *framed) Read(b []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// bound is the greatest length that a packet may name: a greeting is short, and no
+// answer is much longer than what a node may hold, but for the names of very many
+// children.
+func (f *framed) bound() int64 {
+	if !f.greeted.Load() {
+		return maxGreeting
+	}
+	return max(minBound, 4*int64(f.wire.cfg.MaxRequest))
 }
 
 // header takes what is wanted of a packet's beginning; false for one that is none.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -165,5 +166,36 @@ func TestServers(t *testing.T) {
 	s.Next()
 	if _, pause := s.Next(); !pause {
 		t.Error("no pause though the connection did not last")
+	}
+}
+
+// TestFramedHugePacket: a length that no server means is refused before the
+// library sets that many bytes aside for it. An HTTP server's answer begins with
+// 1.2 GB.
+func TestFramedHugePacket(t *testing.T) {
+	for name, c := range map[string]struct {
+		greeted bool
+		length  []byte
+		refused bool
+	}{
+		"HTTP":                 {false, []byte("HTTP"), true},
+		"a long greeting":      {false, []byte{0, 0, 4, 1}, true},
+		"a greeting":           {false, []byte{0, 0, 0, 37}, false},
+		"a huge answer":        {true, []byte{4, 0, 0, 1}, true},
+		"a negative length":    {true, []byte{255, 255, 255, 255}, true},
+		"a long list of names": {true, []byte{4, 0, 0, 0}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			defer server.Close()
+			f := &framed{Conn: client, wire: &wire{cfg: &Config{SessionTimeout: 10 * time.Second, MaxRequest: 1 << 20}}}
+			defer f.Close()
+			f.greeted.Store(c.greeted)
+			go server.Write(c.length)
+			_, err := io.ReadFull(f, make([]byte, 4))
+			if c.refused != errors.Is(err, errHugePacket) {
+				t.Errorf("a length of %x answers %v", c.length, err)
+			}
+		})
 	}
 }
