@@ -138,6 +138,8 @@ var configFields = []configField{
 	{"kinds.timings.resyncFloor", "duration", "", "Least time between two whole listings of the database, however many messages ask for one."},
 	{"kinds.timings.pending", "duration", "", "How long a pod may be Pending before it is replaced."},
 	{"kinds.timings.patience", "duration", "", "How long an instance may be without a running pod before its resources move to the others. Shorter moves more."},
+	{"kinds.timings.retryMin", "duration", "", "First wait before something that failed is tried again: a transaction, a listing, a pod. It doubles with each failure."},
+	{"kinds.timings.retryMax", "duration", "", "Longest such wait."},
 	{"kinds.throttles.movesInFlight", "resources", "", "Resources that are between two owners at once."},
 	{"kinds.throttles.replacing", "pods", "", "Pods that are replaced at once."},
 }

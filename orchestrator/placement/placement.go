@@ -27,9 +27,16 @@ type Plan struct {
 	Released   []Released
 }
 
-// Reset empties the plan and keeps its memory.
+// keptMoves bounds the memory that Reset keeps: a plan for everything at once is
+// made once, those that follow are small.
+const keptMoves = 1 << 14
+
+// Reset empties the plan and keeps its memory, unless that is very large.
 func (p *Plan) Reset() {
 	p.Opened = p.Opened[:0]
+	if cap(p.Moves) > keptMoves {
+		p.Moves = nil
+	}
 	p.Moves = p.Moves[:0]
 	p.Released = p.Released[:0]
 	p.Capacities = p.Capacities[:0]

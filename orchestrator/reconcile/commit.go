@@ -48,12 +48,14 @@ type unconfirm struct {
 // flight. Changes that arrive meanwhile join the next one.
 type commits struct {
 	pending map[string]*change
-	moving  int         // pending changes that are moves
-	urgent  []*change   // places and removals, first come first served
-	spare   []*change   // urgent's other array
-	opened  []*instance // memory of the transaction being built
-	touched []*instance
-	strays  []stray
+	moving  int // pending changes that are moves
+	// mostPending is how many changes were pending at once since the map was made.
+	mostPending int
+	urgent      []*change   // places and removals, first come first served
+	spare       []*change   // urgent's other array
+	opened      []*instance // memory of the transaction being built
+	touched     []*instance
+	strays      []stray
 
 	// releasing holds, with strict handoff, resources that have left an
 	// instance's list while its DAC may still run them, and where they were.
@@ -71,6 +73,11 @@ type commits struct {
 
 	ackSeen, ackDone uint64 // highest token seen, highest acknowledged
 }
+
+// keptPending is how many changes may have been pending at once for their map to be
+// kept when none is left: the first placement of everything is large, and happens
+// once.
+const keptPending = 1 << 14
 
 func newCommits() commits {
 	return commits{pending: map[string]*change{}, releasing: map[string]fleet.InstanceID{}}
@@ -112,6 +119,7 @@ func (m *Machine) want(id string, from, to fleet.InstanceID, why placement.Reaso
 		}
 		c = &change{id: id, from: from, to: from, sent: fleet.NoInstance, at: inNone}
 		m.pending[id] = c
+		m.mostPending = max(m.mostPending, len(m.pending))
 		m.tally(c, +1)
 		if _, held := m.releasing[id]; m.barrierUp && from == fleet.NoInstance && !held {
 			m.releasing[id] = behindBarrier
@@ -147,6 +155,9 @@ func (m *Machine) requeue(c *change) {
 		m.tally(c, -1)
 		delete(m.pending, c.id)
 		c.at = inNone
+		if len(m.pending) == 0 && m.mostPending > keptPending {
+			m.pending, m.mostPending = map[string]*change{}, 0 // a map never shrinks
+		}
 		return
 	}
 	at := inUrgent

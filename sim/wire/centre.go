@@ -128,12 +128,13 @@ func (c *DataCentre) commit(ctx context.Context, s Statement) (changed []fleet.R
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rolledBack(tx)) }()
+	table, one, two := quote(s.Kind), c.number+"1", c.number+"2"
 	text := map[Verb]string{
-		Create: "INSERT INTO " + quote(s.Kind) + " (id, grp) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-		Update: "UPDATE " + quote(s.Kind) + " SET grp = ?2 WHERE id = ?1",
-		Delete: "DELETE FROM " + quote(s.Kind) + " WHERE id = ?1 AND CAST(?2 AS TEXT) IS NOT NULL",
+		Create: "INSERT INTO " + table + " (id, grp) VALUES (" + one + ", " + two + ") ON CONFLICT DO NOTHING",
+		Update: "UPDATE " + table + " SET grp = " + two + " WHERE id = " + one,
+		Delete: "DELETE FROM " + table + " WHERE id = " + one + " AND CAST(" + two + " AS TEXT) IS NOT NULL",
 	}[s.Verb]
-	stmt, err := tx.PrepareContext(ctx, strings.ReplaceAll(text, "?", c.number))
+	stmt, err := tx.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"testing"
 
@@ -30,6 +31,7 @@ func TestMain(m *testing.M) {
 func serveForTest(config string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	debug.SetGCPercent(50) // as dacorch serve
 	data, err := os.ReadFile(config)
 	if err != nil {
 		return err
