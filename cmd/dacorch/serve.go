@@ -98,7 +98,7 @@ func (c console) serve(ctx context.Context, f serveFlags) error {
 // serveCollectAt is how far the heap grows before it is collected, in percent of
 // what is alive. An orchestrator holds much and makes little garbage: memory is
 // worth more than the little time. GOGC overrules it.
-const serveCollectAt = 50
+const serveCollectAt = 30
 
 // loadConfig reads a configuration; an empty path stands for the environment and
 // the defaults alone.

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func serveForTest(config string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	debug.SetGCPercent(50) // as dacorch serve
+	debug.SetGCPercent(30) // as dacorch serve
 	data, err := os.ReadFile(config)
 	if err != nil {
 		return err
