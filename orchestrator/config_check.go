@@ -102,16 +102,16 @@ func (m *mistakes) top(c *Config) {
 		m.add("api.token", "what it holds is not a token", "want at least 8 characters without blanks")
 	}
 	for _, servers := range []struct {
-		path string
-		list []string
-	}{{"zookeeper.servers", c.ZooKeeper.Servers}, {"kafka.brokers", c.Kafka.Brokers}} {
+		path, usual string
+		list        []string
+	}{{"zookeeper.servers", "localhost:2181", c.ZooKeeper.Servers}, {"kafka.brokers", "localhost:9092", c.Kafka.Brokers}} {
 		for _, s := range servers.list {
 			host, port, err := net.SplitHostPort(s)
 			switch {
 			case strings.Contains(s, "@"): // not shown: what stands before it may be a password
 				m.add(servers.path, "one of them has a user before its host", "want host:port, and the user and password in fields of their own")
 			case err != nil || host == "" || !isPort(port):
-				m.add(servers.path, strconv.Quote(shortened(s))+" is not valid", "want host:port, such as localhost:2181")
+				m.add(servers.path, strconv.Quote(shortened(s))+" is not valid", "want host:port, such as "+servers.usual)
 			}
 		}
 	}

@@ -170,7 +170,11 @@ func (d *driver) follow(ctx context.Context) {
 // leaderIs notes who leads the kind.
 func (d *driver) leaderIs(who fleet.Candidate) {
 	if was := d.leader.Swap(&who); was == nil || *was != who {
-		d.log.Info("the leader is", "name", who.Name, "url", who.URL)
+		if who.Name == "" {
+			d.log.Info("nobody is known to lead")
+		} else {
+			d.log.Info("the leader is", "name", who.Name, "url", who.URL)
+		}
 		d.tell(Entry{Type: EntryLeader, Instance: fleet.NoInstance, Text: who.Name})
 	}
 }

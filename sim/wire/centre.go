@@ -25,6 +25,7 @@ type DataCentre struct {
 	URL string // of the database, as the orchestrator's configuration has it
 
 	db      *sql.DB
+	tables  map[fleet.Kind]bool
 	number  string // what stands before a parameter's number
 	publish func(payload []byte) error
 	muted   bool
@@ -34,7 +35,7 @@ type DataCentre struct {
 // openCentre makes the tables of the kinds in a database: PostgreSQL at a URL, or
 // an SQLite file in dir when that is empty.
 func openCentre(url, dir string, kinds []Kind, publish func([]byte) error) (*DataCentre, error) {
-	c := &DataCentre{URL: url, number: "$", publish: publish}
+	c := &DataCentre{URL: url, number: "$", publish: publish, tables: map[fleet.Kind]bool{}}
 	driver, source, table := "pgx", url, ""
 	if url == "" {
 		path := filepath.Join(dir, "centre.sqlite")
@@ -46,6 +47,7 @@ func openCentre(url, dir string, kinds []Kind, publish func([]byte) error) (*Dat
 		return nil, fmt.Errorf("the data centre's database: %w", err)
 	}
 	for _, k := range kinds {
+		c.tables[k.Kind] = true
 		if _, err := c.db.Exec("CREATE TABLE IF NOT EXISTS " + quote(k.Kind) + " (id TEXT PRIMARY KEY, grp TEXT)" + table); err != nil {
 			return nil, errors.Join(fmt.Errorf("the data centre's table %s: %w", k.Kind, err), c.db.Close())
 		}
@@ -249,6 +251,9 @@ func (c *DataCentre) hear(ctx context.Context, payload []byte) error {
 	}
 	if m.By == centreName {
 		return nil
+	}
+	if !c.tables[fleet.Kind(m.Table)] {
+		return fmt.Errorf("an announcement for table %.100q, which the data centre does not have", m.Table)
 	}
 	s := Statement{Kind: fleet.Kind(m.Table), Silent: true}
 	add := func(id, group any) {

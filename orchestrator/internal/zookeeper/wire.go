@@ -29,6 +29,8 @@ type wire struct {
 	mu     sync.Mutex
 	last   *framed
 	closed bool
+	// complained is when the log was last told that a server cannot be reached.
+	complained time.Time
 }
 
 var (
@@ -43,13 +45,12 @@ func (w *wire) dial(network, address string, timeout time.Duration) (net.Conn, e
 	ctx, cancel := context.WithTimeout(w.running, timeout)
 	defer cancel()
 	conn, err := w.cfg.Dial(ctx, network, address)
-	if err != nil {
-		return nil, err
+	if err == nil && w.cfg.TLS != nil {
+		conn, err = w.encrypt(ctx, conn, address)
 	}
-	if w.cfg.TLS != nil {
-		if conn, err = w.encrypt(ctx, conn, address); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		w.complain(address, err)
+		return nil, err
 	}
 	c := &framed{Conn: conn, wire: w, since: w.told.Load()}
 	c.last.Store(-1)
@@ -61,6 +62,18 @@ func (w *wire) dial(network, address string, timeout time.Duration) (net.Conn, e
 	}
 	w.last = c
 	return c, nil
+}
+
+// complainEvery is how often the log is told that a server cannot be reached.
+const complainEvery = 10 * time.Second
+
+func (w *wire) complain(address string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := time.Now(); !w.closed && now.Sub(w.complained) >= complainEvery {
+		w.complained = now
+		w.cfg.Log.Warn("zookeeper: a server cannot be reached; it is tried again", "server", address, "error", err)
+	}
 }
 
 func (w *wire) encrypt(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {

@@ -248,7 +248,7 @@ func (c *Client) event(e zk.Event) {
 	case e.State == zk.StateExpired:
 		c.count.expired.Add(1)
 		c.cfg.Log.Warn("zookeeper: the session has expired", "server", e.Server)
-	case was == zk.StateHasSession:
+	case was == zk.StateHasSession && c.running.Err() == nil:
 		c.cfg.Log.Warn("zookeeper: connection lost", "server", e.Server)
 	}
 }
