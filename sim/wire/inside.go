@@ -10,7 +10,7 @@ import (
 )
 
 // askPatience bounds a question to an orchestrator about its counters.
-const askPatience = 2 * time.Second
+const askPatience = 700 * time.Millisecond
 
 // leave keeps what only a leader knows, before its process ends: how many moves
 // its plans asked for. What it has planned of a re-orchestration and not done, its
