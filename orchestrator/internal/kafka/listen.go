@@ -156,12 +156,15 @@ func (l *listener) ConsumeClaim(session sarama.ConsumerGroupSession, claimed sar
 		session.MarkOffset(claimed.Topic(), claimed.Partition(), next, "")
 	}
 	c := l.progress.claim(time.Now(), claimed.Partition(), next, end)
+	room := make([]record, 0, mostAtOnce)
 	for m := range claimed.Messages() { // closed when the session ends
 		if session.Context().Err() != nil {
 			return nil
 		}
-		last := l.batch(c, m, claimed.Messages())
-		session.MarkMessage(last, "")
+		batch := l.gather(room, m, claimed.Messages())
+		l.handOver(c, batch)
+		session.MarkMessage(batch[len(batch)-1].message, "")
+		clear(batch) // lets go of the messages
 	}
 	return nil
 }
@@ -169,40 +172,57 @@ func (l *listener) ConsumeClaim(session sarama.ConsumerGroupSession, claimed sar
 // mostAtOnce bounds for how long one partition's records keep others waiting.
 const mostAtOnce = 64
 
-// batch takes a record and what has come behind it, and answers the last: turns
-// between partitions at each record would cost more than the records do.
-func (l *listener) batch(c *claim, m *sarama.ConsumerMessage, more <-chan *sarama.ConsumerMessage) *sarama.ConsumerMessage {
-	l.calls.Lock()
-	defer l.calls.Unlock()
-	now := time.Now()
-	for range mostAtOnce - 1 {
-		l.take(c, m, now)
+// record is a record that has been read.
+type record struct {
+	message *sarama.ConsumerMessage
+	beat    Beat
+	err     error // why it is no heartbeat
+}
+
+// gather reads a record and what has come behind it, without waiting. Partitions
+// do so beside each other.
+func (l *listener) gather(into []record, m *sarama.ConsumerMessage, more <-chan *sarama.ConsumerMessage) []record {
+	for {
+		b, err := l.parse(m.Value)
+		into = append(into, record{m, b, err})
+		if len(into) == mostAtOnce {
+			return into
+		}
 		select {
 		case next, open := <-more:
 			if !open {
-				return m
+				return into
 			}
 			m = next
 		default:
-			return m
+			return into
 		}
 	}
-	l.take(c, m, now)
-	return m
 }
 
-// take reads one record; the calls are locked.
-func (l *listener) take(c *claim, m *sarama.ConsumerMessage, now time.Time) {
-	b, err := l.parse(m.Value)
+// handOver hands records over: turns between partitions at each of them would
+// cost more than the records do.
+func (l *listener) handOver(c *claim, batch []record) {
+	l.calls.Lock()
+	defer l.calls.Unlock()
+	now := time.Now()
+	for i := range batch {
+		l.take(c, &batch[i], now)
+	}
+}
+
+// take takes one record in; the calls are locked.
+func (l *listener) take(c *claim, r *record, now time.Time) {
+	m, b := r.message, &r.beat
 	switch {
-	case err != nil:
+	case r.err != nil:
 		l.stats.unparseable.Add(1)
 		if n, ok := l.junk.next(now); ok {
-			l.log.Warn("a record is no heartbeat: skipped", "partition", m.Partition, "offset", m.Offset, "error", err, "unlogged", n)
+			l.log.Warn("a record is no heartbeat: skipped", "partition", m.Partition, "offset", m.Offset, "error", r.err, "unlogged", n)
 		}
 	case b.Kind != l.kind:
 		l.stats.others.Add(1)
-	case l.says(c, m.Offset, b, now):
+	case l.says(c, m.Offset, *b, now):
 		l.stats.beats.Add(1)
 		l.beat(b.Instance)
 	default:
