@@ -2,7 +2,7 @@ package loop
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -11,33 +11,28 @@ import (
 
 // beats are heartbeats that came while the driver was busy: it takes them at
 // once, since its own work for an event costs ten times the machine's for a
-// heartbeat.
+// heartbeat. One goroutine adds, another takes.
 type beats struct {
-	mu    sync.Mutex
-	ids   []fleet.InstanceID
-	taken bool
+	ids [mostBeats]fleet.InstanceID
+	n   atomic.Int32 // how many there are; taken once they have been taken
 }
 
 // mostBeats bounds the heartbeats that are taken at once.
 const mostBeats = 64
 
+const taken = -1
+
 // add is false when they have been taken already, or are enough.
 func (b *beats) add(id fleet.InstanceID) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.taken || len(b.ids) == mostBeats {
+	n := b.n.Load()
+	if n == taken || n == mostBeats {
 		return false
 	}
-	b.ids = append(b.ids, id)
-	return true
+	b.ids[n] = id // read by nobody unless it counts
+	return b.n.CompareAndSwap(n, n+1)
 }
 
-func (b *beats) take() []fleet.InstanceID {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.taken = true
-	return b.ids
-}
+func (b *beats) take() []fleet.InstanceID { return b.ids[:b.n.Swap(taken)] }
 
 // listen hands heartbeats to the driver, in order with what is told of their
 // channel, until ctx ends.
@@ -47,7 +42,8 @@ func (d *driver) listen(ctx context.Context, t *term) error {
 		if last != nil && last.add(id) {
 			return
 		}
-		b := &beats{ids: []fleet.InstanceID{id}}
+		b := &beats{}
+		b.add(id)
 		last = b
 		d.post(work{term: t, do: func(now time.Duration) { d.heard(now, b.take()) }})
 	}, func(up bool) {

@@ -205,14 +205,19 @@ func (l *listener) gather(into []record, m *sarama.ConsumerMessage, more <-chan 
 func (l *listener) handOver(c *claim, batch []record) {
 	l.calls.Lock()
 	defer l.calls.Unlock()
-	now := time.Now()
+	now, beats := time.Now(), uint64(0)
 	for i := range batch {
-		l.take(c, &batch[i], now)
+		if l.take(c, &batch[i], now) {
+			beats++
+		}
 	}
+	l.stats.beats.Add(beats) // once for all, as is the place: partitions share what they write to
+	c.next.Store(batch[len(batch)-1].message.Offset + 1)
 }
 
-// take takes one record in; the calls are locked.
-func (l *listener) take(c *claim, r *record, now time.Time) {
+// take takes one record in, and says whether it was handed over as a heartbeat;
+// the calls are locked.
+func (l *listener) take(c *claim, r *record, now time.Time) bool {
 	m, b := r.message, &r.beat
 	switch {
 	case r.err != nil:
@@ -223,12 +228,12 @@ func (l *listener) take(c *claim, r *record, now time.Time) {
 	case b.Kind != l.kind:
 		l.stats.others.Add(1)
 	case l.says(c, m.Offset, *b, now):
-		l.stats.beats.Add(1)
 		l.beat(b.Instance)
+		return true
 	default:
 		l.stats.late.Add(1)
 	}
-	c.next.Store(m.Offset + 1)
+	return false
 }
 
 func (l *listener) parse(value []byte) (Beat, error) {
