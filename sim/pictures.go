@@ -11,16 +11,10 @@ import (
 
 // pictures are the run's time series: what an engineer wants to see first.
 type pictures struct {
-	series    *history.Series
-	resources *history.Row
-	instances *history.Row
-	running   *history.Row
-	unplaced  *history.Row
-	unsettled *history.Row
-	commits   *history.Row
-	replacing *history.Row
-	hung      map[dacAt]bool
-	r         *run
+	history.RunRows
+	series *history.Series
+	hung   map[dacAt]bool
+	r      *run
 }
 
 // dacAt names a DAC.
@@ -29,20 +23,11 @@ type dacAt struct {
 	id   fleet.InstanceID
 }
 
-// buckets divides well into every terminal's width.
-const buckets = 240
-
 func newPictures(r *run) pictures {
-	s := history.NewSeries(r.sc.Duration, buckets)
+	s := history.NewSeries(r.sc.Duration, history.RunBuckets)
 	return pictures{
 		r: r, series: s, hung: map[dacAt]bool{},
-		resources: s.Row("resources", history.Last),
-		instances: s.Row("instances", history.Last),
-		running:   s.Row("pods running", history.Min),
-		unplaced:  s.Row("unplaced", history.Max),
-		unsettled: s.Row("unsettled", history.Max),
-		commits:   s.Row("transactions", history.Total),
-		replacing: s.Row("replaced", history.Total),
+		RunRows: s.RunRows(),
 	}
 }
 
@@ -62,7 +47,7 @@ func (p *pictures) order(o *scenarios.Order) {
 func (p *pictures) mark(at time.Duration, label string) { p.series.Mark(at, label) }
 
 func (p *pictures) committed(now time.Duration) {
-	p.commits.Add(now, 1)
+	p.Commits.Add(now, 1)
 	p.levels(now)
 }
 
@@ -80,8 +65,8 @@ func (p *pictures) levels(now time.Duration) {
 		unplaced += live.Unplaced
 		unsettled += live.Unsettled
 	}
-	p.unplaced.Set(now, float64(unplaced))
-	p.unsettled.Set(now, float64(unsettled))
+	p.Unplaced.Set(now, float64(unplaced))
+	p.Unsettled.Set(now, float64(unsettled))
 }
 
 // sample notes the levels that change slowly.
@@ -92,8 +77,8 @@ func (p *pictures) sample(r *run, now time.Duration) {
 		resources += live.Resources
 		instances += live.Instances
 	}
-	p.resources.Set(now, float64(resources))
-	p.instances.Set(now, float64(instances))
+	p.Resources.Set(now, float64(resources))
+	p.Instances.Set(now, float64(instances))
 	p.levels(now)
 }
 
@@ -102,7 +87,7 @@ func (p *pictures) process(now time.Duration, kind fleet.Kind, id fleet.Instance
 	at := dacAt{kind, id}
 	switch {
 	case state == world.ProcessStarted:
-		p.running.Add(now, 1)
+		p.Running.Add(now, 1)
 		return
 	case state == world.ProcessHung:
 		p.hung[at] = true
@@ -110,7 +95,7 @@ func (p *pictures) process(now time.Duration, kind fleet.Kind, id fleet.Instance
 		delete(p.hung, at) // no longer counted already
 		return
 	}
-	p.running.Add(now, -1)
+	p.Running.Add(now, -1)
 }
 
-func (p *pictures) replaced(now time.Duration) { p.replacing.Add(now, 1) }
+func (p *pictures) replaced(now time.Duration) { p.Replacing.Add(now, 1) }

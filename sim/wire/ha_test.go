@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -93,6 +94,31 @@ func startPlatform(t *testing.T, cfg Config, orchestrators int, session time.Dur
 		}
 	}
 	return x
+}
+
+// ready waits until the process answers that it is ready.
+func (p *process) ready(ctx context.Context) error {
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = fmt.Errorf("it answers %s", resp.Status)
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-p.ended:
+			return fmt.Errorf("%s ended before it was ready%s", p.name, p.said)
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w", p.name, err)
+		}
+	}
 }
 
 // work has the data centre create and delete rows until rest.

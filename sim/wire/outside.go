@@ -21,7 +21,7 @@ func (r *run) zookeeper(session int64, changes []zookeeper.Change) {
 		r.reader.Committed = func(kind fleet.Kind, epoch int64, txn *fleet.Txn) {
 			r.check.Committed(now, kind, epoch, txn)
 			r.overlooked(at, kind, txn)
-			r.pics.commits.Add(now, 1)
+			r.pics.Commits.Add(now, 1)
 			r.pics.levels(now)
 		}
 		r.reader.Led = func(kind fleet.Kind) { r.check.Add(kind, history.LeaderChanges, 1) }
@@ -70,7 +70,7 @@ func (r *run) deleted(now time.Duration, k *kind, id fleet.InstanceID, uid strin
 	at := dacAt{k.name, id}
 	r.check.Replaced(now, k.name, id, !failed && r.pics.up[at] && !r.ordered[at])
 	delete(r.ordered, at)
-	r.pics.replacing.Add(now, 1)
+	r.pics.Replacing.Add(now, 1)
 }
 
 // instanceOf tells the kind and the number that a pod's name stands for.
@@ -144,26 +144,17 @@ func (f facts) Beat(kind fleet.Kind, _ fleet.InstanceID) {
 
 // pictures are the run's time series.
 type pictures struct {
-	r                                                                      *run
-	series                                                                 *history.Series
-	resources, instances, running, unplaced, unsettled, commits, replacing *history.Row
-	up                                                                     map[dacAt]bool // whose program does its work
+	history.RunRows
+	r      *run
+	series *history.Series
+	up     map[dacAt]bool // whose program does its work
 }
 
-// buckets divides well into every terminal's width.
-const buckets = 240
-
 func newPictures(r *run) *pictures {
-	s := history.NewSeries(r.sc.Duration, buckets)
+	s := history.NewSeries(r.sc.Duration, history.RunBuckets)
 	return &pictures{
 		r: r, series: s, up: map[dacAt]bool{},
-		resources: s.Row("resources", history.Last),
-		instances: s.Row("instances", history.Last),
-		running:   s.Row("pods running", history.Min),
-		unplaced:  s.Row("unplaced", history.Max),
-		unsettled: s.Row("unsettled", history.Max),
-		commits:   s.Row("transactions", history.Total),
-		replacing: s.Row("replaced", history.Total),
+		RunRows: s.RunRows(),
 	}
 }
 
@@ -174,9 +165,9 @@ func (p *pictures) alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID
 		return
 	}
 	if p.up[at] = able; able {
-		p.running.Add(now, 1)
+		p.Running.Add(now, 1)
 	} else {
-		p.running.Add(now, -1)
+		p.Running.Add(now, -1)
 	}
 }
 
@@ -191,8 +182,8 @@ func (p *pictures) levels(now time.Duration) {
 		unplaced += live.Unplaced
 		unsettled += live.Unsettled
 	}
-	p.unplaced.Set(now, float64(unplaced))
-	p.unsettled.Set(now, float64(unsettled))
+	p.Unplaced.Set(now, float64(unplaced))
+	p.Unsettled.Set(now, float64(unsettled))
 }
 
 // sample notes the levels that change slowly.
@@ -203,7 +194,7 @@ func (p *pictures) sample(now time.Duration) {
 		resources += live.Resources
 		instances += live.Instances
 	}
-	p.resources.Set(now, float64(resources))
-	p.instances.Set(now, float64(instances))
+	p.Resources.Set(now, float64(resources))
+	p.Instances.Set(now, float64(instances))
 	p.levels(now)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -147,31 +146,6 @@ func (p *process) end() error {
 	case <-time.After(stopPatience):
 		p.kill()
 		return fmt.Errorf("%s did not end within %v of being asked to", p.name, stopPatience)
-	}
-}
-
-// ready waits until the process answers that it is ready.
-func (p *process) ready(ctx context.Context) error {
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-			err = fmt.Errorf("it answers %s", resp.Status)
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-p.ended:
-			return fmt.Errorf("%s ended before it was ready%s", p.name, p.said)
-		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w", p.name, err)
-		}
 	}
 }
 

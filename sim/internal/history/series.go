@@ -175,3 +175,25 @@ func (r *Row) at(b int) float64 {
 	}
 	return r.carried()
 }
+
+// RunRows are the rows of a run's timeline: what an engineer wants to see first.
+type RunRows struct {
+	Resources, Instances, Running, Unplaced, Unsettled, Commits, Replacing *Row
+}
+
+// RunRows adds the rows of a run.
+func (s *Series) RunRows() RunRows {
+	return RunRows{
+		Resources: s.Row("resources", Last),
+		Instances: s.Row("instances", Last),
+		Running:   s.Row("pods running", Min),
+		Unplaced:  s.Row("unplaced", Max),
+		Unsettled: s.Row("unsettled", Max),
+		Commits:   s.Row("transactions", Total),
+		Replacing: s.Row("replaced", Total),
+	}
+}
+
+// RunBuckets is the number of buckets of a run's timeline: it divides well into
+// every terminal's width.
+const RunBuckets = 240
