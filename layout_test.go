@@ -31,7 +31,8 @@ var house = []room{
 	{path: "."},
 
 	{path: "cmd/dacorch", may: []string{
-		"orchestrator", "orchestrator/api", "sim", "sim/wire", "sim/dac", "tui", "scenarios"}},
+		"orchestrator", "orchestrator/api", "orchestrator/recording", "sim", "sim/replay", "sim/report", "sim/sweep", "sim/wire", "sim/dac",
+		"tui", "scenarios"}},
 	{path: "cmd/benchdoc"},
 
 	{path: "orchestrator", may: []string{"orchestrator/..."}, testsMay: []string{"sim/wire", "sim/wire/...", "sim/dac"}},
@@ -39,6 +40,7 @@ var house = []room{
 	{path: "orchestrator/placement", pure: true, may: []string{"orchestrator/fleet"}},
 	{path: "orchestrator/reconcile", pure: true, may: []string{"orchestrator/fleet", "orchestrator/placement"}},
 	{path: "orchestrator/loop", may: []string{"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile"}},
+	{path: "orchestrator/recording", may: []string{"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile"}},
 	{path: "orchestrator/api"},
 	{path: "orchestrator/rest", may: []string{"orchestrator/fleet", "orchestrator/api"}},
 	{path: "orchestrator/porttest", may: []string{"orchestrator/fleet", "orchestrator/loop"}},
@@ -47,7 +49,12 @@ var house = []room{
 		"orchestrator/loop", "orchestrator/porttest", "orchestrator/porttest/real", "sim/wire/..."}},
 
 	{path: "sim", pure: true, may: []string{
-		"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile", "scenarios", "sim/internal/..."}},
+		"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile", "orchestrator/recording", "scenarios", "sim/internal/..."}},
+	{path: "sim/replay", pure: true, may: []string{"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile",
+		"orchestrator/recording", "scenarios", "sim", "sim/internal/history", "sim/internal/timeline"}},
+	{path: "sim/report", may: []string{"orchestrator/fleet", "orchestrator/reconcile", "orchestrator/recording",
+		"scenarios", "sim/replay", "sim/internal/history"}},
+	{path: "sim/sweep", may: []string{"scenarios", "sim", "sim/internal/history", "sim/internal/timeline"}},
 	{path: "sim/internal/timeline", pure: true},
 	{path: "sim/internal/world", pure: true, may: []string{"orchestrator/fleet", "sim/internal/timeline"}},
 	{path: "sim/internal/fault", pure: true, may: []string{"orchestrator/fleet", "sim/internal/timeline"}},

@@ -112,32 +112,6 @@ type Nodes struct {
 	PerNode int    // pods that one node holds, ≥ 1
 }
 
-// FaultKind names what breaks.
-type FaultKind string
-
-// The faults.
-const (
-	KafkaDown         FaultKind = "kafka-down"         // no heartbeat arrives; those sent meanwhile are lost
-	MQTTDown          FaultKind = "mqtt-down"          // no notification arrives
-	PodCrash          FaultKind = "pod-crash"          // pods go to Failed
-	PodHang           FaultKind = "pod-hang"           // pods stay Running, and run, confirm and send nothing until they are replaced
-	OrchestratorCrash FaultKind = "orchestrator-crash" // the orchestrator is gone with all it held in memory
-)
-
-// Fault is something that breaks.
-type Fault struct {
-	What FaultKind
-	At   time.Duration
-	For  time.Duration // how long it is down, or pods keep breaking; 0 for a pod fault that happens once
-
-	// For PodCrash and PodHang:
-	Kind     string
-	Instance int           // this instance, if Count and Share are 0
-	Count    int           // so many running pods of the kind, drawn at random; 0: not by count
-	Share    float64       // this share of the kind's running pods, rounded up, drawn at random; 0 < Share ≤ 1; 0: not by share
-	Every    time.Duration // again and again with this period while At ≤ t < At+For; 0: once
-}
-
 // OrderKind names what an operator asks for.
 type OrderKind string
 
