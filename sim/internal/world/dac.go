@@ -24,11 +24,12 @@ type dac struct {
 	version int32 // of the list that it holds
 	times   int64 // of the _reload that it has applied
 
-	// One read and apply is under way at a time. A watch that fires meanwhile
-	// makes the DAC read again afterwards.
-	busy, stale bool
-	watched     bool // a watch's event is on its way
-	read        dacRead
+	// One read and apply is under way at a time, on the connection asked; 0 for
+	// none. A watch that fires meanwhile makes the DAC read again afterwards.
+	asked   int64
+	stale   bool
+	watched bool // a watch's event is on its way
+	read    dacRead
 }
 
 // dacRead is what a DAC has read and not yet applied.
@@ -68,7 +69,7 @@ func (d *dac) Handle(now time.Duration, op uint32, gen int64, _ any) {
 		d.watched = false
 		d.request(now)
 	case opRead:
-		if d.busy = d.session.reaches(gen); d.busy {
+		if gen == d.asked && d.session.reaches(gen) {
 			d.readList(now)
 		}
 	case opApply:
@@ -96,7 +97,7 @@ func (d *dac) beat(now time.Duration) {
 
 func (d *dac) open(now time.Duration) {
 	d.session = d.dacs.zk.Open(d.sessionState)
-	d.watched, d.busy, d.stale = false, false, false
+	d.watched, d.asked, d.stale = false, 0, false
 	d.request(now)
 }
 
@@ -107,19 +108,19 @@ func (d *dac) sessionState(now time.Duration, state SessionState) {
 		d.unwatch()
 		d.dacs.tl.After(d.dacs.reopen.draw(), d, opReopen, 0, nil)
 	case state == SessionConnected: // what was under way is lost, watches too
-		d.busy = false
 		d.request(now)
 	}
 }
 
-// request sends the read of the list, unless one is under way.
+// request sends the read of the list, unless one is under way on this connection:
+// a watch may have asked for it before the client heard that it is connected again.
 func (d *dac) request(now time.Duration) {
 	switch {
 	case !d.session.connected: // sessionState comes back to it
-	case d.busy:
+	case d.asked == d.session.gen:
 		d.stale = true
 	default:
-		d.busy, d.stale = true, false
+		d.asked, d.stale = d.session.gen, false
 		d.dacs.tl.At(d.session.sent(now), d, opRead, d.session.gen, nil)
 	}
 }
@@ -181,7 +182,7 @@ func (d *dac) Fired(WatchEvent, string) {
 
 // apply starts and stops what the list that was read demands, and reports it.
 func (d *dac) apply(now time.Duration, gen int64) {
-	if gen != d.session.gen {
+	if gen != d.session.gen || gen != d.asked {
 		return // the answer is lost with its connection
 	}
 	r := &d.read
@@ -192,7 +193,7 @@ func (d *dac) apply(now time.Duration, gen int64) {
 	}
 	clear(r.edits) // lets go of the ids
 	r.ids = nil
-	d.busy = false
+	d.asked = 0
 	fresh := d.born != r.born || d.version != r.version || d.times != r.times
 	d.born, d.version, d.times = r.born, r.version, r.times
 	if r.born != 0 {
