@@ -81,7 +81,9 @@ const (
 	Broken // an invariant
 )
 
-// Closing is the end of a recording that was ended in order.
+// Closing is the end of a segment that was ended in order.
 type Closing struct {
-	Report json.RawMessage // of a simulation: its report as JSON
+	Report    json.RawMessage // of a simulation: its report as JSON
+	Continued bool            // the next segment goes on where this one ends
+	Lost      string          // why what happened next was not recorded; empty when all was
 }

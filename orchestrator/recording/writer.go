@@ -1,0 +1,188 @@
+package recording
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"dacorch/orchestrator/reconcile"
+)
+
+// Writer writes one segment. An error of what it writes to stays, and is
+// answered by Err, Flush and Close; from then on nothing is written. Its methods
+// must not be called concurrently, and keep nothing of what they are given but
+// strings.
+type Writer struct {
+	enc  encoder
+	w    io.Writer
+	pack packer
+	err  error
+	shut bool
+}
+
+// NewWriter begins a segment. The header's kinds are those that later calls name
+// by their place.
+func NewWriter(w io.Writer, h Header) *Writer {
+	wr := &Writer{enc: newEncoder(len(h.Kinds)), w: w}
+	opening, err := wr.pack.opening(h)
+	if wr.err = err; err == nil {
+		_, wr.err = w.Write(opening)
+	}
+	return wr
+}
+
+// Event records what a kind's machine is told. It must be called before the
+// machine hears of it: some events are the machine's to change.
+func (w *Writer) Event(at time.Duration, kind int, ev reconcile.Event) {
+	w.enc.recordEvent(at, kind, ev)
+	w.sealFull()
+}
+
+// Commands records all that the machine answered to the event before; nothing
+// when that is none.
+func (w *Writer) Commands(at time.Duration, kind int, commands []reconcile.Command) {
+	if len(commands) > 0 {
+		w.enc.recordCommands(at, kind, commands)
+		w.sealFull()
+	}
+}
+
+// Restarted records that the kind's machine was made anew.
+func (w *Writer) Restarted(at time.Duration, kind int) {
+	w.enc.begin(at, kind, codeRestarted)
+	w.sealFull()
+}
+
+// Snapshot records the state of a kind's machine, as Machine.Snapshot writes it.
+func (w *Writer) Snapshot(at time.Duration, kind int, state []byte) {
+	w.enc.recordSnapshot(at, kind, state)
+	w.sealFull()
+}
+
+// Mark records something that happened around the core.
+func (w *Writer) Mark(at time.Duration, kind int, m Mark) {
+	w.enc.recordMark(at, kind, m)
+	w.sealFull()
+}
+
+// Flush hands on all that was recorded so far, so that a reader finds it.
+func (w *Writer) Flush() error {
+	w.seal()
+	return w.err
+}
+
+// Close ends the segment. What it was written to is the caller's to close.
+func (w *Writer) Close(c Closing) error {
+	if w.shut {
+		return errors.New("recording: closed twice")
+	}
+	w.shut = true
+	w.enc.recordClosing(c)
+	return w.Flush()
+}
+
+// Err is the first error of what is written to.
+func (w *Writer) Err() error { return w.err }
+
+func (w *Writer) sealFull() {
+	if len(w.enc.buf) >= sealBytes {
+		w.seal()
+	}
+}
+
+func (w *Writer) seal() {
+	for raw := w.enc.buf; len(raw) > 0 && w.err == nil; {
+		n := min(len(raw), blockBytes)
+		_, w.err = w.w.Write(w.pack.block(raw[:n]))
+		raw = raw[n:]
+	}
+	w.enc.emptied()
+}
+
+// emptied begins a new buffer where what was in it has been taken; one that a
+// single large record has blown up is given back.
+func (e *encoder) emptied() {
+	if cap(e.buf) > 4*sealBytes {
+		e.buf = nil
+	}
+	e.buf = e.buf[:0]
+}
+
+func (e *encoder) recordEvent(at time.Duration, kind int, ev reconcile.Event) {
+	e.begin(at, kind, codeEvent)
+	e.event(ev)
+}
+
+func (e *encoder) recordCommands(at time.Duration, kind int, commands []reconcile.Command) {
+	e.begin(at, kind, codeCommands)
+	e.count(len(commands))
+	for _, c := range commands {
+		e.command(c)
+	}
+}
+
+func (e *encoder) recordSnapshot(at time.Duration, kind int, state []byte) {
+	e.begin(at, kind, codeSnapshot)
+	e.count(len(state))
+	e.buf = append(e.buf, state...)
+}
+
+func (e *encoder) recordMark(at time.Duration, kind int, m Mark) {
+	e.begin(at, kind, codeMark)
+	e.byte(byte(m.What))
+	e.instance(m.Instance)
+	e.string(m.Resource)
+	e.int(int64(m.For))
+	e.string(m.Text)
+}
+
+func (e *encoder) recordClosing(c Closing) {
+	e.code(codeClosing)
+	e.count(len(c.Report))
+	e.buf = append(e.buf, c.Report...)
+	e.bool(c.Continued)
+	e.unkept(c.Lost)
+}
+
+// packer makes blocks.
+type packer struct {
+	zstd *zstd.Encoder
+	out  []byte
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// opening is what a segment begins with: magic, version and header.
+func (p *packer) opening(h Header) ([]byte, error) {
+	data, err := json.Marshal(h)
+	if err != nil {
+		return nil, fmt.Errorf("recording: header: %w", err)
+	}
+	if len(data) > headerBytes {
+		return nil, fmt.Errorf("recording: a header of %d bytes: want at most %d", len(data), headerBytes)
+	}
+	out := binary.AppendUvarint([]byte(magic), Version)
+	return append(out, p.block(data)...), nil
+}
+
+// block packs bytes. What it answers is good until the next call.
+func (p *packer) block(raw []byte) []byte {
+	if p.zstd == nil {
+		// One goroutine, the caller's; the options are valid, so there is no error.
+		p.zstd, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+			zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(blockBytes), zstd.WithLowerEncoderMem(true))
+	}
+	p.out = append(p.out[:0], make([]byte, frameBytes)...)
+	p.out = p.zstd.EncodeAll(raw, p.out)
+	packed := p.out[frameBytes:]
+	binary.LittleEndian.PutUint32(p.out[0:], uint32(len(packed)))
+	binary.LittleEndian.PutUint32(p.out[4:], uint32(len(raw)))
+	binary.LittleEndian.PutUint32(p.out[8:], crc32.Checksum(packed, castagnoli))
+	return p.out
+}
