@@ -42,6 +42,9 @@ type DACs struct {
 	// OnProcess, unless nil, hears of each program that starts, hangs or ends.
 	// The resources of one that ends stop right after.
 	OnProcess func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, state ProcessState)
+	// OnBeat, unless nil, is asked at each heartbeat how much later than its interval
+	// says the DAC sends the next: its clock is slow, or with a negative answer fast.
+	OnBeat func(now time.Duration, kind fleet.Kind, id fleet.InstanceID) time.Duration
 }
 
 // ProcessState is what has become of a DAC's program.

@@ -12,6 +12,8 @@ import (
 type Kafka struct {
 	// OnProduce, unless nil, hears of each heartbeat that is sent, lost or not.
 	OnProduce func(kind fleet.Kind)
+	// OnSend, unless nil, decides what befalls a heartbeat where it is sent.
+	OnSend func(now time.Duration, kind fleet.Kind, instance fleet.InstanceID) SendFault
 
 	tl  *timeline.Timeline
 	cfg KafkaConfig
@@ -33,6 +35,7 @@ type Heartbeat struct {
 	Kind     fleet.Kind
 	Instance fleet.InstanceID
 	SentAt   time.Duration // the sender's timestamp
+	Appended time.Duration // when the log took it
 	Offset   int64
 }
 

@@ -46,6 +46,12 @@ type Kubernetes struct {
 	nodes   []*node
 	waiting []*pod // for room, oldest first
 
+	// OnCall, unless nil, decides what befalls a call. It is asked once, when the
+	// call reaches the API server; not while that is down.
+	OnCall func(now time.Duration, c Call) CallFault
+	// OnStart, unless nil, decides what befalls a pod's start. It is asked when the
+	// pod has found its node, and again at RetryImages.
+	OnStart func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string) StartFault
 	// CreateError, unless nil, is asked at each creation: an error refuses it,
 	// as a quota or an admission webhook would.
 	CreateError func(now time.Duration, kind fleet.Kind, id fleet.InstanceID) error

@@ -20,6 +20,13 @@ type MQTT struct {
 	sessions []*Subscriber // in order of first subscription
 	stats    MQTTStats
 
+	// OnMessage, unless nil, decides what befalls a notification. It is asked when
+	// the notification reaches the broker.
+	OnMessage func(now time.Duration, n *fleet.Notification) MessageFault
+	// OnLost, unless nil, hears of each notification that Stats counts as Lost or
+	// Overflowed.
+	OnLost func(now time.Duration, n *fleet.Notification)
+
 	// The publisher's connection.
 	connected bool
 	gen       int64 // of the connection; events of an older one are void

@@ -52,7 +52,7 @@ func newStory(t *testing.T, cfg Config) *story {
 	w.ZooKeeper.OnCommit = func(now time.Duration, kind fleet.Kind, txn *fleet.Txn) {
 		s.log(now, "zookeeper: %s txn %d of epoch %d commits", kind, txn.ID, txn.Epoch)
 	}
-	w.ZooKeeper.OnSubmit = func(time.Duration, fleet.Kind, *fleet.Txn) SubmitFault { return s.fault }
+	w.ZooKeeper.OnSubmit = func(time.Duration, fleet.Kind, *fleet.Txn) (SubmitFault, time.Duration) { return s.fault, 0 }
 	w.DACs.OnRun = func(now time.Duration, _ fleet.Kind, id fleet.InstanceID, uid, resource string, running bool) {
 		s.log(now, "dac %v (%s): %s %s", id, uid, map[bool]string{true: "starts", false: "stops"}[running], resource)
 	}

@@ -64,7 +64,7 @@ func (z *ZooKeeper) commit(now time.Duration, r *submit) {
 	}
 	fault := SubmitArrives
 	if z.OnSubmit != nil {
-		fault = z.OnSubmit(now, r.kind.kind, r.txn)
+		fault, _ = z.OnSubmit(now, r.kind.kind, r.txn)
 	}
 	switch fault {
 	case SubmitRefused:

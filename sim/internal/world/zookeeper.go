@@ -37,8 +37,11 @@ type ZooKeeper struct {
 	OnCommit func(now time.Duration, kind fleet.Kind, txn *fleet.Txn)
 
 	// OnSubmit, unless nil, decides what befalls a transaction on its way. It is
-	// asked when the transaction reaches the ensemble.
-	OnSubmit func(now time.Duration, kind fleet.Kind, txn *fleet.Txn) SubmitFault
+	// asked when the transaction reaches the ensemble. The connection that
+	// SubmitLost or AnswerLost breaks comes back after away.
+	OnSubmit func(now time.Duration, kind fleet.Kind, txn *fleet.Txn) (fault SubmitFault, away time.Duration)
+	// OnStatus, unless nil, decides the same of a DAC's write of its tmp/status.
+	OnStatus func(now time.Duration, kind fleet.Kind, id fleet.InstanceID) (fault SubmitFault, away time.Duration)
 }
 
 // ZooKeeperStats counts since the start.
