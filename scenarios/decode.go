@@ -19,6 +19,7 @@ type decoder struct {
 	duration, heal time.Duration
 	kinds          []Kind
 	kindsUnknown   bool // a kind's name is wrong: any name may be it
+	nodeless       bool // there are no nodes that could break
 }
 
 // maxCollected bounds the memory for mistakes; the first MaxErrors are shown.

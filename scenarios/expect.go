@@ -76,21 +76,14 @@ func compare(a float64, op string, b float64) bool {
 // name of another metric of the same unit.
 func ParseExpectation(text string) (Expectation, error) {
 	e := Expectation{Text: text}
-	i := strings.IndexAny(text, "=!<>")
-	if i < 0 {
+	name, op, value, err := comparison(text)
+	if err != nil {
+		return e, err
+	}
+	if op == "" {
 		return e, fmt.Errorf("%q compares nothing: want \"<metric> <op> <value>\", such as \"instances_replaced == 0\"", text)
 	}
-	for _, op := range Ops { // the longer ones come first
-		if strings.HasPrefix(text[i:], op) {
-			e.Op = op
-			break
-		}
-	}
-	if e.Op == "" {
-		return e, fmt.Errorf("%q is no comparison: want one of %s", text[i:i+1], strings.Join(Ops, " "))
-	}
-	e.Metric = strings.TrimSpace(text[:i])
-	value := strings.TrimSpace(text[i+len(e.Op):])
+	e.Metric, e.Op = name, op
 	metric, ok := MetricNamed(e.Metric)
 	if !ok {
 		return e, unknownMetric(e.Metric)
@@ -107,6 +100,20 @@ func ParseExpectation(text string) (Expectation, error) {
 	}
 	e.Value = v
 	return e, e.decides(metric)
+}
+
+// comparison splits "<name> <op> <value>"; op is empty where nothing is compared.
+func comparison(text string) (name, op, value string, err error) {
+	i := strings.IndexAny(text, "=!<>")
+	if i < 0 {
+		return "", "", "", nil
+	}
+	for _, op := range Ops { // the longer ones come first
+		if strings.HasPrefix(text[i:], op) {
+			return strings.TrimSpace(text[:i]), op, strings.TrimSpace(text[i+len(op):]), nil
+		}
+	}
+	return "", "", "", fmt.Errorf("%q is no comparison: want one of %s", text[i:i+1], strings.Join(Ops, " "))
 }
 
 // against completes an expectation that compares with another metric.

@@ -56,6 +56,10 @@ func (d *decoder) scenario(root *value) *Scenario {
 	for _, v := range o.list("churn", 0, maxEntries) {
 		s.Churn = append(s.Churn, d.churn(v))
 	}
+	if v := o.v.get("nodes"); v != nil && v.shape != nothing {
+		s.Nodes = d.nodes(v)
+	}
+	d.nodeless = s.Nodes == nil
 	for _, v := range o.list("faults", 0, maxEntries) {
 		s.Faults = append(s.Faults, d.fault(v))
 	}
@@ -65,9 +69,6 @@ func (d *decoder) scenario(root *value) *Scenario {
 	s.On = o.word("on", OnAny, OnAny, OnWire)
 	for _, v := range o.list("load", 0, maxEntries) {
 		s.Load = append(s.Load, d.traffic(v))
-	}
-	if v := o.v.get("nodes"); v != nil && v.shape != nothing {
-		s.Nodes = d.nodes(v)
 	}
 	s.World = d.world(o.v.get("world"))
 	for _, v := range o.list("expect", 1, maxEntries) {

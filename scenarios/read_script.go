@@ -214,7 +214,11 @@ func (d *decoder) nodes(v *value) *Nodes {
 		return n
 	}
 	n.PerNode = o.number("podsPerNode", 1, 1, 1000)
-	if !o.has("trace") || o.at("trace").shape == nothing {
+	switch o.choose([]string{"count"}, []string{"trace"}) {
+	case 0:
+		n.Count = o.number("count", 1, 1, 100_000)
+		return n
+	case -1:
 		return n
 	}
 	t, ok := d.object(o.at("trace"), "node trace")
@@ -228,76 +232,6 @@ func (d *decoder) nodes(v *value) *Nodes {
 		d.fail(t.at("remove"), fmt.Sprintf("add and remove are both %q", shorten(n.Add)), "want two words")
 	}
 	return n
-}
-
-func (d *decoder) fault(v *value) Fault {
-	var f Fault
-	o, ok := d.object(v, "fault")
-	if !ok {
-		return f
-	}
-	f.At = o.moment("at", 0, d.heal, "heal")
-	f.For = o.length("for", 0, 1, maxRun)
-	if f.At+f.For > d.heal {
-		d.fail(o.at("for"), fmt.Sprintf("it ends at %s, after heal", FormatDuration(f.At+f.For)), "want it to end by "+FormatDuration(d.heal))
-	}
-	switch o.choose([]string{"kafka"}, []string{"mqtt"}, []string{"orchestrator"}, []string{"pod"}) {
-	case 0:
-		o.word("kafka", "", "down")
-		f.What = KafkaDown
-	case 1:
-		o.word("mqtt", "", "down")
-		f.What = MQTTDown
-	case 2:
-		o.word("orchestrator", "", "crash")
-		f.What = OrchestratorCrash
-	case 3:
-		o.pods(&f)
-		return f
-	default:
-		return f
-	}
-	if !o.has("for") {
-		o.missing("for")
-	}
-	return f
-}
-
-// pods reads what only a pod fault has.
-func (o object) pods(f *Fault) {
-	f.What = PodCrash
-	if o.word("pod", "crash", "crash", "hang") == "hang" {
-		f.What = PodHang
-	}
-	k := o.kind()
-	if k != nil {
-		f.Kind = k.Kind
-	}
-	var given []string
-	for _, key := range []string{"instance", "count", "share"} {
-		if o.has(key) {
-			given = append(given, key)
-		}
-	}
-	switch len(given) {
-	case 0:
-		o.d.fail(o.v, "pod fault that hits no pod", "want one of instance, count, share")
-	case 1:
-		f.Instance = o.instance("instance", k)
-		f.Count = o.number("count", 0, 1, 100_000)
-		f.Share = o.share("share")
-	default:
-		o.d.fail(o.at(given[1]), given[0]+" and "+given[1]+" exclude each other", "want one of them")
-	}
-	f.Every = o.length("every", 0, time.Second, maxRun)
-	switch {
-	case o.has("every") && !o.has("for"):
-		o.d.fail(o.at("every"), "every without for", "want for: how long pods keep breaking")
-	case o.has("for") && !o.has("every"):
-		o.d.fail(o.at("for"), "for has no meaning for pods without every", "want every: 1m beside it; a pod stays broken until it is replaced")
-	case f.Every > f.For:
-		o.d.fail(o.at("every"), fmt.Sprintf("every %s is longer than for %s", FormatDuration(f.Every), FormatDuration(f.For)), "want it at most as long")
-	}
 }
 
 func (d *decoder) order(v *value) Order {

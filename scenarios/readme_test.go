@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,7 +19,7 @@ func TestReadme(t *testing.T) {
 	old := string(data)
 	text := old
 	for _, part := range []struct{ name, body string }{
-		{"keys", keysTables()}, {"metrics", metricsTable()}, {"shipped", shippedTable(t)},
+		{"keys", keysTables()}, {"faults", faultsTable()}, {"fields", fieldsTable()}, {"metrics", metricsTable()}, {"shipped", shippedTable(t)},
 	} {
 		begin, end := "<!-- begin "+part.name+" -->\n", "<!-- end "+part.name+" -->"
 		before, rest, ok1 := strings.Cut(text, begin)
@@ -65,10 +66,56 @@ func keysTables() string {
 	return b.String() + "\n"
 }
 
-func metricsTable() string {
+func faultsTable() string {
 	var b strings.Builder
-	b.WriteString("\n| metric | unit | |\n| --- | --- | --- |\n")
-	for _, m := range Metrics {
+	b.WriteString("\n| subject | word | | what happens | a case is | keys |\n| --- | --- | --- | --- | --- | --- |\n")
+	subject := ""
+	for _, w := range FaultWords {
+		shown := ""
+		if s := w.What.Subject(); s != subject {
+			subject, shown = s, "`"+s+"`"
+		}
+		usual := NewFault(w.What)
+		var keys []string
+		for _, k := range w.Keys {
+			switch {
+			case k == "by" && usual.By > 0:
+				k = "`by` (" + FormatDuration(usual.By) + ")"
+			case k == "by":
+				k = "`by` (" + FormatDuration(crashBy) + ", beside command)"
+			case k == "rate":
+				k = "`rate` (" + usual.Rate.String() + ")"
+			case k == "of":
+				k = "`of` (" + usual.Of + ")"
+			case k == "where":
+				k = "target"
+			case slices.Contains(podKeys, k) && slices.Contains(w.Keys, "where"):
+				continue
+			default:
+				k = "`" + k + "`"
+			}
+			keys = append(keys, k)
+		}
+		if usual.Stable > 0 {
+			keys = append(keys, "`stable` ("+FormatDuration(usual.Stable)+")")
+		}
+		when := "lasts"
+		if usual.Once() {
+			when = "once"
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", shown, w.What.Word(), when, w.About, w.Case, strings.Join(keys, " "))
+	}
+	return b.String() + "\n"
+}
+
+func metricsTable() string { return measures("metric", Metrics) }
+
+func fieldsTable() string { return measures("field", Fields) }
+
+func measures(title string, list []Metric) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n| %s | unit | |\n| --- | --- | --- |\n", title)
+	for _, m := range list {
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", m.Name, m.Unit, m.About)
 	}
 	return b.String() + "\n"

@@ -100,9 +100,11 @@ type Trace struct {
 	Where   []Match  // rows that match all are used; in the order of the file
 }
 
-// Nodes are the nodes on which pods can run, coming and going as a file says.
-// A pod on a node that goes is lost with it; one that fits on no node is Pending.
+// Nodes are the nodes on which pods can run: Count of them for the whole run, or
+// where that is 0, coming and going as a file says. A pod on a node that goes is
+// lost with it; one that fits on no node is Pending.
 type Nodes struct {
+	Count int // nodes named node-0, node-1, …; then there is no Table
 	Table
 	At      string // the column of the time
 	Node    string // the column of the node's name

@@ -163,7 +163,24 @@ func ParseShare(s string) (float64, error) {
 	if err != nil || !found || n <= 0 || n > 100 {
 		return 0, errShare
 	}
-	return n / 100, nil
+	// The digits themselves are shifted, so that every share can be written.
+	return strconv.ParseFloat(strings.ReplaceAll(strings.TrimRight(number, " "), "_", "")+"e-2", 64)
+}
+
+// FormatShare writes a share so that ParseShare reads it back exactly.
+func FormatShare(share float64) string {
+	whole, frac, _ := strings.Cut(strconv.FormatFloat(share, 'f', -1, 64), ".")
+	for len(frac) < 2 {
+		frac += "0"
+	}
+	whole = strings.TrimLeft(whole+frac[:2], "0")
+	if whole == "" {
+		whole = "0"
+	}
+	if frac = frac[2:]; frac != "" {
+		frac = "." + frac
+	}
+	return whole + frac + "%"
 }
 
 // Scale is the time of a file against the time of the scenario: File in the

@@ -32,6 +32,13 @@ faults:
   - {at: 1m, pod: crash, kind: Thing, count: 1}
   - {at: 1m, pod: crash, kind: Thing, share: 1%}
   - {at: 1m, pod: crash, kind: Thing, count: 1, for: 2m, every: 1m}
+  - {at: 1m, for: 1m, node: lose, count: 1}
+  - {at: 1m, for: 1m, heartbeats: delay}
+  - {at: 1m, for: 1m, zookeeper: slow, of: dacs}
+  - {at: 1m, zookeeper: expire}
+  - {at: 1m, for: 1m, kubernetes: error, chance: 10%}
+  - {at: 1m, for: 1m, database: slow}
+  - {at: 1m, for: 1m, mqtt: garbage}
 orders:
   - {at: 1m, kind: Thing, orchestrate: {}}
   - {at: 1m, kind: Thing, drain: 1}
@@ -43,10 +50,16 @@ load:
   - {kind: Thing, users: 10}
   - {kind: Thing, notifications: 1/s}
 nodes:
-  trace: {file: a.csv, source: ours, time: ms, at: 1, action: 2, node: 3}
+` + tracedNodes + `
 world: {}
 expect: [violations == 0]
 `
+
+// The two forms of nodes, of which bare holds the first.
+const (
+	tracedNodes  = "  trace: {file: a.csv, source: ours, time: ms, at: 1, action: 2, node: 3}"
+	countedNodes = "  count: 3"
+)
 
 // places answers where in bare a section's mappings stand.
 func places(name string) []string {
@@ -70,7 +83,7 @@ func places(name string) []string {
 	case "trace":
 		return []string{"churn.4.trace."}
 	case "fault":
-		return numbered("faults", 7, ".")
+		return numbered("faults", 14, ".")
 	case "order":
 		return numbered("orders", 5, ".")
 	case "load":
@@ -92,9 +105,13 @@ func forEachKey(t *testing.T, f func(t *testing.T, place string, k Key, try func
 		for _, k := range s.Keys {
 			t.Run(s.Name+"/"+k.Name, func(t *testing.T) {
 				var last error
+				text := bare
+				if s.Name == "nodes" && k.Name == "count" {
+					text = strings.Replace(bare, tracedNodes, countedNodes, 1)
+				}
 				for _, place := range places(s.Name) {
 					try := func(value string) (*Scenario, error) {
-						return Parse("bare.yaml", []byte(bare), Setting{place + k.Name, value})
+						return Parse("bare.yaml", []byte(text), Setting{place + k.Name, value})
 					}
 					if _, last = try(k.Example); last == nil {
 						f(t, place, k, try)
@@ -116,7 +133,8 @@ func TestExamples(t *testing.T) {
 var inWords = []string{
 	"scenario/heal", "scenario/churn", "scenario/faults", "scenario/orders", "scenario/load", "scenario/nodes", "scenario/world",
 	"kind/instanceName", "kind/initInstances", "kind/silence", "kind/heartbeat", "kind/groups", "churn/bulk", "churn/until", "load/until",
-	"trace/origin", "trace/where", "trace/limit", "trace/deleted", "trace/group", "fault/for", "fault/every",
+	"trace/origin", "trace/where", "trace/limit", "trace/deleted", "trace/group", "fault/for", "fault/every", "fault/kind", "fault/where",
+	"fault/of", "fault/command", "fault/by", "fault/stable",
 	"orchestrate/maxInstances", "orchestrate/resourcePerInstance", "node trace/origin", "node trace/limit",
 	"world/database", "world/mqtt", "world/kafka", "world/zookeeper", "world/kubernetes", "world/dac",
 	"latency/min", "latency/mean", "latency/max", "day/create", "day/delete", "day/update",
