@@ -187,12 +187,19 @@ func (s *Script) noteSkipped(file string, stats churn.Stats) {
 	}
 }
 
-// Nodes answers when which machine comes and goes, up to heal; nothing for a
-// scenario without.
+// Nodes answers when which machine comes and goes, up to heal: all at 0 where the
+// scenario counts them, nothing for a scenario without.
 func (s *Script) Nodes() ([]churn.NodeEvent, error) {
 	n := s.Scenario.Nodes
 	if n == nil {
 		return nil, nil
+	}
+	if n.Count > 0 {
+		events := make([]churn.NodeEvent, n.Count)
+		for i := range events {
+			events[i] = churn.NodeEvent{Add: true, Node: fmt.Sprintf("node-%d", i)}
+		}
+		return events, nil
 	}
 	f, err := s.open(&n.Table, "nodes.trace")
 	if err != nil {

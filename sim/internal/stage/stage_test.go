@@ -136,6 +136,19 @@ func TestTraces(t *testing.T) {
 	}
 }
 
+// TestCountedNodes: machines that are only counted are there from the start, and
+// no file is opened for them.
+func TestCountedNodes(t *testing.T) {
+	s := script(t, 1)
+	s.Open = nil
+	s.Scenario.Nodes = &scenarios.Nodes{Count: 2, PerNode: 4}
+	nodes, err := s.Nodes()
+	want := []churn.NodeEvent{{Add: true, Node: "node-0"}, {Add: true, Node: "node-1"}}
+	if err != nil || !slices.Equal(nodes, want) {
+		t.Errorf("machines: %v, %v, want %v", nodes, err, want)
+	}
+}
+
 // TestMissingTrace: a file that is not there is told with what it is and how to
 // give another path.
 func TestMissingTrace(t *testing.T) {
