@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"time"
+
+	"dacorch/orchestrator/fleet"
 )
 
 // subBits sets the histogram's precision: 2^subBits buckets for each doubling,
@@ -70,6 +72,35 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 		}
 	}
 	return h.max
+}
+
+// distributionBuckets bounds the buckets of a Distribution.
+const distributionBuckets = 64
+
+// Distribution sums the histogram up in at most 64 buckets, each doubling of time
+// divided into as many as fit. Empty buckets at the beginning are left out.
+func (h *Histogram) Distribution(kind fleet.Kind, measure string) Distribution {
+	d := Distribution{Kind: kind, Measure: measure, BoundsS: []float64{}, Counts: []uint64{}}
+	if h.count == 0 {
+		return d
+	}
+	first, last := 0, bucketOf(uint64(h.max))
+	for h.buckets[first] == 0 {
+		first++
+	}
+	shift := 0
+	for last>>shift-first>>shift >= distributionBuckets {
+		shift++
+	}
+	for from := first >> shift; from <= last>>shift; from++ {
+		var n uint64
+		for i := from << shift; i < (from+1)<<shift && i < len(h.buckets); i++ {
+			n += h.buckets[i]
+		}
+		end := min(time.Duration(bucketEnd((from+1)<<shift-1)), h.max)
+		d.BoundsS, d.Counts = append(d.BoundsS, end.Seconds()), append(d.Counts, n)
+	}
+	return d
 }
 
 func (h *Histogram) grow(i int) {

@@ -40,8 +40,14 @@ const (
 	SettleTimeMax
 	RecoverTimeP99
 	RecoverTimeMax
+	UnownedTimeP50
+	UnownedTimeP99
+	UnownedTimeMax
+	OverlapTimeP50
 	OverlapTimeP99
 	OverlapTimeMax
+	DetectionTimeP50
+	DetectionTimeP99
 	DetectionTimeMax
 	OrchestrationsDone
 	OrchestrationsRefused
@@ -51,6 +57,7 @@ const (
 	UnsettledEnd
 	Violations
 	ImbalanceMaxEnd
+	ImbalanceMean
 	LeaderChanges
 	CapacityUsedMax
 	RestRequests
@@ -106,11 +113,17 @@ var metrics = [metricCount]struct {
 	SettleTimeP50:               {"settle_time_p50", Seconds, true, "row inserted to running, or deleted to nowhere running, the start's own apart"},
 	SettleTimeP99:               {"settle_time_p99", Seconds, true, "same"},
 	SettleTimeMax:               {"settle_time_max", Seconds, true, "same"},
-	RecoverTimeP99:              {"recover_time_p99", Seconds, true, "running stopped to running again, row there throughout"},
+	RecoverTimeP99:              {"recover_time_p99", Seconds, true, "running stopped by a DAC that failed to running again, row there throughout"},
 	RecoverTimeMax:              {"recover_time_max", Seconds, true, "same"},
-	OverlapTimeP99:              {"overlap_time_p99", Seconds, true, "two DACs or more ran a resource at once"},
+	UnownedTimeP50:              {"unowned_time_p50", Seconds, true, "a row that has run was run by no DAC, each time, for whatever reason; a new row's wait is its settle time"},
+	UnownedTimeP99:              {"unowned_time_p99", Seconds, true, "same"},
+	UnownedTimeMax:              {"unowned_time_max", Seconds, true, "same"},
+	OverlapTimeP50:              {"overlap_time_p50", Seconds, true, "two DACs or more ran a resource at once"},
+	OverlapTimeP99:              {"overlap_time_p99", Seconds, true, "same"},
 	OverlapTimeMax:              {"overlap_time_max", Seconds, true, "same"},
-	DetectionTimeMax:            {"detection_time_max", Seconds, true, "instance unhealthy to its replacement ordered"},
+	DetectionTimeP50:            {"detection_time_p50", Seconds, true, "instance unhealthy or cut off to its replacement ordered"},
+	DetectionTimeP99:            {"detection_time_p99", Seconds, true, "same"},
+	DetectionTimeMax:            {"detection_time_max", Seconds, true, "same"},
 	OrchestrationsDone:          {"orchestrations_done", Count, false, "orchestrations finished"},
 	OrchestrationsRefused:       {"orchestrations_refused", Count, false, "orchestrations refused"},
 	OrchestrationTimeMax:        {"orchestration_time_max", Seconds, true, "request to done"},
@@ -119,6 +132,7 @@ var metrics = [metricCount]struct {
 	UnsettledEnd:                {"unsettled_end", Count, false, "rows not running on exactly one DAC at the end"},
 	Violations:                  {"violations", Count, false, "times an invariant broke"},
 	ImbalanceMaxEnd:             {"imbalance_max_end", Count, true, "resources on the fullest less the emptiest instance at the end"},
+	ImbalanceMean:               {"imbalance_mean", Ratio, true, "fullest less emptiest instance as a share of the mean, on average over the time since the start"},
 	LeaderChanges:               {"leader_changes", Count, false, "times another leader took over"},
 	CapacityUsedMax:             {"capacity_used_max", Ratio, true, "largest used/capacity that an instance ever had"},
 	RestRequests:                {"rest_requests", Count, false, "REST calls of the scenario's users"},

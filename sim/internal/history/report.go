@@ -35,6 +35,11 @@ type Report struct {
 	Invariants []InvariantCount `json:"invariants"`
 	Violations []Violation      `json:"violations"` // the first ones
 
+	// Slowest are the slowest settlements and the longest times without an owner,
+	// for each kind the slowest first.
+	Slowest       []Slow         `json:"slowest"`
+	Distributions []Distribution `json:"distributions"`
+
 	HealS   float64   `json:"heal_s,omitempty"` // when faults stopped, seconds; zero: never
 	Pending []Pending `json:"pending"`          // what was not settled at the end
 
@@ -68,6 +73,28 @@ type Violation struct {
 	Kind      fleet.Kind    `json:"kind"`
 	Invariant string        `json:"invariant"`
 	Reason    string        `json:"reason"`
+}
+
+// Slow is a settlement that was slow, or a long time without an owner, and why.
+type Slow struct {
+	Kind     fleet.Kind    `json:"kind"`
+	Resource string        `json:"resource"`
+	What     string        `json:"what"` // settle, delete, recover (after a failure) or move (otherwise)
+	From     time.Duration `json:"from_ns"`
+	Took     time.Duration `json:"took_ns"`
+	Open     bool          `json:"open,omitempty"` // not over when the run ended
+	Instance int           `json:"instance"`       // whose list held it then; -1: none's
+	Why      string        `json:"why"`
+}
+
+// Distribution is how a kind's times of one measure are spread: Counts[i] of them
+// are above BoundsS[i-1] and at most BoundsS[i], in seconds; the last bound is the
+// longest of all.
+type Distribution struct {
+	Kind    fleet.Kind `json:"kind"`
+	Measure string     `json:"measure"` // settle_time, unowned_time, overlap_time, detection_time
+	BoundsS []float64  `json:"bounds_s"`
+	Counts  []uint64   `json:"counts"`
 }
 
 // Pending is a group of resources that are not settled for the same reason.
@@ -146,6 +173,8 @@ func (r *Report) JSON(w io.Writer) error {
 	full.Invariants = notNil(full.Invariants)
 	full.Violations = notNil(full.Violations)
 	full.Pending = notNil(full.Pending)
+	full.Slowest = notNil(full.Slowest)
+	full.Distributions = notNil(full.Distributions)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)

@@ -14,6 +14,7 @@ type Truth struct {
 	Rows    []fleet.Resource              // the database
 	Tree    fleet.Tree                    // ZooKeeper
 	Running map[fleet.InstanceID][]string // what each DAC runs
+	Orphans map[string][]string           // what programs run on whose instance has another pod, by their own pod's uid
 }
 
 // auditLines bounds the differences that an audit names.
@@ -34,7 +35,7 @@ func (c *Checker) Audit(now time.Duration, kind fleet.Kind, truth Truth) []strin
 		runners: make(map[string][]fleet.InstanceID, len(truth.Rows)),
 		ids:     make(map[string]bool, len(truth.Rows)),
 	}
-	a.read(truth)
+	a.read(k, truth)
 	a.compareCounts(c, k, truth)
 	a.compareInstances(k, truth)
 	a.compareRecords(k)
@@ -59,7 +60,7 @@ func (a *audit) differ(format string, args ...any) {
 }
 
 // read turns the truth around: from what holds ids to ids and their holders.
-func (a *audit) read(truth Truth) {
+func (a *audit) read(k *kindState, truth Truth) {
 	for _, row := range truth.Rows {
 		if a.rows[row.ID] {
 			a.differ("the database has row %q twice", row.ID)
@@ -75,6 +76,16 @@ func (a *audit) read(truth Truth) {
 	for by, ids := range truth.Running {
 		for _, id := range ids {
 			a.runners[id] = append(a.runners[id], by)
+			a.ids[id] = true
+		}
+	}
+	for n := range k.orphans {
+		o := &k.orphans[n]
+		if o.runs == 0 {
+			continue
+		}
+		for _, id := range truth.Orphans[o.dac] {
+			a.runners[id] = append(a.runners[id], fleet.InstanceID(maxInstanceID+n))
 			a.ids[id] = true
 		}
 	}

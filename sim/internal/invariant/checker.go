@@ -55,6 +55,11 @@ type Config struct {
 	// Pod describes an instance's pod for reasons, such as
 	// "Pending (Unschedulable) since 4m0s". It may be nil.
 	Pod func(fleet.Kind, fleet.InstanceID) string
+	// Why says what else the caller knows of why something took so long: "the
+	// orchestrator was down from 4m0s to 6m0s", "its notification was lost". The
+	// instance is fleet.NoInstance when no list holds the resource. It is asked
+	// after End, about the slowest alone, and may be nil.
+	Why func(kind fleet.Kind, resource string, instance fleet.InstanceID, from, to time.Duration) string
 }
 
 // KindConfig says what holds for one kind. A bound of zero is not checked.
@@ -74,11 +79,14 @@ type KindConfig struct {
 type Checker struct {
 	kinds []*kindState
 	pod   func(fleet.Kind, fleet.InstanceID) string
-	now   time.Duration
+
+	whyCaller func(fleet.Kind, string, fleet.InstanceID, time.Duration, time.Duration) string
+	now       time.Duration
 
 	healed bool
 	healAt time.Duration
 	ended  bool
+	blind  int // reasons for which orchestrators may be wrong about pods
 
 	counts     [invariantCount]uint64
 	violations []history.Violation
@@ -88,7 +96,7 @@ type Checker struct {
 
 // New makes a checker that has seen nothing.
 func New(cfg Config) *Checker {
-	c := &Checker{pod: cfg.Pod}
+	c := &Checker{pod: cfg.Pod, whyCaller: cfg.Why}
 	for _, k := range cfg.Kinds {
 		c.kinds = append(c.kinds, &kindState{
 			cfg:   k,
@@ -121,6 +129,7 @@ func (c *Checker) RowInserted(now time.Duration, kind fleet.Kind, res fleet.Reso
 	if r.runners > 0 { // a deleted row of the same id still runs
 		k.startedRow(r, now)
 	}
+	r.placedAt = now // for a list that held it before
 	c.update(k, i, true)
 	c.peak(k)
 }
@@ -170,7 +179,7 @@ func (c *Checker) RowDeleted(now time.Duration, kind fleet.Kind, id string) {
 	if r.waiting { // it never ran: it waited until now
 		k.waited(r, now)
 	} else if since, out := k.out(r); out {
-		k.recover.Add(now - since)
+		k.unowned(r, since, now)
 	}
 	r.row, r.rowAt, r.waiting, r.hadRow = false, now, false, true
 	k.rows--

@@ -19,6 +19,7 @@ type instance struct {
 	healthy     bool
 	life        uint32 // raised when its DAC or its nodes go: ends what was demanded of it
 	applied     int64  // times that its DAC has applied; -1: none in this life
+	owed        int64  // times that its DAC must apply; -1: none in this life
 	unhealthyAt time.Duration
 	sick        bool // unhealthy since unhealthyAt and not yet replaced
 	replacing   bool // from its replacement until its DAC is healthy again
@@ -27,6 +28,22 @@ type instance struct {
 
 	pod         string // uid; empty: the name is free
 	terminating bool
+	replaced    string // the pod whose replacement was ordered last
+
+	ends     uint32        // how often its DAC has come not to work any more
+	endedAt  time.Duration // the last time
+	aliveAt  time.Duration // when its DAC came to work last
+	was      string        // its pod, while its DAC did not work
+	alivePod string        // the pod whose DAC was the last to come to work
+	dac      string        // the pod whose program runs what it runs, where that is told
+	runs     int           // how many resources that is
+	outlived bool          // that pod is gone, its program is not
+
+	disturbed    int
+	disturbedAt  time.Duration
+	disturbedWhy string
+
+	weighed int // its load among its kind's, plus one; 0: none
 }
 
 // instance finds an instance, or answers nil for a number that cannot be one.
@@ -36,7 +53,7 @@ func (c *Checker) instance(k *kindState, id fleet.InstanceID) *instance {
 		return nil
 	}
 	for int(id) >= len(k.instances) {
-		k.instances = append(k.instances, instance{applied: -1})
+		k.instances = append(k.instances, instance{applied: -1, owed: -1})
 	}
 	return &k.instances[id]
 }
@@ -56,7 +73,7 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 	k.moreOwners = nil
 	for i := range k.instances {
 		in := &k.instances[i]
-		in.exists, in.used, in.life = false, 0, in.life+1
+		in.exists, in.used, in.life, in.owed = false, 0, in.life+1, -1
 	}
 	k.exist = 0
 	for _, t := range tree.Instances {
@@ -68,9 +85,13 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 		k.exist++
 		for _, id := range t.IDs {
 			if i := k.record(id); !k.owned(i, t.ID) {
-				k.own(i, t.ID, in)
+				k.own(i, t.ID, in, now)
 			}
 		}
+	}
+	k.loads.pass(now, k.started)
+	for id := range k.instances {
+		k.weigh(&k.instances[id])
 	}
 	for i := range k.recs { // only now: nothing was unplaced in between
 		if at, ok := k.index[k.recs[i].id]; ok && at == int32(i) {
@@ -107,8 +128,12 @@ func (c *Checker) Committed(now time.Duration, kind fleet.Kind, epoch int64, txn
 			}
 		}
 	}
+	k.loads.pass(now, k.started)
 	for n := range txn.Changes {
 		c.apply(k, txn, &txn.Changes[n])
+		if in := c.instance(k, txn.Changes[n].Instance); in != nil {
+			k.weigh(in)
+		}
 	}
 	for _, i := range k.touched { // only now: in the middle of a move nothing is unplaced
 		k.recs[i].touched = false
@@ -218,6 +243,7 @@ func (c *Checker) drop(k *kindState, txn *fleet.Txn, id fleet.InstanceID, in *in
 		}
 	}
 	in.exists, in.used, in.times, in.capacity = false, 0, 0, 0
+	in.owed = -1
 	in.life++
 	k.exist--
 	k.counted[history.InstancesReleased]++
@@ -238,13 +264,15 @@ func (c *Checker) ownIn(k *kindState, txn *fleet.Txn, id string, by fleet.Instan
 	if r.last != fleet.NoInstance && r.last != by && r.row {
 		k.counted[history.MovesMade]++
 	}
-	k.own(i, by, in)
+	k.own(i, by, in, c.now)
 	k.touch(i)
 }
 
 // own puts a record on the list of an instance that does not hold it.
-func (k *kindState) own(i int32, by fleet.InstanceID, in *instance) {
+func (k *kindState) own(i int32, by fleet.InstanceID, in *instance, now time.Duration) {
 	r := &k.recs[i]
+	r.early = r.runners > 0 && k.tooSoon(i, by)
+	r.placedAt = now
 	join(&k.moreOwners, i, &r.owner, &r.owners, by)
 	r.last = by
 	in.used++

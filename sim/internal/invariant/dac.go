@@ -1,7 +1,6 @@
 package invariant
 
 import (
-	"slices"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -18,7 +17,7 @@ func (c *Checker) Running(now time.Duration, kind fleet.Kind, by fleet.InstanceI
 	if c.instance(k, by) == nil {
 		return
 	}
-	if on {
+	if on { // whatever pod it is
 		c.started(k, by, id)
 	} else {
 		c.stopped(k, by, id)
@@ -36,13 +35,20 @@ func (c *Checker) started(k *kindState, by fleet.InstanceID, id string) {
 	if r.runners == 1 && r.row {
 		k.startedRow(r, c.now)
 	}
+	k.program(by).runs++
 	if r.runners == 2 {
 		r.overlapAt, r.late = c.now, false
-		if k.cfg.Handoff == fleet.HandoffStrict {
+		k.boundOverlap(i, c.now)
+	}
+	if r.runners > 1 && k.cfg.Handoff == fleet.HandoffStrict && !r.late {
+		switch {
+		case k.living(i) > 1:
 			r.late = true
-			c.fail(k, Overlap, "%s %q runs on %s at once from %v on, and the handoff is strict", k.cfg.Kind, id, list(k.runners(i)), c.now)
-		} else if k.cfg.OverlapBound > 0 {
-			k.overlaps.push(deadline{at: c.now + k.cfg.OverlapBound, since: c.now, of: i})
+			c.fail(k, Overlap, "%s %q runs on %s at once from %v on, and the handoff is strict", k.cfg.Kind, id, k.list(k.runners(i)), c.now)
+		case r.early && r.owners > 0 && r.owner == by:
+			r.late = true
+			c.fail(k, Overlap, "%s %q runs on %s at once from %v on: the handoff is strict, and instance %d was given it at %v, when the other's pod was not gone",
+				k.cfg.Kind, id, k.list(k.runners(i)), c.now, by, r.placedAt)
 		}
 	}
 	c.update(k, i, false)
@@ -55,22 +61,28 @@ func (c *Checker) stopped(k *kindState, by fleet.InstanceID, id string) {
 		return
 	}
 	r := &k.recs[i]
+	in := k.program(by)
+	stuck := in.stuck(k)
 	leave(k.moreRunners, i, &r.runner, &r.runners, by)
+	in.runs--
 	switch r.runners {
-	case 1:
-		k.overlap.Add(c.now - r.overlapAt)
-		held := k.hangsOn(i) || k.instances[by].hung
-		if !r.late && !held && k.cfg.Handoff != fleet.HandoffStrict && k.cfg.OverlapBound > 0 && c.now-r.overlapAt > k.cfg.OverlapBound {
-			c.failOverlap(k, i)
-		}
 	case 0:
 		if r.row {
-			r.stoppedAt = c.now
-			if in := &k.instances[by]; in.hung {
+			r.stoppedAt, r.stoppedBy, r.failed, r.ends = c.now, by, !in.healthy, in.ends
+			if in.hung {
 				r.stoppedAt = max(r.rowAt, in.hungAt)
 			}
 		} else if r.hadRow {
-			k.settle.Add(c.now - r.rowAt)
+			k.deleted(r, c.now)
+		}
+	case 1:
+		k.overlap.Add(c.now - r.overlapAt)
+		if !r.late && !stuck && !k.heldUp(i) && k.cfg.Handoff != fleet.HandoffStrict && k.cfg.OverlapBound > 0 && c.now-r.boundAt > k.cfg.OverlapBound {
+			c.failOverlap(k, i)
+		}
+	default:
+		if stuck && !k.heldUp(i) { // the others have no more excuse
+			k.boundOverlap(i, c.now)
 		}
 	}
 	c.update(k, i, false)
@@ -81,8 +93,45 @@ func (k *kindState) startedRow(r *record, now time.Duration) {
 	if r.waiting {
 		k.waited(r, now)
 	} else {
-		k.recover.Add(now - r.stoppedAt)
+		k.unowned(r, r.stoppedAt, now)
 	}
+}
+
+// endsWithin is how much later than the stops of its resources a program's end
+// may be told.
+const endsWithin = time.Second
+
+// unowned measures a time in which nobody ran a row that had run before.
+func (k *kindState) unowned(r *record, since, now time.Duration) {
+	k.outage.Add(now - since)
+	what := slowMove
+	if k.hasFailed(r) {
+		what = slowRecover
+		k.recover.Add(now - since)
+	}
+	k.slowed(&k.slowOutages, r, what, since, now)
+}
+
+// hasFailed says that a row which nobody runs is without its DAC because that one
+// failed: it did not just hand over.
+func (k *kindState) hasFailed(r *record) bool {
+	if r.failed || r.runners > 0 || r.stoppedBy == fleet.NoInstance {
+		return true // with a runner: that one hangs
+	}
+	in := k.program(r.stoppedBy)
+	switch in.ends - r.ends {
+	case 0:
+		return false
+	case 1:
+		return in.endedAt-r.stoppedAt <= endsWithin
+	}
+	return true // it comes and goes
+}
+
+// deleted measures the time that a deleted row ran on.
+func (k *kindState) deleted(r *record, now time.Duration) {
+	k.settle.Add(now - r.rowAt)
+	k.slowed(&k.slowSettles, r, slowDelete, r.rowAt, now)
 }
 
 // waited ends a row's wait for its first DAC, or for its deletion.
@@ -92,6 +141,7 @@ func (k *kindState) waited(r *record, now time.Duration) {
 		k.checkStarted(now)
 	} else {
 		k.settle.Add(now - r.rowAt)
+		k.slowed(&k.slowSettles, r, slowSettle, r.rowAt, now)
 	}
 	r.waiting, r.present = false, false
 }
@@ -108,7 +158,7 @@ func (c *Checker) failOverlap(k *kindState, i int32) {
 	r := &k.recs[i]
 	r.late = true
 	c.fail(k, Overlap, "%s %q ran on several instances at once from %v on, longer than the %v that a fast handoff may take; now on %v",
-		k.cfg.Kind, r.id, r.overlapAt, k.cfg.OverlapBound, list(k.runners(i)))
+		k.cfg.Kind, r.id, r.boundAt, k.cfg.OverlapBound, k.list(k.runners(i)))
 }
 
 // Alive says that an instance's DAC has become able to work (running and
@@ -125,12 +175,15 @@ func (c *Checker) Alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID,
 	in.healthy = healthy
 	if !healthy {
 		in.life++
+		in.owed, in.was = -1, ""
+		in.endedAt = now
+		in.ends++
 		if !in.replacing {
 			in.sick, in.unhealthyAt = true, now
 		}
 		return
 	}
-	in.applied, in.sick, in.replacing, in.hung = -1, false, false, false
+	in.applied, in.owed, in.sick, in.replacing, in.hung, in.aliveAt = -1, -1, false, false, false, now
 	k.worked = true
 	k.checkStarted(now)
 	if in.exists && in.used > 0 {
@@ -150,21 +203,15 @@ func (c *Checker) Hung(now time.Duration, kind fleet.Kind, id fleet.InstanceID) 
 	}
 }
 
-// hangsOn says that one of those who run a resource hangs. Fast handoff waits
-// for nobody, so such an overlap lasts until the pod is replaced.
-func (k *kindState) hangsOn(i int32) bool {
-	return slices.ContainsFunc(k.runners(i), func(by fleet.InstanceID) bool { return k.instances[by].hung })
-}
-
 // idle says that a row's only runner hangs.
 func (k *kindState) idle(r *record) bool {
-	return r.row && r.runners == 1 && k.instances[r.runner].hung
+	return r.row && r.runners == 1 && k.program(r.runner).hung
 }
 
 // out says since when a row that has run before does not, if so it is.
 func (k *kindState) out(r *record) (since time.Duration, is bool) {
 	if k.idle(r) {
-		return max(r.rowAt, k.instances[r.runner].hungAt), true
+		return max(r.rowAt, k.program(r.runner).hungAt), true
 	}
 	return r.stoppedAt, r.row && r.runners == 0
 }
@@ -210,7 +257,7 @@ func (c *Checker) PodRefused(now time.Duration, kind fleet.Kind, id fleet.Instan
 	if k == nil {
 		return
 	}
-	if in := c.instance(k, id); in != nil && in.pod != "" && in.terminating {
+	if in := c.instance(k, id); in != nil && in.pod != "" && in.terminating && c.blind == 0 {
 		c.fail(k, PodName, "creation of the pod of instance %d asked for while pod %s of that name still terminates", id, in.pod)
 	}
 }
@@ -240,11 +287,17 @@ func (c *Checker) PodGone(now time.Duration, kind fleet.Kind, id fleet.InstanceI
 		c.fail(k, Facts, "pod %q of instance %d is gone, but the one of that name is %q", uid, id, in.pod)
 		return
 	}
-	in.pod, in.terminating, in.hung = "", false, false
+	in.pod, in.terminating = "", false
+	if in.dac == uid && in.runs > 0 && uid != "" {
+		in.outlived = true
+		return
+	}
+	in.hung = false
 }
 
 // Replaced says that the orchestrator has ordered an instance's pod deleted to
-// be created anew, and whether it was in truth healthy.
+// be created anew, and whether it was in truth healthy. The same order given again
+// for the same pod, by a successor or by another that believes to lead, is one.
 func (c *Checker) Replaced(now time.Duration, kind fleet.Kind, id fleet.InstanceID, healthy bool) {
 	k := c.kind(now, kind)
 	if k == nil {
@@ -254,11 +307,18 @@ func (c *Checker) Replaced(now time.Duration, kind fleet.Kind, id fleet.Instance
 	if in == nil {
 		return
 	}
+	if in.pod != "" && in.replaced == in.pod {
+		return
+	}
+	in.replaced = in.pod
 	k.counted[history.InstancesReplaced]++
-	if healthy {
+	switch {
+	case healthy:
 		k.counted[history.InstancesReplacedNeedlessly]++
-	} else if in.sick {
+	case in.sick:
 		k.detection.Add(now - in.unhealthyAt)
+	case in.disturbed > 0: // it works, but nobody hears of it
+		k.detection.Add(now - in.disturbedAt)
 	}
 	in.sick, in.replacing = false, true
 }

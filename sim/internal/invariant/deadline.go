@@ -47,8 +47,15 @@ func (q *queue) due(now time.Duration) (deadline, bool) {
 
 // demandReload demands that the instance's DAC applies its list in time.
 func (k *kindState) demandReload(id fleet.InstanceID, in *instance, now time.Duration) {
+	in.owed = in.times
+	if !k.suspended(in) {
+		k.pushReload(id, in, in.times, now)
+	}
+}
+
+func (k *kindState) pushReload(id fleet.InstanceID, in *instance, times int64, now time.Duration) {
 	if k.cfg.ReloadBound > 0 {
-		k.reloads.push(deadline{at: now + k.cfg.ReloadBound, since: now, times: in.times, of: int32(id), life: in.life})
+		k.reloads.push(deadline{at: now + k.cfg.ReloadBound, since: now, times: times, of: int32(id), life: in.life})
 	}
 }
 
@@ -64,6 +71,7 @@ func (k *kindState) demandSettled(i int32, now time.Duration) {
 func (c *Checker) Tick(now time.Duration) {
 	c.advance(now)
 	c.expire(tickWork)
+	c.lookAtPods()
 }
 
 func (c *Checker) expire(work int) {
@@ -73,7 +81,7 @@ func (c *Checker) expire(work int) {
 			if !ok {
 				break
 			}
-			if r := &k.recs[d.of]; r.runners > 1 && r.overlapAt == d.since && !r.late && !k.hangsOn(d.of) {
+			if r := &k.recs[d.of]; r.runners > 1 && r.boundAt == d.since && !r.late && !k.heldUp(d.of) {
 				c.failOverlap(k, d.of)
 			}
 		}
@@ -82,7 +90,7 @@ func (c *Checker) expire(work int) {
 			if !ok {
 				break
 			}
-			if in := &k.instances[d.of]; in.life == d.life && in.applied < d.times {
+			if in := &k.instances[d.of]; in.life == d.life && in.applied < d.times && !k.suspended(in) {
 				c.fail(k, ReloadReaches, "instance %d is healthy, but has not applied _reload times %d, there since %v, within %v (applied: %s)",
 					d.of, d.times, d.since, k.cfg.ReloadBound, appliedTimes(in.applied))
 			}
@@ -135,6 +143,8 @@ func (c *Checker) End(now time.Duration) {
 		for i := range k.recs {
 			k.close(&k.recs[i], c.now)
 		}
+		c.explainOpen(k)
+		k.loads.pass(c.now, k.started)
 		k.imbalanceEnd = k.imbalance()
 	}
 }
@@ -159,14 +169,15 @@ func (k *kindState) close(r *record, now time.Duration) {
 	case r.present:
 	case r.waiting:
 		k.settle.Add(now - r.rowAt)
+		k.slowed(&k.slowSettles, r, slowSettle, r.rowAt, now)
 	case r.row && (r.runners == 0 || k.idle(r)):
 		since, _ := k.out(r)
-		k.recover.Add(now - since)
+		k.unowned(r, since, now)
 		if r.runners > 0 {
 			k.idleEnd++
 		}
 	case !r.row && r.hadRow && r.runners > 0:
-		k.settle.Add(now - r.rowAt)
+		k.deleted(r, now)
 	}
 	if r.runners > 1 {
 		k.overlap.Add(now - r.overlapAt)

@@ -43,7 +43,7 @@ func (c *Checker) Started(kind fleet.Kind) bool {
 // together. Times of all kinds together come from the merged histograms, and
 // the most unplaced of all is the most at one moment. Call it after End.
 func (c *Checker) Figures() ([]history.KindFigures, history.Figures) {
-	var settle, recovered, overlap, detection history.Histogram
+	var all measures
 	kinds := make([]history.KindFigures, len(c.kinds))
 	for n, k := range c.kinds {
 		f := k.counted
@@ -56,15 +56,13 @@ func (c *Checker) Figures() ([]history.KindFigures, history.Figures) {
 		f[history.ImbalanceMaxEnd] = float64(k.imbalanceEnd)
 		f[history.CapacityUsedMax] = k.capacityMax
 		f[history.Violations] = float64(k.broken)
-		times(&f, &k.settle, &k.recover, &k.overlap, &k.detection)
-		settle.Merge(&k.settle)
-		recovered.Merge(&k.recover)
-		overlap.Merge(&k.overlap)
-		detection.Merge(&k.detection)
+		f[history.ImbalanceMean] = k.loads.mean()
+		k.measures.into(&f)
+		all.merge(&k.measures)
 		kinds[n] = history.KindFigures{Kind: k.cfg.Kind, Figures: f}
 	}
 	total := history.Sum(kinds)
-	times(&total, &settle, &recovered, &overlap, &detection)
+	all.into(&total)
 	total[history.ResourcesUnplacedMax] = float64(c.unplacedMax)
 	total[history.Violations] = 0
 	for _, n := range c.counts {
@@ -73,15 +71,57 @@ func (c *Checker) Figures() ([]history.KindFigures, history.Figures) {
 	return kinds, total
 }
 
-func times(f *history.Figures, settle, recovered, overlap, detection *history.Histogram) {
-	f[history.SettleTimeP50] = settle.Quantile(0.50).Seconds()
-	f[history.SettleTimeP99] = settle.Quantile(0.99).Seconds()
-	f[history.SettleTimeMax] = settle.Max().Seconds()
-	f[history.RecoverTimeP99] = recovered.Quantile(0.99).Seconds()
-	f[history.RecoverTimeMax] = recovered.Max().Seconds()
-	f[history.OverlapTimeP99] = overlap.Quantile(0.99).Seconds()
-	f[history.OverlapTimeMax] = overlap.Max().Seconds()
-	f[history.DetectionTimeMax] = detection.Max().Seconds()
+// measures are the times of a kind, or of all.
+type measures struct {
+	settle    history.Histogram
+	recover   history.Histogram // those times without an owner that follow a failure
+	outage    history.Histogram // all times without an owner
+	overlap   history.Histogram
+	detection history.Histogram
+}
+
+func (m *measures) merge(other *measures) {
+	m.settle.Merge(&other.settle)
+	m.recover.Merge(&other.recover)
+	m.outage.Merge(&other.outage)
+	m.overlap.Merge(&other.overlap)
+	m.detection.Merge(&other.detection)
+}
+
+func (m *measures) into(f *history.Figures) {
+	f[history.SettleTimeP50] = m.settle.Quantile(0.50).Seconds()
+	f[history.SettleTimeP99] = m.settle.Quantile(0.99).Seconds()
+	f[history.SettleTimeMax] = m.settle.Max().Seconds()
+	f[history.RecoverTimeP99] = m.recover.Quantile(0.99).Seconds()
+	f[history.RecoverTimeMax] = m.recover.Max().Seconds()
+	f[history.UnownedTimeP50] = m.outage.Quantile(0.50).Seconds()
+	f[history.UnownedTimeP99] = m.outage.Quantile(0.99).Seconds()
+	f[history.UnownedTimeMax] = m.outage.Max().Seconds()
+	f[history.OverlapTimeP50] = m.overlap.Quantile(0.50).Seconds()
+	f[history.OverlapTimeP99] = m.overlap.Quantile(0.99).Seconds()
+	f[history.OverlapTimeMax] = m.overlap.Max().Seconds()
+	f[history.DetectionTimeP50] = m.detection.Quantile(0.50).Seconds()
+	f[history.DetectionTimeP99] = m.detection.Quantile(0.99).Seconds()
+	f[history.DetectionTimeMax] = m.detection.Max().Seconds()
+}
+
+// Distributions are for each kind all its times, for plots. A measure that has
+// none is left out. Call it after End.
+func (c *Checker) Distributions() []history.Distribution {
+	var all []history.Distribution
+	for _, k := range c.kinds {
+		for _, m := range []struct {
+			name  string
+			times *history.Histogram
+		}{
+			{"settle_time", &k.settle}, {"unowned_time", &k.outage}, {"overlap_time", &k.overlap}, {"detection_time", &k.detection},
+		} {
+			if m.times.Count() > 0 {
+				all = append(all, m.times.Distribution(k.cfg.Kind, m.name))
+			}
+		}
+	}
+	return all
 }
 
 // imbalance is the number of resources on the fullest instance less that on the

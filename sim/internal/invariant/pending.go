@@ -70,32 +70,35 @@ func (c *Checker) why(k *kindState, i int32) string {
 		}
 		switch {
 		case r.owners > 0 && r.runners > 0:
-			return fmt.Sprintf("%s, but still on %s's list and running on %s", gone, list(k.owners(i)), list(k.runners(i)))
+			return fmt.Sprintf("%s, but still on %s's list and running on %s", gone, k.list(k.owners(i)), k.list(k.runners(i)))
 		case r.owners > 0:
-			return fmt.Sprintf("%s, but still on %s's list", gone, list(k.owners(i)))
+			return fmt.Sprintf("%s, but still on %s's list", gone, k.list(k.owners(i)))
 		}
-		return fmt.Sprintf("%s, on no list, but still running on %s%s", gone, list(k.runners(i)), c.dac(k, r.runner))
+		return fmt.Sprintf("%s, on no list, but still running on %s%s", gone, k.list(k.runners(i)), c.dac(k, r.runner))
 	}
 	switch {
 	case r.settled():
-		return fmt.Sprintf("on %s, whose DAC hangs%s", list(k.owners(i)), c.dac(k, r.owner))
+		return fmt.Sprintf("on %s, whose DAC hangs%s", k.list(k.owners(i)), c.dac(k, r.owner))
 	case r.owners == 0 && r.runners == 0:
 		return "not in any instance's list"
 	case r.owners == 0:
-		return fmt.Sprintf("not in any instance's list, but running on %s", list(k.runners(i)))
+		return fmt.Sprintf("not in any instance's list, but running on %s", k.list(k.runners(i)))
 	case r.owners > 1:
-		return fmt.Sprintf("on the lists of %s", list(k.owners(i)))
+		return fmt.Sprintf("on the lists of %s", k.list(k.owners(i)))
 	case r.runners == 0:
-		return fmt.Sprintf("on %s, not running%s", list(k.owners(i)), c.dac(k, r.owner))
+		return fmt.Sprintf("on %s, not running%s", k.list(k.owners(i)), c.dac(k, r.owner))
 	case r.runners > 1:
-		return fmt.Sprintf("on %s, but running on %s", list(k.owners(i)), list(k.runners(i)))
+		return fmt.Sprintf("on %s, but running on %s", k.list(k.owners(i)), k.list(k.runners(i)))
 	}
-	return fmt.Sprintf("on %s, but running on %s%s", list(k.owners(i)), list(k.runners(i)), c.dac(k, r.owner))
+	return fmt.Sprintf("on %s, but running on %s%s", k.list(k.owners(i)), k.list(k.runners(i)), c.dac(k, r.owner))
 }
 
 // dac says what is known about an instance's pod and DAC, as the rest of a
 // sentence that ends with the instance.
 func (c *Checker) dac(k *kindState, id fleet.InstanceID) string {
+	if id >= maxInstanceID {
+		return ""
+	}
 	in := k.instances[id]
 	s := ""
 	if c.pod != nil {
@@ -111,6 +114,12 @@ func (c *Checker) dac(k *kindState, id fleet.InstanceID) string {
 	default:
 		s += "; its DAC works and has applied every change"
 	}
+	switch {
+	case in.disturbed > 0:
+		s += fmt.Sprintf("; disturbed since %v: %s", in.disturbedAt, in.disturbedWhy)
+	case k.disturbed > 0:
+		s += "; all are disturbed: " + k.disturbedWhy
+	}
 	return s
 }
 
@@ -122,9 +131,9 @@ func appliedTimes(times int64) string {
 }
 
 // list writes instances for people: "instance 4", "instances 3 and 7".
-func list(ids []fleet.InstanceID) string {
+func (k *kindState) list(ids []fleet.InstanceID) string {
 	if len(ids) == 1 {
-		return "instance " + ids[0].String()
+		return "instance " + k.called(ids[0])
 	}
 	s := "instances "
 	for n, id := range ids {
@@ -135,7 +144,16 @@ func list(ids []fleet.InstanceID) string {
 		default:
 			s += ", "
 		}
-		s += id.String()
+		s += k.called(id)
 	}
 	return s
+}
+
+// called is an instance's number, or for a program that outlived its pod that.
+func (k *kindState) called(id fleet.InstanceID) string {
+	if id >= maxInstanceID {
+		o := &k.orphans[id-maxInstanceID]
+		return fmt.Sprintf("%s (the program of its former pod %s)", o.of, o.dac)
+	}
+	return id.String()
 }

@@ -65,7 +65,7 @@ func TestCheckerAgainstTwin(t *testing.T) {
 		now += time.Duration(rapid.IntRange(0, 90).Draw(t, "rest")) * time.Second
 		c.End(now)
 		w.end = now
-		settle, recovered, overlap := w.measures()
+		settle, outage, recovered, overlap := w.measures()
 		for inv := range invariantCount {
 			if got := c.Broken(inv); got != w.broken[inv] {
 				t.Fatalf("%s broke %d times, the twin says %d\n%v\n%+v", inv, got, w.broken[inv], c.Violations(), w.log)
@@ -78,7 +78,7 @@ func TestCheckerAgainstTwin(t *testing.T) {
 		for name, pair := range map[string]struct {
 			got  *history.Histogram
 			want []time.Duration
-		}{"settle": {&k.settle, settle}, "recover": {&k.recover, recovered}, "overlap": {&k.overlap, overlap}} {
+		}{"settle": {&k.settle, settle}, "unowned": {&k.outage, outage}, "recover": {&k.recover, recovered}, "overlap": {&k.overlap, overlap}} {
 			var want history.Histogram
 			for _, d := range pair.want {
 				want.Add(d)

@@ -41,7 +41,14 @@ type kindState struct {
 	imbalanceEnd int
 	idleEnd      int // rows at the end whose only runner hangs
 
-	settle, recover, overlap, detection history.Histogram
+	measures
+
+	slowSettles, slowOutages slowest
+
+	loads        loads
+	orphans      []orphan
+	disturbed    int // disturbances of all its DACs
+	disturbedWhy string
 
 	counted history.Figures // by the driver, and what needs counting event by event
 
@@ -60,19 +67,25 @@ const (
 type record struct {
 	id, group   string
 	rowAt       time.Duration // when the row was inserted, or deleted
+	placedAt    time.Duration // when the last list came to hold it, or its row came
 	stoppedAt   time.Duration // when its last DAC stopped
 	overlapAt   time.Duration // when the second DAC started
+	boundAt     time.Duration // since when that overlap's bound runs
 	unsettledAt time.Duration // when it came to be pending
+	ends        uint32        // how often that DAC had failed by then
 	owners      int32
 	runners     int32
 	owner       fleet.InstanceID // the first list that holds it
 	runner      fleet.InstanceID // the first DAC that runs it
 	last        fleet.InstanceID // the last list that held it
+	stoppedBy   fleet.InstanceID // the last DAC that ran it
 	state       uint8
 	row         bool // the database holds it
 	hadRow      bool // the database held it once
 	waiting     bool // it has not run since its row was inserted
 	present     bool // it is waiting, and its row was there at the start
+	failed      bool // stoppedBy did not work when it stopped
+	early       bool // its last list came to hold it while another's program ran it
 	late        bool // this overlap was counted as a violation
 	touched     bool // the transaction in hand has changed its owners
 	overdue     bool // that it is still pending was counted as a violation
@@ -93,7 +106,7 @@ func (k *kindState) record(id string) int32 {
 	}
 	k.recs[i] = record{
 		id:    id,
-		owner: fleet.NoInstance, runner: fleet.NoInstance, last: fleet.NoInstance,
+		owner: fleet.NoInstance, runner: fleet.NoInstance, last: fleet.NoInstance, stoppedBy: fleet.NoInstance,
 	}
 	k.index[id] = i
 	return i

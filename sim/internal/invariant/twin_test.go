@@ -23,6 +23,7 @@ type twin struct {
 	applied map[fleet.InstanceID]int64
 	healthy map[fleet.InstanceID]bool
 	demands []*twinDemand
+	ends    map[fleet.InstanceID][]time.Duration // when their DACs came not to work any more
 }
 
 type twinInstance struct {
@@ -40,6 +41,10 @@ type twinEvent struct {
 	row     bool
 	owners  []fleet.InstanceID
 	runners []fleet.InstanceID
+
+	by      fleet.InstanceID // who started or stopped it
+	healthy bool             // that one was
+	ends    map[fleet.InstanceID][]time.Duration
 }
 
 type twinDemand struct {
@@ -53,7 +58,7 @@ func newTwin(handoff fleet.Handoff) *twin {
 	return &twin{
 		handoff: handoff, rows: map[string]bool{}, lists: map[fleet.InstanceID]*twinInstance{},
 		running: map[fleet.InstanceID]map[string]bool{}, healAt: -1,
-		applied: map[fleet.InstanceID]int64{}, healthy: map[fleet.InstanceID]bool{},
+		ends: map[fleet.InstanceID][]time.Duration{}, applied: map[fleet.InstanceID]int64{}, healthy: map[fleet.InstanceID]bool{},
 	}
 }
 
@@ -78,7 +83,7 @@ func (w *twin) runners(id string) []fleet.InstanceID {
 }
 
 func (w *twin) note(now time.Duration, id string, rowNow int) {
-	w.log = append(w.log, twinEvent{now, id, rowNow, w.rows[id], w.owners(id), w.runners(id)})
+	w.log = append(w.log, twinEvent{at: now, id: id, rowNow: rowNow, row: w.rows[id], owners: w.owners(id), runners: w.runners(id), ends: maps.Clone(w.ends)})
 }
 
 func (w *twin) row(now time.Duration, id string, on bool) {
@@ -107,6 +112,8 @@ func (w *twin) run(now time.Duration, by fleet.InstanceID, id string, on bool) {
 		w.broken[Overlap]++
 	}
 	w.note(now, id, 0)
+	e := &w.log[len(w.log)-1]
+	e.by, e.healthy = by, w.healthy[by]
 }
 
 func (w *twin) alive(now time.Duration, by fleet.InstanceID, healthy bool) {
@@ -115,6 +122,9 @@ func (w *twin) alive(now time.Duration, by fleet.InstanceID, healthy bool) {
 	}
 	w.healthy[by] = healthy
 	w.forget(by, now)
+	if !healthy {
+		w.ends[by] = append(w.ends[by], now)
+	}
 	if healthy {
 		w.applied[by] = -1
 		if l := w.lists[by]; l != nil && len(l.ids) > 0 {
@@ -265,15 +275,23 @@ func (w *twin) truth() Truth {
 }
 
 // measures walks each id's log from the beginning.
-func (w *twin) measures() (settle, recovered, overlap []time.Duration) {
+func (w *twin) measures() (settle, outage, recovered, overlap []time.Duration) {
+	out := func(stop, e *twinEvent) { // a time in which nobody ran it
+		outage = append(outage, e.at-stop.at)
+		since := e.ends[stop.by][len(stop.ends[stop.by]):]
+		if !stop.healthy || len(since) > 1 || len(since) == 1 && since[0]-stop.at <= time.Second {
+			recovered = append(recovered, e.at-stop.at)
+		}
+	}
 	for _, id := range w.ids() {
-		var rowAt, stoppedAt, overlapAt, unsettledAt time.Duration
+		var stop twinEvent
+		var rowAt, overlapAt, unsettledAt time.Duration
 		var row, hadRow, waiting, pending bool
 		runners := 0
 		for _, e := range append(w.of(id), twinEvent{at: -1}) {
 			last := e.at < 0
 			if last {
-				e = twinEvent{at: w.end, row: row}
+				e = twinEvent{at: w.end, row: row, ends: w.ends}
 			}
 			// a pending state that ends here, or that a row's change begins anew
 			settled := e.row && len(e.owners) == 1 && slices.Equal(e.owners, e.runners) ||
@@ -293,7 +311,7 @@ func (w *twin) measures() (settle, recovered, overlap []time.Duration) {
 				case waiting:
 					settle = append(settle, e.at-rowAt)
 				case row && runners == 0:
-					recovered = append(recovered, e.at-stoppedAt)
+					out(&stop, &e)
 				case !row && hadRow && runners > 0:
 					settle = append(settle, e.at-rowAt)
 				}
@@ -306,19 +324,19 @@ func (w *twin) measures() (settle, recovered, overlap []time.Duration) {
 				if waiting {
 					settle = append(settle, e.at-rowAt)
 				} else if runners == 0 {
-					recovered = append(recovered, e.at-stoppedAt)
+					out(&stop, &e)
 				}
 				row, hadRow, waiting, rowAt = false, true, false, e.at
 			case runners == 0 && len(e.runners) == 1 && row:
 				if waiting {
 					settle = append(settle, e.at-rowAt)
 				} else {
-					recovered = append(recovered, e.at-stoppedAt)
+					out(&stop, &e)
 				}
 				waiting = false
 			case runners == 1 && len(e.runners) == 0:
 				if row {
-					stoppedAt = e.at
+					stop = e
 				} else if hadRow {
 					settle = append(settle, e.at-rowAt)
 				}
@@ -343,7 +361,7 @@ func (w *twin) measures() (settle, recovered, overlap []time.Duration) {
 			w.broken[ReloadReaches]++
 		}
 	}
-	return settle, recovered, overlap
+	return settle, outage, recovered, overlap
 }
 
 func (w *twin) ids() []string {
