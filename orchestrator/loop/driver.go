@@ -158,9 +158,16 @@ func (d *driver) step(ev reconcile.Event) {
 	case reconcile.PodGone:
 		d.podGone(ev)
 	}
+	if d.l.cfg.Record != nil {
+		d.l.cfg.Record.Told(d.kind, began, ev)
+	}
+	stepped := d.l.now()
 	commands := d.machine.Step(began, ev)
 	if d.l.cfg.Observe != nil {
-		d.l.cfg.Observe.Stepped(d.kind, d.l.now()-began)
+		d.l.cfg.Observe.Stepped(d.kind, d.l.now()-stepped)
+	}
+	if d.l.cfg.Record != nil {
+		d.l.cfg.Record.Answered(d.kind, began, commands, d.machine)
 	}
 	for _, c := range commands {
 		d.execute(c)

@@ -64,6 +64,10 @@ type Config struct {
 
 	// Observe, unless nil, is told of what is measured. It must not block.
 	Observe Observer
+
+	// Record, unless nil, is shown all that the machines are told and answer. It
+	// must not block.
+	Record Recorder
 }
 
 // Observer is told of what is measured.
@@ -71,6 +75,15 @@ type Observer interface {
 	Stepped(kind fleet.Kind, took time.Duration)
 	Committed(kind fleet.Kind, outcome fleet.Outcome, took time.Duration)
 	Called(kind fleet.Kind, port string, took time.Duration, err error)
+}
+
+// Recorder is shown all that each machine is told and answers, in that order, by
+// the goroutine that steps it. It keeps nothing of what it is shown but strings.
+type Recorder interface {
+	// Told comes before the machine hears of the event: some are its to change.
+	Told(kind fleet.Kind, now time.Duration, ev reconcile.Event)
+	// Answered comes before the commands are executed. It may look at the machine.
+	Answered(kind fleet.Kind, now time.Duration, commands []reconcile.Command, m *reconcile.Machine)
 }
 
 // Loop runs the machines of one process.

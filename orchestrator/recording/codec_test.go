@@ -3,6 +3,7 @@ package recording
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -11,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -253,4 +255,18 @@ func TestListings(t *testing.T) {
 	})
 }
 
-func reasons() []placement.Reason { return []placement.Reason{{}} }
+// reasons are those of moves that the policies make.
+var reasons = sync.OnceValue(func() []placement.Reason {
+	out := []placement.Reason{{}}
+	for _, policy := range fleet.Policies {
+		a := placement.New(placement.Config{Policy: policy, Limits: placement.Limits{ResourcePerInstance: 3, MaxInstances: 4, InitInstances: 1}})
+		var p placement.Plan
+		for i := range 20 {
+			a.Add(fleet.Resource{ID: fmt.Sprint("r", i), Group: fmt.Sprint("g", i%3)}, &p)
+		}
+		for _, m := range p.Moves {
+			out = append(out, m.Why)
+		}
+	}
+	return out
+})

@@ -362,7 +362,7 @@ func (d *decoder) command() reconcile.Command {
 	case codeListPods:
 		return reconcile.ListPods{Req: d.uint()}
 	case codeCommit:
-		return reconcile.Commit{Txn: d.txn(), Decisions: many(d, d.move)}
+		return reconcile.Commit{Txn: d.txn(), Decisions: d.decisions()}
 	case codeCreatePod:
 		return reconcile.CreatePod{Instance: d.instance(), Why: d.string()}
 	case codeDeletePod:
@@ -399,6 +399,19 @@ func (d *decoder) txn() *fleet.Txn {
 	return t
 }
 
-func (d *decoder) move() placement.Move {
-	return placement.Move{Resource: d.string(), From: d.instance(), To: d.instance()}
+func (d *decoder) decisions() []placement.Move {
+	moves := many(d, func() placement.Move {
+		return placement.Move{Resource: d.string(), From: d.instance(), To: d.instance()}
+	})
+	if len(moves) == 0 {
+		return moves
+	}
+	c := placement.NewReader(d.take(d.length()))
+	for i := range moves {
+		moves[i].Why.Code(c)
+	}
+	if _, err := c.Done(); err != nil {
+		d.fail(fmt.Errorf("the reasons of decisions: %w", err))
+	}
+	return moves
 }

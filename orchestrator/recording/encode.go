@@ -20,10 +20,19 @@ type encoder struct {
 	epoch int64  // of the last transaction or Led
 	words words
 	lists []listing // by kind
+
+	scratch []byte
 }
 
 func newEncoder(kinds int) encoder {
 	return encoder{words: words{index: map[string]uint32{}}, lists: make([]listing, kinds)}
+}
+
+// restart begins a new segment: it refers to nothing of the one before.
+func (e *encoder) restart(kinds int) {
+	buf := e.buf[:0]
+	*e = newEncoder(kinds)
+	e.buf = buf
 }
 
 // words is the encoder's table of strings.
@@ -35,9 +44,8 @@ type words struct {
 
 // listing is the last listing of a kind's whole table.
 type listing struct {
-	known  bool
-	digest fleet.Digest
-	rows   []fleet.Resource
+	known bool
+	rows  []fleet.Resource
 }
 
 func (e *encoder) uint(v uint64)               { e.buf = binary.AppendUvarint(e.buf, v) }
@@ -339,10 +347,7 @@ func (e *encoder) command(c reconcile.Command) {
 	case reconcile.Commit:
 		e.code(codeCommit)
 		e.txn(c.Txn)
-		e.list(len(c.Decisions), c.Decisions == nil)
-		for i := range c.Decisions {
-			e.move(&c.Decisions[i])
-		}
+		e.decisions(c.Decisions)
 	case reconcile.Note:
 		e.code(codeNote)
 		e.instance(c.Instance)
@@ -410,8 +415,23 @@ func (e *encoder) txn(t *fleet.Txn) {
 	e.int(int64(t.ControlVersion))
 }
 
-func (e *encoder) move(m *placement.Move) {
-	e.string(m.Resource)
-	e.instance(m.From)
-	e.instance(m.To)
+// decisions writes moves, and their reasons behind them in one piece, as
+// placement writes them.
+func (e *encoder) decisions(moves []placement.Move) {
+	e.list(len(moves), moves == nil)
+	if len(moves) == 0 {
+		return
+	}
+	c := placement.NewWriter(e.scratch[:0])
+	for i := range moves {
+		m := &moves[i]
+		e.string(m.Resource)
+		e.instance(m.From)
+		e.instance(m.To)
+		why := m.Why
+		why.Code(c)
+	}
+	e.scratch, _ = c.Done() // writing does not fail
+	e.count(len(e.scratch))
+	e.buf = append(e.buf, e.scratch...)
 }

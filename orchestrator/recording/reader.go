@@ -281,6 +281,6 @@ func (d *decoder) closing() *Closing {
 	if report := d.take(d.length()); len(report) > 0 {
 		c.Report = append(json.RawMessage{}, report...)
 	}
-	c.Continued, c.Lost = d.bool(), d.string()
+	c.Continued, c.Lost = d.bool(), string(d.take(d.length()))
 	return c
 }

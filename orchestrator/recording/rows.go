@@ -21,7 +21,9 @@ func (e *encoder) listed(ev *reconcile.Listed) {
 	e.uint(ev.Digest.Groups)
 	last := &e.lists[e.kind]
 	whole := wholeTable(ev)
-	if !whole || !last.known || !e.changed(last, ev) {
+	if whole && last.known {
+		e.changed(last.rows, ev.Rows)
+	} else {
 		id := (*encoder).string
 		if len(ev.Rows) > manyRows {
 			id = (*encoder).unkept
@@ -35,31 +37,19 @@ func (e *encoder) listed(ev *reconcile.Listed) {
 }
 
 // wholeTable says that a listing was of all rows: only then it has a digest.
-func wholeTable(ev *reconcile.Listed) bool { return ev.Err == "" && ev.Digest.Count > 0 }
+func wholeTable(ev *reconcile.Listed) bool {
+	return ev.Err == "" && ev.Digest.Count > 0 && ev.Rows != nil
+}
 
 func (l *listing) remember(ev *reconcile.Listed) {
-	if l.known && l.digest == ev.Digest && len(l.rows) == len(ev.Rows) {
-		return
-	}
-	l.known, l.digest = true, ev.Digest
+	l.known = true
 	l.rows = append(l.rows[:0], ev.Rows...)
 }
 
-// changed writes rows as a change of those listed before; false, and nothing
-// written, where they do not ascend. Equal digests spare it from looking: a port
-// lists ascending, so the rows are the same.
-func (e *encoder) changed(last *listing, ev *reconcile.Listed) bool {
-	old, rows := last.rows, ev.Rows
-	if last.digest == ev.Digest && len(rows) > 0 && len(old) == len(rows) && same(old, rows) {
-		e.byte(rowsSame)
-		e.count(rowsKeep)
-		e.count(len(rows))
-		e.count(rowsEnd)
-		return true
-	}
-	if len(rows) == 0 || !ascend(rows) || !ascend(old) {
-		return false
-	}
+// changed writes rows as a change of those listed before. It is right for any
+// order; short where rows ascend, as a port lists them, or where single ones have
+// taken others' places.
+func (e *encoder) changed(old, rows []fleet.Resource) {
 	e.byte(rowsSame)
 	for len(old)+len(rows) > 0 {
 		kept := 0
@@ -68,25 +58,16 @@ func (e *encoder) changed(last *listing, ev *reconcile.Listed) bool {
 		}
 		e.run(rowsKeep, kept)
 		old, rows = old[kept:], rows[kept:]
-		gone := 0
-		for gone < len(old) && (len(rows) == 0 || old[gone].Compare(rows[0]) < 0) {
-			gone++
-		}
+		gone, come := difference(old, rows)
 		e.run(rowsDrop, gone)
-		old = old[gone:]
-		come := 0
-		for come < len(rows) && (len(old) == 0 || rows[come].Compare(old[0]) < 0) {
-			come++
-		}
 		e.run(rowsAdd, come)
 		for i := range rows[:come] {
 			e.string(rows[i].ID)
 			e.string(rows[i].Group)
 		}
-		rows = rows[come:]
+		old, rows = old[gone:], rows[come:]
 	}
 	e.count(rowsEnd)
-	return true
 }
 
 func (e *encoder) run(what, n int) {
@@ -96,23 +77,25 @@ func (e *encoder) run(what, n int) {
 	}
 }
 
-// same spot-checks rows that have one digest: the ends and the middle.
-func same(a, b []fleet.Resource) bool {
-	for _, i := range [...]int{0, len(a) / 2, len(a) - 1} {
-		if a[i] != b[i] {
-			return false
-		}
+// difference answers how many of the old rows go, and how many new ones come in
+// their place, before the two may agree again; the first of each differ.
+func difference(old, rows []fleet.Resource) (gone, come int) {
+	next := func(i, k int) bool { return i < len(old) && k < len(rows) && old[i] == rows[k] }
+	switch {
+	case next(1, 1):
+		return 1, 1
+	case next(1, 0):
+		return 1, 0
+	case next(0, 1):
+		return 0, 1
 	}
-	return true
-}
-
-func ascend(rows []fleet.Resource) bool {
-	for i := 1; i < len(rows); i++ {
-		if rows[i-1].Compare(rows[i]) >= 0 {
-			return false
-		}
+	for gone < len(old) && (len(rows) == 0 || old[gone].Compare(rows[0]) < 0) {
+		gone++
 	}
-	return true
+	for come < len(rows) && (gone == len(old) || rows[come].Compare(old[gone]) < 0) {
+		come++
+	}
+	return gone, come
 }
 
 // listed reads a listing.

@@ -147,7 +147,8 @@ func (e *encoder) recordClosing(c Closing) {
 	e.count(len(c.Report))
 	e.buf = append(e.buf, c.Report...)
 	e.bool(c.Continued)
-	e.unkept(c.Lost)
+	e.count(len(c.Lost))
+	e.buf = append(e.buf, c.Lost...)
 }
 
 // packer makes blocks.
