@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -13,14 +14,6 @@ var Fields = []Metric{
 	{"resources", UnitCount, "the resources that its list holds"},
 	{"load", UnitRatio, "the share of its capacity that they take; 1 is full"},
 	{"age", UnitDuration, "how long ago its pod was created"},
-}
-
-// Holds says whether the condition is true of an instance. field answers the
-// instance's value in the field's unit (an age in seconds); false says that it
-// has none, and then the condition does not hold.
-func (c Condition) Holds(field func(name string) (float64, bool)) bool {
-	v, ok := field(c.Field)
-	return ok && compare(v, c.Op, c.Value)
 }
 
 // ParseCondition reads "<field> <op> <value>", such as "load > 90%", "age < 1m"
@@ -73,7 +66,7 @@ func (c Condition) String() string {
 	}
 	value := strconv.FormatFloat(c.Value, 'f', -1, 64)
 	if c.Field == "age" {
-		value = FormatDuration(time.Duration(c.Value * float64(time.Second)))
+		value = FormatDuration(time.Duration(math.Round(c.Value * float64(time.Second))))
 	}
 	return c.Field + " " + c.Op + " " + value
 }

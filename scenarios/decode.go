@@ -119,7 +119,11 @@ func (o object) choose(alternatives ...[]string) int {
 		o.d.fail(o.v, o.section.Name+" with nothing to do", "want one of "+strings.Join(names, ", "))
 		return -1
 	case len(given) > 1:
-		o.d.fail(o.at(given[1]), strings.Join(given, " and ")+" exclude each other", "want one of them, or an entry for each")
+		want := "want one of them"
+		if strings.Contains(o.section.Where, "[]") {
+			want += ", or an entry for each"
+		}
+		o.d.fail(o.at(given[1]), strings.Join(given, " and ")+" exclude each other", want)
 		return -1
 	}
 	for _, k := range o.section.Keys {
