@@ -11,6 +11,7 @@ import (
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/placement"
 	"dacorch/orchestrator/reconcile"
+	"dacorch/orchestrator/recording"
 )
 
 // Config is all that the orchestrator is told: one YAML file, over which the
@@ -27,6 +28,7 @@ type Config struct {
 	Database   DatabaseConfig   `key:"database"`
 	Kubernetes KubernetesConfig `key:"kubernetes"`
 	Log        LogConfig        `key:"log"`
+	Record     RecordConfig     `key:"record"`
 	Kinds      []KindConfig     `key:"kinds"`
 }
 
@@ -129,6 +131,14 @@ type LogConfig struct {
 	Format string `key:"format" oneOf:"text json"`
 }
 
+// RecordConfig is where all that the core is told and answers is kept; nowhere
+// without a directory.
+type RecordConfig struct {
+	Dir     string `key:"dir"`
+	Segment int    `key:"segment" min:"65536" max:"1099511627776"`
+	Total   int    `key:"total" min:"262144" max:"1125899906842624"`
+}
+
 // KindConfig is a class of resources that is orchestrated together.
 type KindConfig struct {
 	Kind         string          `key:"kind"`
@@ -196,6 +206,7 @@ func defaults() *Config {
 			PageSize: 5000, StatementTimeout: 30 * time.Second, MaxConns: 4},
 		Kubernetes: KubernetesConfig{Namespace: "iota", Orchestrator: "dacorch", QPS: 50, Burst: 100, RequestTimeout: 10 * time.Second},
 		Log:        LogConfig{Level: "info", Format: "text"},
+		Record:     RecordConfig{Segment: recording.DefaultSegment, Total: recording.DefaultTotal},
 		Kinds:      []KindConfig{defaultKind("Thing"), defaultKind("Rule")},
 	}
 }

@@ -30,6 +30,10 @@ func (c *Config) mistakes(inFile func(path string) bool) ConfigErrors {
 	m.mqtt(c.MQTT)
 	m.database(c.Database)
 	m.kubernetes(c.Kubernetes)
+	if least := (len(c.Kinds) + 1) * c.Record.Segment; c.Record.Total < least {
+		m.add("record.total", fmt.Sprintf("%d has no room for a file of each kind and one that is over", c.Record.Total),
+			fmt.Sprintf("want at least %d, or smaller files (record.segment)", least))
+	}
 	m.kinds(c.Kinds)
 	for i, k := range c.Kinds {
 		if k.Limits.TxnBytes > c.ZooKeeper.MaxRequest {

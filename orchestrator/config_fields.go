@@ -23,6 +23,7 @@ var configSections = map[string]string{
 	"database":        "Where the resources are. It is only read.",
 	"kubernetes":      "Where the pods run.",
 	"log":             "What is logged, to standard error.",
+	"record":          "Where all that the core is told and answers is kept, to be replayed (recording.md). It holds ids, groups, pod names and errors.",
 	"kinds":           "The classes of resources, each orchestrated for itself. Without this list: Thing and Rule.",
 	"kinds.limits":    "The sizing of a kind (see CONTRACT's Sizing).",
 	"kinds.timings":   "How long things may take.",
@@ -113,6 +114,10 @@ var configFields = []configField{
 
 	{"log.level", "", "", "The least that is logged. debug tells every transaction."},
 	{"log.format", "", "", "Lines of key=value, or of JSON."},
+
+	{"record.dir", "path", "/var/lib/dacorch/recordings", "Directory of the recordings, this process's alone; made when it is not there. Nothing is recorded without it. The orchestrator goes on when it cannot be written."},
+	{"record.segment", "bytes", "", "From this size on a file is followed by the next. A file begins with all that the core knows of a kind, so small ones take more in total."},
+	{"record.total", "bytes", "", "Bound of all files in the directory; the oldest are deleted. At least a segment for each kind and one more."},
 
 	{"kinds.kind", "text", "Thing", "Name of the kind: in ZooKeeper, in notifications, in heartbeats, in the REST interface. Required."},
 	{"kinds.instanceName", "text", "iota-dac", "What its pods are called before -0, -1, … At most 55 of a-z, 0-9 and -. Default: iota-dac for Thing, iota-rules-engine for Rule; required for others."},

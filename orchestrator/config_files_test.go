@@ -123,6 +123,9 @@ func TestEveryFieldIsUsed(t *testing.T) {
 		"mqtt.tls.enabled": "the URL says it to the adapter; Validate holds the two together",
 		"log.level":        "the logger is made by cmd/dacorch",
 		"log.format":       "the logger is made by cmd/dacorch",
+		"record.dir":       "openRecording opens it",
+		"record.segment":   "openRecording hands it on",
+		"record.total":     "openRecording hands it on",
 	}
 	base := func() *Config {
 		c := deployed(t)

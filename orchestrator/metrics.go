@@ -9,6 +9,7 @@ import (
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/loop"
 	"dacorch/orchestrator/reconcile"
+	"dacorch/orchestrator/recording"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -43,8 +44,9 @@ func newMetrics() *metrics {
 	return m
 }
 
-// watch adds what the machines and the adapters count.
-func (m *metrics) watch(l *loop.Loop, a *adapters) {
+// watch adds what the machines, the adapters and the recording count; rec is nil
+// where nothing is recorded.
+func (m *metrics) watch(l *loop.Loop, a *adapters, rec *recording.Dir) {
 	m.registry.MustRegister(machines{l})
 	counter := func(name, help string, of func() float64) {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "dacorch_" + name, Help: help}, of))
@@ -57,6 +59,13 @@ func (m *metrics) watch(l *loop.Loop, a *adapters) {
 	counter("zookeeper_bad_nodes_total", "Nodes that did not parse.", func() float64 { return float64(a.zookeeper.Stats().BadNodes) })
 	counter("kubernetes_requests_total", "Requests to the API server.", func() float64 { return float64(a.kubernetes.Stats().Requests) })
 	counter("kubernetes_throttled_seconds_total", "Time that requests waited for a limit.", func() float64 { return a.kubernetes.Stats().ThrottledTime.Seconds() })
+	if rec != nil {
+		counter("recording_events_total", "Events recorded.", func() float64 { return float64(rec.Stats().Events) })
+		counter("recording_lost_events_total", "Events that were not recorded.", func() float64 { return float64(rec.Stats().Lost) })
+		counter("recording_written_bytes_total", "Bytes of recordings written.", func() float64 { return float64(rec.Stats().Bytes) })
+		counter("recording_segments_total", "Files of recordings begun.", func() float64 { return float64(rec.Stats().Segments) })
+		counter("recording_failures_total", "Errors of writing recordings.", func() float64 { return float64(rec.Stats().Failures) })
+	}
 	if a.kafka != nil {
 		counter("kafka_unparseable_total", "Records that are no heartbeats.", func() float64 { return float64(a.kafka.Stats().Unparseable) })
 		counter("kafka_late_total", "Heartbeats of a backlog that say nothing about now.", func() float64 { return float64(a.kafka.Stats().Late) })

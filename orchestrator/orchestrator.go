@@ -9,10 +9,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
+	"time"
 
 	"dacorch/orchestrator/api"
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/loop"
+	"dacorch/orchestrator/reconcile"
+	"dacorch/orchestrator/recording"
 	"dacorch/orchestrator/rest"
 )
 
@@ -55,11 +59,19 @@ func Run(ctx context.Context, cfg *Config, opts Options) (err error) {
 	for _, k := range cfg.Kinds {
 		lc.Kinds = append(lc.Kinds, k.Machine())
 	}
+	rec, err := openRecording(cfg, lc.Kinds, opts.Log)
+	if err != nil {
+		return err
+	}
+	if rec != nil {
+		lc.Record = rec
+		defer func() { err = errors.Join(err, rec.Close()) }()
+	}
 	l, err := loop.New(lc, a.ports())
 	if err != nil {
 		return err
 	}
-	metrics.watch(l, a)
+	metrics.watch(l, a, rec)
 	server, err := newServer(cfg, newService(cfg, l, a), events, metrics, opts.Log)
 	if err != nil {
 		return err
@@ -72,6 +84,26 @@ func Run(ctx context.Context, cfg *Config, opts Options) (err error) {
 	go func() { defer close(checked); a.checkTables(checking, opts.Log) }()
 	defer func() { stop(); <-checked }()
 	return serve(ctx, l, server, listener, opts)
+}
+
+// openRecording begins to record where the configuration says so; else it answers
+// nil.
+func openRecording(cfg *Config, kinds []reconcile.Config, log *slog.Logger) (*recording.Dir, error) {
+	if cfg.Record.Dir == "" {
+		return nil, nil
+	}
+	return recording.OpenDir(recording.DirConfig{
+		Path: cfg.Record.Dir, Segment: int64(cfg.Record.Segment), Total: int64(cfg.Record.Total),
+		Program: program(), Began: time.Now(), Kinds: kinds, Log: log,
+	})
+}
+
+// program is what is running, for those who read a recording.
+func program() string {
+	if b, ok := debug.ReadBuildInfo(); ok && b.Main.Version != "" {
+		return "dacorch " + b.Main.Version
+	}
+	return "dacorch"
 }
 
 // serve runs the loop and the REST interface side by side. At the end reads are
