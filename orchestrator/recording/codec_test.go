@@ -120,7 +120,8 @@ func drawn(t *rapid.T, from, to code) reflect.Value {
 }
 
 func drawEntry(t *rapid.T, at time.Duration) Entry {
-	e := Entry{At: at, Kind: rapid.IntRange(0, 2).Draw(t, "kind")}
+	e := Entry{At: at, Kind: rapid.IntRange(0, 2).Draw(t, "kind"), Process: rapid.IntRange(0, 1).Draw(t, "process")}
+	e.Skew = time.Duration(e.Process) * time.Duration(rapid.IntRange(-1, 1).Draw(t, "skew"))
 	switch rapid.IntRange(0, 7).Draw(t, "what") {
 	case 0, 1, 2:
 		e.Event = drawn(t, codeLed, codeOrdered).Interface().(reconcile.Event)
@@ -144,6 +145,7 @@ func drawEntry(t *rapid.T, at time.Duration) Entry {
 }
 
 func write(w *Writer, e Entry) {
+	w.Process(e.Process, e.Skew)
 	switch {
 	case e.Event != nil:
 		w.Event(e.At, e.Kind, e.Event)

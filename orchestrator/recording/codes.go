@@ -20,6 +20,7 @@ const (
 	codeSnapshot  code = 5 // at, bytes
 	codeMark      code = 6 // at, mark
 	codeClosing   code = 7 // closing; nothing follows
+	codeProcess   code = 8 // number, skew: of the process that the records which follow are of; 0 and 0 at first
 )
 
 // The events.
@@ -94,7 +95,7 @@ var codes = map[code]reflect.Type{
 // records are the names of the other codes.
 var records = map[code]string{
 	codeEvent: "event", codeCommands: "commands", codeKind: "kind", codeRestarted: "restarted",
-	codeSnapshot: "snapshot", codeMark: "mark", codeClosing: "closing",
+	codeSnapshot: "snapshot", codeMark: "mark", codeClosing: "closing", codeProcess: "process",
 }
 
 // String is the code's name.
@@ -139,6 +140,7 @@ const (
 const (
 	stringLongest = 64 << 20
 	listLongest   = 1 << 28
+	processesMost = 1 << 20
 )
 
 // How the rows of a Listed are written.

@@ -22,6 +22,7 @@ type decoder struct {
 
 	at    time.Duration
 	kind  int
+	from  process
 	token uint64
 	epoch int64
 	words []string

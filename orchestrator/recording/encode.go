@@ -16,8 +16,10 @@ type encoder struct {
 	buf   []byte
 	at    time.Duration
 	kind  int
-	token uint64 // of the last Notified or Ack
-	epoch int64  // of the last transaction or Led
+	from  process
+	said  process // that was written last
+	token uint64  // of the last Notified or Ack
+	epoch int64   // of the last transaction or Led
 	words words
 	lists []listing // by kind
 
@@ -33,6 +35,12 @@ func (e *encoder) restart(kinds int) {
 	buf := e.buf[:0]
 	*e = newEncoder(kinds)
 	e.buf = buf
+}
+
+// process is whose machine is told something.
+type process struct {
+	number int
+	skew   time.Duration
 }
 
 // words is the encoder's table of strings.
@@ -133,6 +141,12 @@ func (e *encoder) begin(at time.Duration, kind int, c code) {
 		e.kind = kind
 		e.code(codeKind)
 		e.count(kind)
+	}
+	if e.from != e.said {
+		e.said = e.from
+		e.code(codeProcess)
+		e.count(e.from.number)
+		e.int(int64(e.from.skew))
 	}
 	e.code(c)
 	e.int(int64(at - e.at))

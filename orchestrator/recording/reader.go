@@ -188,6 +188,13 @@ func (r *Reader) record() (e Entry, is bool) {
 		}
 		d.kind = int(n)
 		return e, false
+	case codeProcess:
+		n := d.uint()
+		if n > processesMost {
+			d.fail(fmt.Errorf("process %d is more than there can be", n))
+		}
+		d.from = process{int(n), time.Duration(d.int())}
+		return e, false
 	case codeClosing:
 		r.closed = true
 		return Entry{At: d.at, Closing: d.closing()}, true
@@ -200,7 +207,7 @@ func (r *Reader) record() (e Entry, is bool) {
 		d.fail(errors.New("the header names no kind"))
 		return e, false
 	}
-	e = Entry{At: d.time(), Kind: d.kind}
+	e = Entry{At: d.time(), Kind: d.kind, Process: d.from.number, Skew: d.from.skew}
 	switch c {
 	case codeEvent:
 		e.Event = d.event()

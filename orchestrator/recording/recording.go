@@ -44,6 +44,14 @@ type Entry struct {
 	At    time.Duration // since time 0
 	Kind  int           // in Header.Kinds
 	Event reconcile.Event
+
+	// Process is the number of the process whose machine it is, where several
+	// run at once; and Skew how far its clock is ahead of At: the machine was told
+	// At+Skew. A number is used again, after a Restarted, once its process has
+	// ended.
+	Process int
+	Skew    time.Duration
+
 	// Commands are all that the machine answered to the event before.
 	Commands []reconcile.Command
 	// Restarted says that the machine was made anew: the process had crashed.

@@ -37,6 +37,11 @@ func NewWriter(w io.Writer, h Header) *Writer {
 	return wr
 }
 
+// Process says whose machines the calls that follow are about, where several
+// processes run at once or their clocks go astray: its number, 0 or more, and how
+// far its clock is ahead.
+func (w *Writer) Process(number int, skew time.Duration) { w.enc.from = process{number, skew} }
+
 // Event records what a kind's machine is told. It must be called before the
 // machine hears of it: some events are the machine's to change.
 func (w *Writer) Event(at time.Duration, kind int, ev reconcile.Event) {
