@@ -31,7 +31,7 @@ func simCommand(c console) *cobra.Command {
 		Args: subcommand,
 		RunE: help,
 	}
-	cmd.AddCommand(simRunCommand(c), simListCommand(c), simDACCommand(c))
+	cmd.AddCommand(simRunCommand(c), simListCommand(c), simSweepCommand(c), simShrinkCommand(c), simCompareCommand(c), simDACCommand(c))
 	return cmd
 }
 

@@ -41,6 +41,12 @@ type Outcome struct {
 	Failures []Failure   // one for each cause, the first to happen first; none: it held
 }
 
+// FailsFor says whether the run has failed for the cause of that name.
+func (o Outcome) FailsFor(group string) bool {
+	_, ok := has(o.Failures, group)
+	return ok
+}
+
 // errEvents ends a run that has used up its events.
 var errEvents = errors.New("events used up")
 

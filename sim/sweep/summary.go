@@ -161,23 +161,20 @@ func (s *Summary) Table(w io.Writer) error {
 	row("runs/h and core", "%.0f", s.RunsPerHour)
 	row("simulated", "%v, %.1f million events", time.Duration(s.VirtualS*1e9).Round(time.Second), float64(s.Events)/1e6)
 	row("slowest run", "%.1fs, %s", s.SlowestS, s.Slowest)
-	counts := func(title string, of []Count) {
-		if len(of) == 0 {
-			return
-		}
-		fmt.Fprintf(&b, "\n%s\n", title)
-		for _, c := range of {
-			failed := ""
-			if c.Failed > 0 {
-				failed = fmt.Sprintf("  %d failed", c.Failed)
-			}
-			fmt.Fprintf(&b, "  %-26s %8d%s\n", c.Name, c.N, failed)
+	b.WriteString("\nruns with faults of class, and the faults in them\n")
+	for _, c := range s.Classes {
+		if c.N > 0 {
+			words := counted(s.Faults, c.Name+"-")
+			fmt.Fprintf(&b, "  %-13s %7d%s  %s\n", c.Name, c.N, c.failed(), words)
 		}
 	}
-	counts("runs by scenario", s.Bases)
-	counts("runs with faults of class", s.Classes)
-	counts("faults played", s.Faults)
-	counts("crashes at command", s.Commands)
+	if len(s.Commands) > 0 {
+		fmt.Fprintf(&b, "\ncrashes at commands\n  %s\n", counted(s.Commands, ""))
+	}
+	b.WriteString("\nruns by scenario\n")
+	for _, c := range s.Bases {
+		fmt.Fprintf(&b, "  %-28s %7d%s\n", c.Name, c.N, c.failed())
+	}
 	for _, g := range s.Groups {
 		fmt.Fprintf(&b, "\nFAIL %s  %s, %d runs\n  %s\n", g.Group, g.Invariant, g.Count, first(g.Reason))
 		fmt.Fprintf(&b, "  smallest: %s seed %d, at %v\n", g.Base, g.Seed, g.At)
@@ -187,6 +184,24 @@ func (s *Summary) Table(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (c Count) failed() string {
+	if c.Failed == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d failed", c.Failed)
+}
+
+// counted is a line of those counts whose names begin so, without the beginning.
+func counted(of []Count, prefix string) string {
+	var words []string
+	for _, c := range of {
+		if name, ok := strings.CutPrefix(c.Name, prefix); ok {
+			words = append(words, fmt.Sprintf("%s %d", name, c.N))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // first is the first line of a text.
