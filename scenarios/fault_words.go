@@ -30,7 +30,7 @@ var (
 	amounts  = []string{"rate"}
 	zkKeys   = append([]string{"of"}, podKeys...)
 	zkBy     = append([]string{"by"}, zkKeys...)
-	whole    = "the whole"
+	turn     = "turn"
 )
 
 // defaultRate is that of messages that nobody asked for.
@@ -50,7 +50,7 @@ var FaultWords = []FaultWord{
 	{What: NodeLose, Case: "node", Keys: nodeKeys, Needs: nodeKeys, About: "Nodes are gone with their pods, and come back empty."},
 	{What: NodeDrain, Case: "node", Keys: nodeKeys, Needs: nodeKeys, About: "Nodes are cordoned, and their pods evicted."},
 	{What: NodePartition, Case: "node", Keys: nodeKeys, Needs: nodeKeys, About: "Nobody reaches what runs on the nodes, and it runs on."},
-	{What: NodeFlap, Case: "turn", Keys: nodeKeys, Needs: nodeKeys, Stable: 30 * time.Second, About: "A partition that comes and goes every `stable`."},
+	{What: NodeFlap, Case: turn, Keys: nodeKeys, Needs: nodeKeys, Stable: 30 * time.Second, About: "A partition that comes and goes every `stable`."},
 
 	{What: HeartbeatsLose, Case: "heartbeat", Keys: beatKeys, About: "Heartbeats are never sent."},
 	{What: HeartbeatsDelay, Case: "heartbeat", Keys: append(amount, beatKeys...), By: 30 * time.Second, About: "Heartbeats arrive `by` late."},
@@ -58,13 +58,13 @@ var FaultWords = []FaultWord{
 	{What: HeartbeatsSkew, Case: "heartbeat", Keys: append(amount, beatKeys...), By: time.Hour, About: "The sender's timestamps are wrong by `by`."},
 	{What: HeartbeatsDrift, Case: "heartbeat", Keys: append(amount, beatKeys...), By: 15 * time.Second, About: "Each interval is `by` longer: the sender's clock is slow."},
 
-	{What: KafkaDown, Case: whole, About: "No heartbeat arrives; those sent meanwhile are lost."},
+	{What: KafkaDown, Case: turn, About: "No heartbeat arrives; those sent meanwhile are lost."},
 	{What: KafkaSlow, Case: "record", Keys: amount, By: 5 * time.Second, About: "Records arrive `by` later."},
-	{What: KafkaRebalance, Case: "turn", Stable: 10 * time.Second, About: "A storm: every `stable`, consumers lose their partitions and join again."},
-	{What: KafkaReset, Case: whole, About: "The groups' offsets are gone: consumers begin at the oldest record."},
-	{What: KafkaPartition, Case: "heartbeat", Keys: podKeys, Needs: podNeeds, About: "One partition is gone: the heartbeats of these instances go nowhere."},
+	{What: KafkaRebalance, Case: turn, Stable: 10 * time.Second, About: "A storm: every `stable`, consumers lose their partitions and join again."},
+	{What: KafkaReset, Case: "each time", About: "The groups' offsets are gone: consumers begin at the oldest record."},
+	{What: KafkaPartition, Case: turn, Keys: podKeys, Needs: podNeeds, About: "One partition is gone: the heartbeats of these instances go nowhere."},
 
-	{What: MQTTDown, Case: whole, About: "No notification arrives."},
+	{What: MQTTDown, Case: turn, About: "No notification arrives."},
 	{What: MQTTLose, Case: "notification", About: "Notifications are lost, as with quality of service 0."},
 	{What: MQTTDuplicate, Case: "notification", About: "Notifications are delivered twice."},
 	{What: MQTTReorder, Case: "notification", Keys: amount, By: 10 * time.Second, About: "Notifications are delivered up to `by` late, behind younger ones."},
@@ -73,28 +73,28 @@ var FaultWords = []FaultWord{
 
 	{What: ZooKeeperExpire, Case: "session", Keys: zkKeys, Of: OfOrchestrator, About: "Sessions expire."},
 	{What: ZooKeeperCut, Case: "write", Keys: zkBy, By: time.Second, Of: OfOrchestrator, About: "Connections break in the middle of a write, before or after it took effect, and come back after `by`."},
-	{What: ZooKeeperSlow, Case: "request", Keys: zkBy, By: time.Second, Of: OfAll, About: "Requests take `by` longer."},
-	{What: ZooKeeperReadOnly, Case: whole, Keys: zkKeys, Of: OfAll, About: "A minority: it reads what was, and refuses every write and session."},
-	{What: ZooKeeperDown, Case: whole, Keys: zkKeys, Of: OfAll, About: "A restart: no connection until it ends; what was written is there."},
-	{What: ZooKeeperFull, Case: "write", Keys: zkKeys, Of: OfAll, About: "Writes that need room are refused."},
+	{What: ZooKeeperSlow, Case: turn, Keys: zkBy, By: time.Second, Of: OfAll, About: "Requests take `by` longer."},
+	{What: ZooKeeperReadOnly, Case: turn, Keys: zkKeys, Of: OfAll, About: "A minority: it reads what was, and refuses every write and session."},
+	{What: ZooKeeperDown, Case: turn, Keys: zkKeys, Of: OfAll, About: "A restart: no connection until it ends; what was written is there."},
+	{What: ZooKeeperFull, Case: turn, Keys: zkKeys, Of: OfAll, About: "Writes that need room are refused."},
 
 	{What: KubernetesError, Case: "call", About: "Calls are answered 500, executed or not."},
 	{What: KubernetesSlow, Case: "call or event", Keys: amount, By: 5 * time.Second, About: "Calls and watches take `by` longer."},
 	{What: KubernetesConflict, Case: "call", About: "Calls are answered 409."},
 	{What: KubernetesThrottle, Case: "call", About: "Calls are answered 429."},
 	{What: KubernetesGone, Case: "watch", About: "Watches end with 410: everything is listed anew."},
-	{What: KubernetesCutWatch, Case: "watch", About: "Watches tell nothing, and in the end what is."},
+	{What: KubernetesCutWatch, Case: turn, About: "Watches tell nothing, and in the end what is."},
 	{What: KubernetesQuota, Case: "creation", About: "Creations are answered 403, quota exceeded."},
-	{What: KubernetesDown, Case: whole, About: "No call is answered and no watch tells anything; pods run on."},
+	{What: KubernetesDown, Case: turn, About: "No call is answered and no watch tells anything; pods run on."},
 
-	{What: DatabaseDown, Case: "listing", About: "Listings fail."},
-	{What: DatabaseSlow, Case: "listing", Keys: amount, By: 20 * time.Second, About: "Listings take `by` longer."},
-	{What: DatabaseTorn, Case: "listing", Keys: amount, By: 2 * time.Second, About: "Rows change under a listing: its pages are read over `by`."},
+	{What: DatabaseDown, Case: turn, About: "Listings fail."},
+	{What: DatabaseSlow, Case: turn, Keys: amount, By: 20 * time.Second, About: "Listings take `by` longer."},
+	{What: DatabaseTorn, Case: turn, Keys: amount, By: 2 * time.Second, About: "Rows change under a listing: its pages are read over `by`."},
 
-	{What: OrchestratorCrash, Case: "command, or the whole", Keys: []string{"command", "by"}, About: "The orchestrator is gone with all it held in memory, and starts again in the end. With `command`: struck down at such commands, and back after `by` each time."},
-	{What: OrchestratorPause, Case: whole, About: "Stopped (SIGSTOP), and resumed in the end as if nothing had been."},
-	{What: OrchestratorSplit, Case: whole, About: "ZooKeeper ends the leader's session, and the leader does not hear of it until the end, while another leads."},
-	{What: OrchestratorClock, Case: whole, Keys: amount, By: time.Minute, About: "Its clock jumps `by` ahead."},
+	{What: OrchestratorCrash, Case: "command, or turn", Keys: []string{"command", "by"}, About: "The orchestrator is gone with all it held in memory, and starts again in the end. With `command`: struck down at such commands, and back after `by` each time."},
+	{What: OrchestratorPause, Case: turn, About: "Stopped (SIGSTOP), and resumed in the end as if nothing had been."},
+	{What: OrchestratorSplit, Case: turn, About: "ZooKeeper ends the leader's session, and the leader does not hear of it until the end, while another leads."},
+	{What: OrchestratorClock, Case: "each time", Keys: amount, By: time.Minute, About: "Its clock jumps `by` ahead."},
 }
 
 // crashBy is how long the orchestrator is gone that was struck down at a command.
