@@ -39,9 +39,7 @@ type instance struct {
 	runs     int           // how many resources that is
 	outlived bool          // that pod is gone, its program is not
 
-	disturbed    int
-	disturbedAt  time.Duration
-	disturbedWhy string
+	disturbance
 
 	weighed int // its load among its kind's, plus one; 0: none
 }
@@ -287,6 +285,7 @@ func (c *Checker) disown(k *kindState, txn *fleet.Txn, id string, by fleet.Insta
 	}
 	r := &k.recs[i]
 	leave(k.moreOwners, i, &r.owner, &r.owners, by)
+	r.placedAt = c.now
 	in.used--
 	k.touch(i)
 }

@@ -67,8 +67,9 @@ func (c *Checker) stopped(k *kindState, by fleet.InstanceID, id string) {
 	in.runs--
 	switch r.runners {
 	case 0:
+		r.stoppedBy = by
 		if r.row {
-			r.stoppedAt, r.stoppedBy, r.failed, r.ends = c.now, by, !in.healthy, in.ends
+			r.stoppedAt, r.failed, r.ends = c.now, !in.healthy, in.ends
 			if in.hung {
 				r.stoppedAt = max(r.rowAt, in.hungAt)
 			}
@@ -150,6 +151,7 @@ func (k *kindState) waited(r *record, now time.Duration) {
 func (k *kindState) checkStarted(now time.Duration) {
 	if !k.started && k.toStart == 0 && k.worked {
 		k.started = true
+		k.loads.pass(now, false)
 		k.counted[history.StartTime] = now.Seconds()
 	}
 }

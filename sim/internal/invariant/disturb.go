@@ -29,13 +29,10 @@ func (c *Checker) Disturbed(now time.Duration, kind fleet.Kind, id fleet.Instanc
 		return
 	}
 	if on {
-		if in.disturbed++; in.disturbed == 1 {
-			in.disturbedAt = now
-		}
-		in.disturbedWhy = why
+		in.begin(now, why)
 		return
 	}
-	if in.disturbed--; in.disturbed == 0 && k.disturbed == 0 {
+	if in.cease(now) && k.disturbed == 0 {
 		k.demandAnew(id, in, now)
 		k.boundAnew(now, func(i int32) bool { return k.runs(i, id) })
 	}
@@ -59,11 +56,10 @@ func (c *Checker) DisturbedAll(now time.Duration, kind fleet.Kind, on bool, why 
 		return
 	}
 	if on {
-		k.disturbed++
-		k.disturbedWhy = why
+		k.begin(now, why)
 		return
 	}
-	if k.disturbed--; k.disturbed > 0 {
+	if !k.cease(now) {
 		return
 	}
 	for id := range k.instances {
@@ -87,6 +83,36 @@ func (c *Checker) Blind(now time.Duration, on bool) {
 		c.blind = 0
 		c.record(Facts, "", "orchestrators are blind no longer, but never were")
 	}
+}
+
+// disturbance is what disturbs one DAC, or all of a kind.
+type disturbance struct {
+	disturbed    int // how many last
+	disturbedAt  time.Duration
+	calmAt       time.Duration // when the last one ended
+	disturbedWhy string
+}
+
+func (d *disturbance) begin(now time.Duration, why string) {
+	if d.disturbed++; d.disturbed == 1 {
+		d.disturbedAt = now
+	}
+	d.disturbedWhy = why
+}
+
+// cease ends one and says whether it was the last.
+func (d *disturbance) cease(now time.Duration) bool {
+	d.disturbed--
+	d.calmAt = now
+	return d.disturbed == 0
+}
+
+// during is why the last disturbance was, if it reached into the time; else empty.
+func (d *disturbance) during(from, to time.Duration) string {
+	if d.disturbedAt <= to && (d.disturbed > 0 || d.calmAt > from) {
+		return d.disturbedWhy
+	}
+	return ""
 }
 
 // suspended says that bounds do not run for an instance's DAC.

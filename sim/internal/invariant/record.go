@@ -45,10 +45,9 @@ type kindState struct {
 
 	slowSettles, slowOutages slowest
 
-	loads        loads
-	orphans      []orphan
-	disturbed    int // disturbances of all its DACs
-	disturbedWhy string
+	loads       loads
+	orphans     []orphan
+	disturbance // of all its DACs
 
 	counted history.Figures // by the driver, and what needs counting event by event
 
@@ -67,7 +66,7 @@ const (
 type record struct {
 	id, group   string
 	rowAt       time.Duration // when the row was inserted, or deleted
-	placedAt    time.Duration // when the last list came to hold it, or its row came
+	placedAt    time.Duration // when the last list came to hold it or ceased to, or its row came
 	stoppedAt   time.Duration // when its last DAC stopped
 	overlapAt   time.Duration // when the second DAC started
 	boundAt     time.Duration // since when that overlap's bound runs

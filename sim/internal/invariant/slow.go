@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,12 +31,12 @@ type slow struct {
 	from, to time.Duration
 	placedAt time.Duration // when it came to the list that it stands on
 	owner    fleet.InstanceID
-	aliveAt  time.Duration // when the owner's DAC came to work last
-	works    bool          // it does
-	was      string        // its pod, while it did not
-	failed   fleet.InstanceID
-	open     bool   // not over at the end
-	why      string // worded already
+	aliveAt  time.Duration    // when the owner's DAC came to work last
+	was      string           // its pod, while it did not
+	broken   string           // what disturbed it
+	before   fleet.InstanceID // whose DAC ran it last
+	open     bool             // not over at the end
+	why      string           // worded already
 }
 
 func (s *slow) took() time.Duration { return s.to - s.from }
@@ -61,13 +62,11 @@ func (k *kindState) slowed(list *slowest, r *record, what string, from, to time.
 	if !list.admits(to - from) {
 		return
 	}
-	entry := slow{id: r.id, what: what, from: from, to: to, placedAt: r.placedAt, owner: r.owner, failed: r.stoppedBy}
-	if r.owner == fleet.NoInstance && r.row {
-		entry.placedAt = to
-	}
+	entry := slow{id: r.id, what: what, from: from, to: to, placedAt: r.placedAt, owner: r.owner, before: r.stoppedBy}
 	if r.owner != fleet.NoInstance {
 		in := &k.instances[r.owner]
-		entry.aliveAt, entry.works, entry.was = in.aliveAt, in.healthy, in.was
+		entry.aliveAt, entry.was = in.aliveAt, in.was
+		entry.broken = cmp.Or(in.during(from, to), k.during(from, to))
 	}
 	list.add(entry)
 }
@@ -93,7 +92,7 @@ func (c *Checker) Slowest() []history.Slow {
 	var all []history.Slow
 	for _, k := range c.kinds {
 		of := slices.Concat(k.slowSettles, k.slowOutages)
-		slices.SortStableFunc(of, func(a, b slow) int { return int(b.took() - a.took()) })
+		slices.SortStableFunc(of, func(a, b slow) int { return cmp.Compare(b.took(), a.took()) })
 		for n := range of {
 			s := &of[n]
 			all = append(all, history.Slow{Kind: k.cfg.Kind, Resource: s.id, What: s.what, From: s.from, Took: s.took(),
@@ -108,19 +107,27 @@ func (c *Checker) cause(k *kindState, s *slow) string {
 	var parts []string
 	say := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	at := s.from
-	if s.what == slowRecover && s.failed != fleet.NoInstance {
-		say("the DAC of %s failed", k.list([]fleet.InstanceID{s.failed}))
+	if s.what == slowRecover && s.before != fleet.NoInstance {
+		say("the DAC of %s stopped working", k.list([]fleet.InstanceID{s.before}))
 	}
 	switch {
 	case s.why != "":
 		say("%s", s.why)
 	case s.what == slowDelete:
-		say("its DAC ran it on for so long")
+		if s.placedAt > at && s.owner == fleet.NoInstance {
+			say("on a list for %v", round(s.placedAt-at))
+			at = s.placedAt
+		}
+		say("%v until the DAC of %s let it go", round(s.to-at), k.list([]fleet.InstanceID{s.before}))
 	case s.owner == fleet.NoInstance:
 		say("on no list")
 	default:
 		if s.placedAt > at {
-			say("on no list or another for %v, then on instance %d's", round(s.placedAt-at), s.owner)
+			wait := "on another's list or none for %v, then on instance %d's"
+			if s.what == slowSettle {
+				wait = "on no list for %v, then on instance %d's"
+			}
+			say(wait, round(s.placedAt-at), s.owner)
 			at = s.placedAt
 		}
 		if s.aliveAt > at {
@@ -132,6 +139,9 @@ func (c *Checker) cause(k *kindState, s *slow) string {
 			at = s.aliveAt
 		}
 		say("%v until instance %d ran it", round(s.to-at), s.owner)
+	}
+	if s.broken != "" {
+		say("instance %d was disturbed: %s", s.owner, s.broken)
 	}
 	if c.whyCaller != nil {
 		if why := c.whyCaller(k.cfg.Kind, s.id, s.owner, s.from, s.to); why != "" {
