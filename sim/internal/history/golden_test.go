@@ -187,6 +187,7 @@ func sampleReport() *Report {
 	thing, rule := Figures{}, Figures{}
 	thing[Resources], thing[Instances], thing[InstancesReplaced], thing[SettleTimeP99] = 20000, 10, 2, 4.25
 	thing[MovesNeeded], thing[MovesMade], thing[MovesExcess], thing[CapacityUsedMax] = 1200, 1204, 4, 0.875
+	thing[UnownedTimeP50], thing[UnownedTimeP99], thing[UnownedTimeMax], thing[ImbalanceMean], thing[ImbalanceMaxEnd] = 5.5, 41, 42, 0.125, 212
 	rule[Resources], rule[Instances], rule[InstancesReplaced], rule[SettleTimeP99] = 50, 10, 1, 1.5
 	r := &Report{
 		Scenario: "kafka-outage", About: "A ten-minute Kafka outage must not restart a single healthy instance.", Seed: 7,
@@ -206,8 +207,14 @@ func sampleReport() *Report {
 			{"Thing", "on instance 4, not running; pod of instance 4: Pending (Unschedulable) since 22m; its DAC does not work", 2000, 22 * time.Minute, []string{"Thing-0000004", "Thing-0000014", "Thing-0000024"}},
 			{"Thing", "not in any instance's list", 1, 24 * time.Minute, []string{"Thing-0000020"}},
 		},
-		Skipped: []Skipped{{"stations.csv.gz", "the end lies before the begin", 12, "line 4711"}},
-		Notes:   []string{"The load was not played: virtual time has no REST interface to call."},
+		Slowest: []Slow{
+			{Kind: "Thing", Resource: "Thing-0000020", What: "settle", From: 24 * time.Minute, Took: 6 * time.Minute, Open: true, Instance: -1, Why: "not in any instance's list"},
+			{Kind: "Thing", Resource: "Thing-0000008", What: "recover", From: 3 * time.Minute, Took: 42 * time.Second, Instance: 8,
+				Why: "the DAC of instance 8 stopped working; the DAC of instance 8 worked 40s later, its pod before that: Pending; 2s until instance 8 ran it"},
+		},
+		Distributions: []Distribution{{Kind: "Thing", Measure: "settle_time", BoundsS: []float64{0.5, 360}, Counts: []uint64{799, 1}}},
+		Skipped:       []Skipped{{"stations.csv.gz", "the end lies before the begin", 12, "line 4711"}},
+		Notes:         []string{"The load was not played: virtual time has no REST interface to call."},
 	}
 	r.Totals = Sum(r.Kinds)
 	return r
@@ -221,7 +228,7 @@ func goodReport() *Report {
 	r.Totals = Sum(r.Kinds)
 	r.Expectations = r.Expectations[1:]
 	r.Invariants = []InvariantCount{{"one-owner", 0}, {"capacity", 0}, {SettledName, 0}}
-	r.Violations, r.Pending, r.Skipped, r.Notes = nil, nil, nil, nil
+	r.Violations, r.Pending, r.Slowest, r.Distributions, r.Skipped, r.Notes = nil, nil, nil, nil, nil, nil
 	r.WallS = 0.125
 	return r
 }

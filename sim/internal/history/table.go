@@ -23,8 +23,8 @@ type TableOptions struct {
 // shownViolations is how many violations the table shows in full.
 const shownViolations = 10
 
-// Table writes the report for people: figures by kind, the timeline,
-// expectations, broken invariants, what is pending, what was skipped, and where
+// Table writes the report for people: figures by kind, the schedule's quality, the
+// timeline, expectations, broken invariants, what is pending, what was skipped, and where
 // the eye ends, the verdict and the trace's hash.
 func (r *Report) Table(w io.Writer, opts TableOptions) error {
 	if opts.Width == 0 {
@@ -34,6 +34,7 @@ func (r *Report) Table(w io.Writer, opts TableOptions) error {
 	t.head()
 	if !opts.Brief {
 		t.figures()
+		t.quality()
 		if err := t.timeline(); err != nil {
 			return err
 		}
@@ -42,6 +43,7 @@ func (r *Report) Table(w io.Writer, opts TableOptions) error {
 	t.invariants()
 	t.pending()
 	if !opts.Brief {
+		t.slowest()
 		t.skipped()
 		t.notes()
 	}
@@ -95,6 +97,9 @@ func (t *table) figures() {
 		rows[0] = append(rows[0], string(c.Kind))
 	}
 	for _, m := range Metrics() {
+		if slices.Contains(ofQuality, m) {
+			continue
+		}
 		row := []string{m.String()}
 		some := slices.Contains(alwaysShown, m)
 		for _, c := range columns {
