@@ -6,7 +6,12 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"dacorch/sim/internal/history"
 )
+
+// Settled is the invariant that after heal everything settles.
+const Settled = history.SettledName
 
 // What a run can fail for besides the invariants, whose names stand in the same
 // place.

@@ -53,6 +53,8 @@ type shrink struct {
 	tried map[string]bool // texts that were played and did not fail
 	runs  int
 	cuts  int
+	// possible says that what is cut must stay possible, as the scenario was.
+	possible bool
 }
 
 // Shrink cuts a failing scenario as long as it still fails for the same cause.
@@ -79,6 +81,7 @@ func Shrink(ctx context.Context, sc *scenarios.Scenario, opts ShrinkOptions) (*S
 		s.fail = f
 	}
 	s.sc = clone(sc)
+	s.possible = (s.fail.Invariant == Settled || s.fail.Invariant == Unsettled) && Possible(sc) == nil
 	s.cost, _ = s.costOf(s.sc)
 	if s.fail.Invariant != Expectation {
 		// Its own expectations are what the cut scenario no longer is about.
@@ -209,10 +212,13 @@ func (c cost) less(d cost) bool {
 	return c.seed < d.seed
 }
 
-// costOf is what a scenario costs, and its text; none when the loader does not
-// take it as it is.
+// costOf is what a scenario costs, and its text; none when it is no scenario, or
+// demands what is not possible.
 func (s *shrink) costOf(sc *scenarios.Scenario) (cost, string) {
 	data := scenarios.Format(sc)
+	if s.possible && Possible(sc) != nil {
+		return cost{lines: math.MaxInt}, ""
+	}
 	if _, err := scenarios.Parse(sc.File, data); err != nil {
 		return cost{lines: math.MaxInt}, ""
 	}

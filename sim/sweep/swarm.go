@@ -43,9 +43,9 @@ func Swarm(base *scenarios.Scenario, seed uint64) *scenarios.Scenario {
 		s.kind(&s.sc.Kinds[i])
 	}
 	s.churn()
+	s.orders()
 	s.room()
 	s.latencies()
-	s.orders()
 	s.faults()
 	return s.sc
 }
@@ -122,33 +122,25 @@ func (s *swarm) kind(k *scenarios.Kind) {
 	// A throttle so tight that settling takes longer than the bound would be the
 	// scenario's mistake.
 	if n := timeline.Pick(r, []int{10, 100, 1000}); sometimes(r) {
-		k.MovesInFlight = max(n, k.Resources/20)
+		k.MovesInFlight = n
 	}
+	k.MovesInFlight = max(k.MovesInFlight, k.Resources/20)
 	if n := timeline.Pick(r, []int{1, 2, 5, 50}); sometimes(r) {
 		k.Replacing = n
 	}
 	k.Replacing = max(k.Replacing, k.InitInstances/4)
 }
 
-// room makes sure that there is always an instance to go to: a kind that is full
-// cannot settle, and says so by an alarm. It sets the end as well.
+// room makes sure that there is always an instance to go to, and sets the end.
 func (s *swarm) room() {
 	settle := time.Duration(0)
 	for i := range s.sc.Kinds {
 		k := &s.sc.Kinds[i]
-		r := s.stream("room", k.Kind)
-		// Orders may halve an instance's room, a list is at most so full when its
-		// group has few others, and some instances are drained or down.
-		need := 2*(k.Resources+s.created(k.Kind))/max(1, k.ResourcePerInstance/2) + 2*len(k.Groups) + 2*k.InitInstances + 10
-		k.MaxInstances = min(100_000, need+timeline.Pick(r, []int{0, 5, 50}))
+		k.MaxInstances = min(100_000, room(s.sc, k)+timeline.Pick(s.stream("room", k.Kind), []int{0, 5, 50}))
 		settle = max(settle, k.Resync+2*k.Silence)
 	}
 	s.sc.Duration = s.heal + settle + settleSlack
 }
-
-// settleSlack is how long a run goes on beyond what the kinds' intervals take to
-// settle: more than the checker's own bound allows, so that it is the one to say so.
-const settleSlack = 4 * time.Minute
 
 // latencies makes whole subsystems slower or faster, within what a healthy one
 // could be.
@@ -199,6 +191,12 @@ func (s *swarm) orders() {
 			for range n {
 				s.order(r, k, what)
 			}
+		}
+	}
+	for i := range s.sc.Kinds {
+		if k := s.sc.Kinds[i].Kind; slices.ContainsFunc(s.sc.Orders, func(o scenarios.Order) bool { return o.Kind == k && o.What == scenarios.Maintenance }) {
+			// The other order may have found nobody.
+			s.sc.Orders = append(s.sc.Orders, scenarios.Order{What: scenarios.Maintenance, Kind: k, At: s.heal + healthyAfter})
 		}
 	}
 	slices.SortStableFunc(s.sc.Orders, func(a, b scenarios.Order) int { return int(a.At - b.At) })

@@ -82,25 +82,6 @@ func (s *swarm) day(r *timeline.Stream, k *scenarios.Kind) {
 	s.sc.Churn = append(s.sc.Churn, scenarios.Churn{Kind: k.Kind, Day: d, Until: s.heal})
 }
 
-// created bounds the rows that the churn creates of a kind.
-func (s *swarm) created(kind string) int {
-	n := 0.0
-	for i := range s.sc.Churn {
-		c := &s.sc.Churn[i]
-		minutes := (c.Until - c.From).Seconds()
-		switch {
-		case c.Kind != kind:
-		case c.Rates != nil:
-			n += 2 * float64(c.Rates.Create) * minutes
-		case c.Day != nil:
-			n += 2 * float64(c.Day.Create.Peak) * minutes
-		case c.Burst != nil && c.Burst.Verb == scenarios.Create:
-			n += float64(c.Burst.Count)
-		}
-	}
-	return int(n) + 10
-}
-
 // Class is a class of faults: the subject that they are about.
 type Class string
 

@@ -29,6 +29,9 @@ func (s *swarm) faults() {
 			r := s.stream("class", string(c), fmt.Sprint(i))
 			if f, ok := s.fault(r, timeline.Pick(r, words)); ok {
 				s.sc.Faults = append(s.sc.Faults, f)
+				if hangs(&f) && findsHung(s.sc, s.sc.KindNamed(f.Kind)) != nil {
+					s.sc.Faults = s.sc.Faults[:len(s.sc.Faults)-1]
+				}
 			}
 		}
 	}
@@ -54,10 +57,6 @@ func (s *swarm) nodes(r *timeline.Stream) {
 	per := timeline.Pick(r, []int{1, 2, 4, 10, 30})
 	s.sc.Nodes = &scenarios.Nodes{PerNode: per, Count: min(100_000, pods/per+2)}
 }
-
-// beats are the words that only heartbeats can tell of: a kind without them
-// would never find such a pod.
-var beats = []scenarios.FaultKind{scenarios.PodHang, scenarios.PodZombie}
 
 // fault draws one fault of a word; false: none of the kinds can have it.
 func (s *swarm) fault(r *timeline.Stream, w *scenarios.FaultWord) (scenarios.Fault, bool) {
@@ -127,7 +126,7 @@ func (s *swarm) target(r *timeline.Stream, w *scenarios.FaultWord, f *scenarios.
 	switch {
 	case how == 0:
 		f.One, f.Instance = true, r.IntN(k.InitInstances)
-	case how == 1:
+	case how == 1 || hangs(f):
 		f.Count = count
 	case how == 2 || len(w.Needs) > 0:
 		f.Share = share
@@ -148,7 +147,7 @@ func (s *swarm) victim(r *timeline.Stream, w *scenarios.FaultWord, f *scenarios.
 	subject := w.What.Subject()
 	for i := range s.sc.Kinds {
 		k := &s.sc.Kinds[i]
-		if !k.Heartbeat && (subject == "heartbeats" || subject == "kafka" || slices.Contains(beats, w.What)) {
+		if !k.Heartbeat && (subject == "heartbeats" || subject == "kafka" || hangs(f)) {
 			continue
 		}
 		from = append(from, k)

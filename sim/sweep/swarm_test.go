@@ -61,6 +61,9 @@ func TestSwarmIsScenario(t *testing.T) {
 			t.Fatalf("%v\n%s", err, text)
 		}
 		same(t, back, sc)
+		if err := Possible(sc); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
 		if sc.Duration > maxDuration || sc.Duration < sc.Heal+2*time.Minute {
 			t.Fatalf("it heals at %v and ends at %v", sc.Heal, sc.Duration)
 		}

@@ -1,0 +1,145 @@
+package sweep
+
+import (
+	"fmt"
+	"time"
+
+	"dacorch/scenarios"
+)
+
+// Possible says whether a scenario demands of the orchestrator only what it can
+// do, or why not: all that the swarm draws is possible, and what is possible
+// stays so while it is cut. What it refuses breaks invariants of liveness by
+// design, and is no bug:
+//
+//   - maintenance that nobody ends, or ends while faults may keep the order from
+//     the orchestrator;
+//   - so many pods that hang at once that silence says more about the channel than
+//     about them (see reconcile's liveness), and pods that hang without heartbeats;
+//   - too few instances or machines for what comes;
+//   - throttles, or an end, that leave no time to settle.
+func Possible(sc *scenarios.Scenario) error {
+	pods, settle := 0, time.Duration(0)
+	for i := range sc.Kinds {
+		k := &sc.Kinds[i]
+		if need := room(sc, k); need > k.MaxInstances {
+			return fmt.Errorf("%s may come to need %d instances, and may have %d", k.Kind, need, k.MaxInstances)
+		}
+		if err := endsMaintenance(sc, k); err != nil {
+			return err
+		}
+		if err := findsHung(sc, k); err != nil {
+			return err
+		}
+		if k.Replacing < k.InitInstances/4 || k.MovesInFlight < k.Resources/20 {
+			return fmt.Errorf("%s replaces %d pods and moves %d resources at a time: it may not settle in time", k.Kind, k.Replacing, k.MovesInFlight)
+		}
+		pods += k.MaxInstances
+		settle = max(settle, k.Resync+2*k.Silence)
+	}
+	if n := sc.Nodes; n != nil && n.Count > 0 && n.Count*n.PerNode < pods {
+		return fmt.Errorf("there are machines for %d pods, and there may be %d", n.Count*n.PerNode, pods)
+	}
+	if end := sc.Heal + settle + settleSlack; sc.Duration < end {
+		return fmt.Errorf("it ends at %v, and may not have settled before %v", sc.Duration, end)
+	}
+	return nil
+}
+
+// settleSlack is how long a run goes on beyond what the kinds' intervals take to
+// settle: more than the checker's own bound allows, so that it is the one to say so.
+const settleSlack = 4 * time.Minute
+
+// room is how many instances a kind may come to need. Orders may lower an
+// instance's room, a list is at most so full when its group has few others, and
+// some instances are drained or down.
+func room(sc *scenarios.Scenario, k *scenarios.Kind) int {
+	each := k.ResourcePerInstance
+	for i := range sc.Orders {
+		if o := &sc.Orders[i]; o.Kind == k.Kind && o.What == scenarios.Orchestrate && o.ResourcePerInstance > 0 {
+			each = min(each, o.ResourcePerInstance)
+		}
+	}
+	n := 2*(k.Resources+created(sc, k.Kind))/each + 2*len(k.Groups) + k.InitInstances + 5
+	for i := range sc.Orders {
+		if o := &sc.Orders[i]; o.Kind == k.Kind && o.What == scenarios.Drain {
+			n++
+		}
+	}
+	return n
+}
+
+// created bounds the rows that the churn creates of a kind.
+func created(sc *scenarios.Scenario, kind string) int {
+	n := 0.0
+	for i := range sc.Churn {
+		c := &sc.Churn[i]
+		lasts := (c.Until - c.From).Seconds()
+		switch {
+		case c.Kind != kind:
+		case c.Rates != nil:
+			n += 2 * float64(c.Rates.Create) * lasts
+		case c.Day != nil:
+			n += 2 * float64(c.Day.Create.Peak) * lasts
+		case c.Burst != nil && c.Burst.Verb == scenarios.Create:
+			n += float64(c.Burst.Count)
+		}
+	}
+	return int(n) + 10
+}
+
+// healthyAfter is how long after heal an order reaches the orchestrator.
+const healthyAfter = 20 * time.Second
+
+func endsMaintenance(sc *scenarios.Scenario, k *scenarios.Kind) error {
+	on, last := false, scenarios.Order{On: true}
+	for _, o := range sc.Orders {
+		if o.Kind == k.Kind && o.What == scenarios.Maintenance {
+			on = on || o.On
+			if o.At >= last.At {
+				last = o
+			}
+		}
+	}
+	if on && (last.On || last.At < sc.Heal+healthyAfter) {
+		return fmt.Errorf("maintenance of %s is on, and nobody ends it at %v or later", k.Kind, sc.Heal+healthyAfter)
+	}
+	return nil
+}
+
+// maxHung is how many of the instances may hang: silence of more than a third of
+// them is taken for the channel's.
+func maxHung(k *scenarios.Kind) int { return max(1, k.InitInstances*3/10) }
+
+func hangs(f *scenarios.Fault) bool {
+	return f.What == scenarios.PodHang || f.What == scenarios.PodZombie
+}
+
+func findsHung(sc *scenarios.Scenario, k *scenarios.Kind) error {
+	n := 0
+	for i := range sc.Faults {
+		f := &sc.Faults[i]
+		if !hangs(f) || f.Kind != k.Kind {
+			continue
+		}
+		times := 1
+		if f.Every > 0 {
+			times += int(f.For / f.Every)
+		}
+		switch {
+		case f.One:
+			n += times
+		case f.Count > 0:
+			n += f.Count * times
+		default:
+			return fmt.Errorf("a share of the pods of %s hangs: it may be too large", k.Kind)
+		}
+	}
+	switch {
+	case n > 0 && !k.Heartbeat:
+		return fmt.Errorf("pods of %s hang, which sends no heartbeats", k.Kind)
+	case n > maxHung(k):
+		return fmt.Errorf("%d pods of %s may hang at once, of %d", n, k.Kind, k.InitInstances)
+	}
+	return nil
+}
