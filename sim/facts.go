@@ -1,38 +1,45 @@
 package sim
 
 import (
-	"fmt"
-	"math"
 	"time"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/reconcile"
-	"dacorch/scenarios"
 	"dacorch/sim/internal/churn"
 	"dacorch/sim/internal/history"
-	"dacorch/sim/internal/timeline"
 	"dacorch/sim/internal/world"
 )
 
-// observe has the world's facts told to the checker as they happen.
+// observe has the world's facts told to the checker as they happen, and the
+// scenario's faults asked about each case.
 func (r *run) observe() {
 	w := r.world
+	if len(r.sc.Faults) > 0 {
+		w.DACs.OnBeat, w.Kafka.OnSend, w.MQTT.OnMessage = r.onBeat, r.onSend, r.onMessage
+		w.Kubernetes.OnStart, w.Kubernetes.OnCall = r.onStart, r.onCall
+		w.ZooKeeper.OnSubmit, w.ZooKeeper.OnStatus = r.onSubmit, r.onStatus
+	}
 	w.ZooKeeper.OnCommit = func(now time.Duration, kind fleet.Kind, txn *fleet.Txn) {
 		r.check.Committed(now, kind, w.ZooKeeper.Epoch(kind), txn)
 		r.landed(kind, txn)
+		r.kindNamed(kind).resize(txn)
 		r.pics.committed(now)
 	}
-	w.DACs.OnRun = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, _, resource string, running bool) {
-		r.check.Running(now, kind, id, resource, running)
+	w.DACs.OnRun = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid, resource string, running bool) {
+		r.check.RunningPod(now, kind, id, uid, resource, running)
 	}
 	w.DACs.OnReload = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, times int64) {
 		r.check.Reloaded(now, kind, id, times)
 	}
-	w.DACs.OnProcess = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, _ string, state world.ProcessState) {
-		if state == world.ProcessHung {
+	w.DACs.OnProcess = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, state world.ProcessState) {
+		switch state {
+		case world.ProcessHung, world.ProcessZombie:
 			r.check.Hung(now, kind, id)
-		} else {
-			r.check.Alive(now, kind, id, state == world.ProcessStarted)
+		case world.ProcessStarted:
+			r.rejoined(now, dacAt{kind, id})
+			r.check.AlivePod(now, kind, id, uid, true)
+		default:
+			r.check.AlivePod(now, kind, id, uid, false)
 		}
 		r.pics.process(now, kind, id, state)
 	}
@@ -40,6 +47,8 @@ func (r *run) observe() {
 	w.Kubernetes.OnPod = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, fact world.PodFact) {
 		switch fact {
 		case world.PodWasCreated:
+			k := r.kindNamed(kind)
+			k.born[id], k.pods = now, max(k.pods, int(id)+1)
 			r.check.PodCreated(now, kind, id, uid)
 		case world.PodWasRefused:
 			r.check.PodRefused(now, kind, id)
@@ -47,6 +56,17 @@ func (r *run) observe() {
 			r.check.PodDeleted(now, kind, id, uid)
 		case world.PodIsGone:
 			r.check.PodGone(now, kind, id, uid)
+		}
+	}
+}
+
+// resize follows how full the instances are.
+func (k *kind) resize(txn *fleet.Txn) {
+	for i := range txn.Changes {
+		if c := &txn.Changes[i]; c.Kind == fleet.ChangeDelete {
+			delete(k.sizes, c.Instance)
+		} else {
+			k.sizes[c.Instance] = size{c.Used, c.Capacity}
 		}
 	}
 }
@@ -61,7 +81,7 @@ func (r *run) podState(kind fleet.Kind, id fleet.InstanceID) string {
 	if p.Terminating {
 		s += ", terminating"
 	}
-	if v, ok := r.world.DACs.View(kind, id); ok && v.Hung {
+	if r.pics.hung[dacAt{kind, id}] {
 		s += ", hung"
 	}
 	return s
@@ -129,93 +149,12 @@ func (r *run) node(ev churn.NodeEvent) {
 	r.world.Kubernetes.RemoveNode(ev.Node, "Preempting")
 }
 
-// faultOn begins a fault; one of pods happens once, or again every so often.
-func (r *run) faultOn(now time.Duration, i int) {
-	f := &r.sc.Faults[i]
-	if f.What == scenarios.PodCrash || f.What == scenarios.PodHang {
-		r.breakPods(i, f)
-		if f.Every > 0 && now+f.Every < f.At+f.For {
-			r.tl.At(now+f.Every, r, opFaultOn, int64(i), nil)
-		}
-		return
-	}
-	r.tl.At(f.At+f.For, r, opFaultOff, int64(i), nil)
-	if r.down[f.What]++; r.down[f.What] > 1 {
-		return // down already
-	}
-	switch f.What {
-	case scenarios.KafkaDown:
-		r.world.Kafka.Down()
-	case scenarios.MQTTDown:
-		r.world.MQTT.Down()
-	case scenarios.OrchestratorCrash:
-		r.proc.kill()
-	}
-}
-
-// faultOff ends a fault. Where another of the same sort lasts longer, that one
-// keeps it down.
-func (r *run) faultOff(_ time.Duration, i int) {
-	what := r.sc.Faults[i].What
-	if r.down[what]--; r.down[what] > 0 {
-		return
-	}
-	switch what {
-	case scenarios.KafkaDown:
-		r.world.Kafka.Up()
-	case scenarios.MQTTDown:
-		r.world.MQTT.Up()
-	case scenarios.OrchestratorCrash:
-		r.proc = r.newProcess()
-		r.proc.start()
-	}
-}
-
-// breakPods crashes or hangs the pods that a fault is about. Each fault draws
-// from a stream of its own.
-func (r *run) breakPods(i int, f *scenarios.Fault) {
-	kind := fleet.Kind(f.Kind)
-	targets := []fleet.InstanceID{fleet.InstanceID(f.Instance)}
-	if f.Count > 0 || f.Share > 0 {
-		targets = targets[:0]
-		for _, id := range r.world.DACs.Instances(kind) {
-			if v, ok := r.world.DACs.View(kind, id); ok && !v.Hung {
-				targets = append(targets, id)
-			}
-		}
-		n := f.Count
-		if f.Share > 0 {
-			n = int(math.Ceil(f.Share * float64(len(targets))))
-		}
-		stream := r.faultStream(i)
-		stream.Shuffle(len(targets), func(a, b int) { targets[a], targets[b] = targets[b], targets[a] })
-		targets = targets[:min(n, len(targets))]
-	}
-	for _, id := range targets {
-		if f.What == scenarios.PodHang {
-			r.world.HangPod(kind, id)
-		} else if r.world.CrashPod(kind, id) {
-			r.check.Add(kind, history.PodsCrashed, 1)
-		}
-	}
-}
-
-func (r *run) faultStream(i int) *timeline.Stream {
-	if r.faultStreams == nil {
-		r.faultStreams = map[int]*timeline.Stream{}
-	}
-	if r.faultStreams[i] == nil {
-		r.faultStreams[i] = r.seed.Stream("fault", fmt.Sprint(i))
-	}
-	return r.faultStreams[i]
-}
-
 // replaced notes the order to replace a pod, and whether that pod was in truth
 // healthy and nobody had asked for it.
 func (r *run) replaced(now time.Duration, d *driver, c reconcile.DeletePod) {
 	pod := r.world.Kubernetes.Pod(d.name, c.Instance)
-	dac, runs := r.world.DACs.View(d.name, c.Instance)
-	healthy := pod.Phase == fleet.PhaseRunning && !pod.Terminating && !pod.NodeLost && runs && !dac.Hung
+	_, runs := r.world.DACs.View(d.name, c.Instance)
+	healthy := pod.Phase == fleet.PhaseRunning && !pod.Terminating && !pod.NodeLost && runs && !r.pics.hung[dacAt{d.name, c.Instance}]
 	r.check.Replaced(now, d.name, c.Instance, healthy && c.Purpose != reconcile.PurposeOrdered)
 	r.pics.replaced(now)
 }

@@ -116,7 +116,7 @@ func TestRecordsTellRunsApart(t *testing.T) {
 		var sums [2]string
 		for i, ev := range pair {
 			r := &run{trace: history.NewTrace()}
-			r.recordEvent(0, &kind{name: "Thing"}, ev)
+			r.recordEvent(0, &driver{k: &kind{name: "Thing"}}, ev)
 			sums[i] = r.trace.Sum()
 		}
 		if sums[0] == sums[1] {
@@ -130,7 +130,7 @@ func TestRecordsTellRunsApart(t *testing.T) {
 		var sums [2]string
 		for i, c := range pair {
 			r := &run{trace: history.NewTrace()}
-			r.recordCommand(0, &kind{name: "Thing"}, c)
+			r.recordCommand(0, &driver{k: &kind{name: "Thing"}}, c)
 			sums[i] = r.trace.Sum()
 		}
 		if sums[0] == sums[1] {

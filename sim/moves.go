@@ -14,9 +14,11 @@ type underway struct {
 // landed follows the transactions that happen: the moves of one whose process
 // died before it happened were needed, and no restart plans them again.
 func (r *run) landed(kind fleet.Kind, txn *fleet.Txn) {
-	for _, d := range r.proc.kinds {
-		if d.sent.txn == txn {
-			d.sent.landed = true
+	for _, p := range r.procs {
+		for _, d := range p.kinds {
+			if d.sent.txn == txn {
+				d.sent.landed = true
+			}
 		}
 	}
 	if r.orphans[txn] {
@@ -39,20 +41,29 @@ func (r *run) countMoves(kind fleet.Kind, txn *fleet.Txn) {
 	r.check.Add(kind, history.MovesNeeded, float64(n))
 }
 
-// leaveMachine keeps what only the machine knows, before it is dropped. What it
-// has planned of a re-orchestration and not done, its successor plans again:
-// counted twice, it would hide as many moves too many.
-func (r *run) leaveMachine(d *driver, crashed bool) {
-	needed := d.machine.Stats().MovesPlanned
-	if p := d.machine.Progress(); crashed && p.Running {
-		needed -= p.MovesLeft
-		switch {
-		case d.sent.txn == nil:
-		case d.sent.landed:
-			r.countMoves(d.name, d.sent.txn)
-		default:
-			r.orphans[d.sent.txn] = true
-		}
+// forgo takes back, before a machine forgets it, what it has planned of a
+// re-orchestration and not done. Its successor plans it again: counted twice, it
+// would hide as many moves too many.
+func (r *run) forgo(d *driver) {
+	p := d.machine.Progress()
+	if !p.Running {
+		return
 	}
-	r.check.Add(d.name, history.MovesNeeded, float64(needed))
+	r.check.Add(d.name, history.MovesNeeded, -float64(p.MovesLeft))
+	switch {
+	case d.sent.txn == nil:
+	case d.sent.landed:
+		r.countMoves(d.name, d.sent.txn)
+	default:
+		r.orphans[d.sent.txn] = true
+	}
+	d.sent = underway{}
+}
+
+// leaveMachine keeps what only the machine knows, before it is dropped.
+func (r *run) leaveMachine(d *driver, crashed bool) {
+	if crashed {
+		r.forgo(d)
+	}
+	r.check.Add(d.name, history.MovesNeeded, float64(d.machine.Stats().MovesPlanned))
 }

@@ -17,19 +17,21 @@ import (
 type openOrder struct {
 	order *scenarios.Order
 	given time.Duration
+	to    *process
 }
 
 // order gives an operator's order to the kind's machine. While the orchestrator
 // is down nobody takes it: its caller sees the connection refused.
 func (r *run) order(now time.Duration, o *scenarios.Order) {
 	r.nextReq++
-	if r.proc.dead {
+	p := r.leader()
+	if p == nil {
 		r.recordLostOrder(now, o)
 		r.refused(now, o)
 		return
 	}
-	r.orders[r.nextReq] = openOrder{o, now}
-	for _, d := range r.proc.kinds {
+	r.orders[r.nextReq] = openOrder{o, now, p}
+	for _, d := range p.kinds {
 		if d.name == fleet.Kind(o.Kind) {
 			d.step(now, reconcile.Ordered{Req: r.nextReq, Order: machineOrder(o)})
 		}
@@ -85,11 +87,13 @@ func (r *run) refused(now time.Duration, o *scenarios.Order) {
 
 // dropOrders is the fate of the orders that a process leaves unanswered when it
 // dies. What it had begun of them a restart may well finish, but nobody is told.
-func (r *run) dropOrders(now time.Duration) {
+func (r *run) dropOrders(now time.Duration, p *process) {
 	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
-		r.pics.mark(now, orderLabel(r.orders[req].order)+" unanswered")
+		if open := r.orders[req]; open.to == p {
+			r.pics.mark(now, orderLabel(open.order)+" unanswered")
+			delete(r.orders, req)
+		}
 	}
-	clear(r.orders)
 }
 
 // unanswered are the orders that wait for their answer at the end.

@@ -32,7 +32,7 @@ func newPictures(r *run) pictures {
 }
 
 func (p *pictures) fault(f *scenarios.Fault) {
-	name := string(f.What)
+	name := f.Label()
 	if f.For == 0 {
 		p.series.Mark(f.At, name)
 		return
@@ -89,7 +89,7 @@ func (p *pictures) process(now time.Duration, kind fleet.Kind, id fleet.Instance
 	case state == world.ProcessStarted:
 		p.Running.Add(now, 1)
 		return
-	case state == world.ProcessHung:
+	case state == world.ProcessHung || state == world.ProcessZombie:
 		p.hung[at] = true
 	case p.hung[at]:
 		delete(p.hung, at) // no longer counted already

@@ -44,6 +44,7 @@ const (
 	recAlarm
 	recNote
 	recLostOrder
+	recFault
 )
 
 func (r *run) record(now time.Duration, what byte) { r.trace.Begin(now, what) }
@@ -70,19 +71,23 @@ func (r *run) recordLostOrder(now time.Duration, o *scenarios.Order) {
 	r.trace.End()
 }
 
-func (r *run) log(now time.Duration, kind fleet.Kind, arrow string, x any) {
-	fmt.Fprintf(r.opts.Log, "%-12v %s %s %s\n", now.Round(time.Microsecond), kind, arrow, reconcile.Describe(x))
+func (r *run) log(now time.Duration, d *driver, arrow string, x any) {
+	who := string(d.name)
+	if d.p.number > 1 {
+		who += fmt.Sprintf(" (process %d)", d.p.number)
+	}
+	fmt.Fprintf(r.opts.Log, "%-12v %s %s %s\n", now.Round(time.Microsecond), who, arrow, reconcile.Describe(x))
 }
 
 // recordEvent puts an event into the trace before the core sees it.
-func (r *run) recordEvent(now time.Duration, k *kind, ev reconcile.Event) {
+func (r *run) recordEvent(now time.Duration, d *driver, ev reconcile.Event) {
 	if r.opts.Log != nil {
-		r.log(now, k.name, "→", ev)
+		r.log(now, d, "→", ev)
 	}
 	t := r.trace
 	begin := func(what byte) {
 		t.Begin(now, what)
-		t.Int(k.number)
+		t.Int(d.k.number)
 	}
 	switch ev := ev.(type) {
 	case reconcile.Led:
@@ -182,14 +187,14 @@ func (r *run) recordEvent(now time.Duration, k *kind, ev reconcile.Event) {
 }
 
 // recordCommand puts a command into the trace before it is executed.
-func (r *run) recordCommand(now time.Duration, k *kind, c reconcile.Command) {
+func (r *run) recordCommand(now time.Duration, d *driver, c reconcile.Command) {
 	if r.opts.Log != nil {
-		r.log(now, k.name, "←", c)
+		r.log(now, d, "←", c)
 	}
 	t := r.trace
 	begin := func(what byte) {
 		t.Begin(now, what)
-		t.Int(k.number)
+		t.Int(d.k.number)
 	}
 	switch c := c.(type) {
 	case reconcile.ReadTree:
@@ -260,4 +265,13 @@ func (r *run) recordTxn(txn *fleet.Txn) {
 	if c := txn.Control; c != nil {
 		t.String(fmt.Sprint(*c))
 	}
+}
+
+// recordProcess puts into the trace what befalls a process.
+func (r *run) recordProcess(now time.Duration, p *process, what string, by time.Duration) {
+	r.trace.Begin(now, recFault)
+	r.trace.Int(int64(p.number))
+	r.trace.String(what)
+	r.trace.Int(int64(by))
+	r.trace.End()
 }

@@ -25,9 +25,11 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 	if sc.On == scenarios.OnWire {
 		return nil, fmt.Errorf("%s: %w", sc.File, ErrOnWire)
 	}
-	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]unarrived{}, down: map[scenarios.FaultKind]int{}, orphans: map[*fleet.Txn]bool{}}
+	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]unarrived{}, orphans: map[*fleet.Txn]bool{}}
 	r.script = stage.Script{Scenario: sc, Seed: r.seed, Open: opts.Open}
-	w, err := world.New(r.tl, r.seed, worldConfig(sc))
+	r.worldCfg, r.leases = worldConfig(sc), r.seed.Stream("orchestrator", "lease")
+	r.makeFaults()
+	w, err := world.New(r.tl, r.seed, r.worldCfg)
 	if err != nil {
 		return nil, fmt.Errorf("%s: world: %w", sc.File, err)
 	}
@@ -38,7 +40,7 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 		if err := stage.Machine(spec).Validate(); err != nil {
 			return nil, fmt.Errorf("%s: kinds.%s: %w", sc.File, spec.Kind, err)
 		}
-		k := &kind{name: fleet.Kind(spec.Kind), number: int64(i), spec: spec}
+		k := &kind{name: fleet.Kind(spec.Kind), number: int64(i), spec: spec, sizes: map[fleet.InstanceID]size{}, born: map[fleet.InstanceID]time.Duration{}}
 		if err := w.AddKind(world.KindSpec{Kind: k.name, InstanceName: spec.InstanceName, Heartbeat: spec.Heartbeat, HeartbeatInterval: spec.HeartbeatInterval, Confirms: true}); err != nil {
 			return nil, fmt.Errorf("%s: kinds.%s: %w", sc.File, spec.Kind, err)
 		}

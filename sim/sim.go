@@ -93,7 +93,7 @@ type run struct {
 	check  *invariant.Checker
 	trace  *history.Trace
 	kinds  []*kind
-	proc   *process
+	procs  []*process // those that live, the oldest first
 	pics   pictures
 
 	healed  bool
@@ -104,8 +104,9 @@ type run struct {
 	unarrived map[*fleet.Notification]unarrived
 	lost      uint64 // notifications counted as lost
 
-	down         map[scenarios.FaultKind]int // faults of the sort that last
-	faultStreams map[int]*timeline.Stream
+	worldCfg world.Config
+	leases   *timeline.Stream // how processes fare that cannot prove their leadership
+	faults
 }
 
 // kind is one kind of the scenario and what happens to its rows.
@@ -114,15 +115,24 @@ type kind struct {
 	number  int64 // in the scenario, for the trace
 	spec    *scenarios.Kind
 	cast    *stage.Cast
-	pending churn.Op // the operation that is scheduled
-	led     bool     // somebody has led it
+	pending churn.Op                           // the operation that is scheduled
+	led     bool                               // somebody has led it
+	sizes   map[fleet.InstanceID]size          // of the instances in ZooKeeper
+	born    map[fleet.InstanceID]time.Duration // when each newest pod was created
+	pods    int                                // above the highest instance that has had one
 }
+
+// size is how full an instance is.
+type size struct{ used, capacity int }
 
 // The events that the run schedules for itself.
 const (
 	opChurn uint32 = iota
 	opFaultOn
 	opFaultOff
+	opFaultAgain
+	opRestart
+	opDo
 	opOrder
 	opNode
 	opHeal
@@ -134,8 +144,7 @@ const checkEvery = time.Second
 
 // play runs the scenario to its end.
 func (r *run) play() error {
-	r.proc = r.newProcess()
-	r.proc.start()
+	r.startProcess()
 	for next := r.opts.Progress; ; {
 		at, ok := r.tl.Next()
 		if !ok || at > r.sc.Duration {
@@ -151,7 +160,9 @@ func (r *run) play() error {
 	if !r.healed {
 		r.heal(r.sc.Duration)
 	}
-	r.proc.leave(false)
+	for _, p := range r.procs {
+		p.leave(false)
+	}
 	if r.sc.Heal < r.sc.Duration {
 		r.audit(r.sc.Duration)
 	}
@@ -177,9 +188,15 @@ func (r *run) Handle(now time.Duration, op uint32, arg int64, data any) {
 	case opChurn:
 		r.churn(now, r.kinds[arg])
 	case opFaultOn:
-		r.faultOn(now, int(arg))
+		r.faultOn(now, r.broken[arg])
 	case opFaultOff:
-		r.faultOff(now, int(arg))
+		r.faultOff(now, r.broken[arg])
+	case opFaultAgain:
+		r.faultAgain(now, r.broken[arg])
+	case opRestart:
+		r.restart()
+	case opDo:
+		data.(func(time.Duration))(now)
 	case opOrder:
 		r.order(now, &r.sc.Orders[arg])
 	case opNode:
@@ -245,14 +262,15 @@ func (r *run) pending() []history.Pending {
 		out = append(out, history.Pending{Why: "ZooKeeper refused transactions as too large: the core's bounds are wrong", Count: int(n)})
 	}
 	for i, k := range r.kinds {
-		if r.proc.dead {
+		p := r.leader()
+		if p == nil {
 			out = append(out, history.Pending{Kind: k.name, Why: "no orchestrator runs", Count: 1})
 			continue
 		}
 		if len(out) == 0 {
 			continue // nothing to explain
 		}
-		for _, why := range r.proc.kinds[i].machine.Pending(10) {
+		for _, why := range p.kinds[i].machine.Pending(10) {
 			out = append(out, history.Pending{Kind: k.name, Why: "orchestrator: " + why, Count: 1})
 		}
 	}
