@@ -86,6 +86,9 @@ type ZooKeeperConfig struct {
 	// ReadTree is the time to read a kind's whole tree, on top of Answer. Default
 	// 10–500 ms, mean 50 ms.
 	ReadTree timeline.Latency
+	// Reconnect is how long a client takes to connect again when the ensemble, or
+	// the way to it, is back. Default 0.1–2 s, mean 0.5 s.
+	Reconnect timeline.Latency
 	// SessionTimeout is how long a session outlives its client's last sign of
 	// life. Default 10 s.
 	SessionTimeout time.Duration
@@ -117,6 +120,9 @@ type KubernetesConfig struct {
 	// grace period; at its end, and when it hangs, it is killed. Default 0.2–5 s,
 	// mean 1 s.
 	Shutdown timeline.Latency
+	// Timeout is how long a client waits for the answer of an API server that is
+	// down. Default 10 s.
+	Timeout time.Duration
 	// NodeUnknown is the time from the loss of a node to phase Unknown. Default 5 min.
 	NodeUnknown time.Duration
 	// NodeCapacity is how many pods a node holds whose AddNode gives no number.
@@ -158,12 +164,12 @@ func DefaultConfig() Config {
 		},
 		ZooKeeper: ZooKeeperConfig{
 			Request: lat(1*ms, 2500*us, 50*ms), Answer: lat(300*us, 1*ms, 20*ms), Watch: lat(500*us, 2*ms, 50*ms),
-			ReadTree: lat(10*ms, 50*ms, 500*ms), SessionTimeout: 10 * s, MaxRequest: 0xfffff,
+			ReadTree: lat(10*ms, 50*ms, 500*ms), Reconnect: lat(100*ms, 500*ms, 2*s), SessionTimeout: 10 * s, MaxRequest: 0xfffff,
 		},
 		Kubernetes: KubernetesConfig{
 			Request: lat(5*ms, 12*ms, 500*ms), Answer: lat(2*ms, 6*ms, 200*ms), Watch: lat(5*ms, 20*ms, 500*ms),
 			Schedule: lat(200*ms, 400*ms, 1*s), Start: lat(2*s, 4*s, 10*s), Delete: lat(500*ms, 800*ms, 2*s),
-			Shutdown: lat(200*ms, 1*s, 5*s), NodeUnknown: 5 * time.Minute, NodeCapacity: 110,
+			Shutdown: lat(200*ms, 1*s, 5*s), Timeout: 10 * s, NodeUnknown: 5 * time.Minute, NodeCapacity: 110,
 		},
 		DAC: DACConfig{
 			Load: lat(1*s, 1500*ms, 3*s), Apply: lat(5*ms, 20*ms, 500*ms),
@@ -184,7 +190,7 @@ func (c *Config) Validate() error {
 		{"kafka.produce", c.Kafka.Produce}, {"kafka.fetch", c.Kafka.Fetch}, {"kafka.detect", c.Kafka.Detect},
 		{"kafka.reconnect", c.Kafka.Reconnect}, {"kafka.join", c.Kafka.Join},
 		{"zookeeper.request", c.ZooKeeper.Request}, {"zookeeper.answer", c.ZooKeeper.Answer},
-		{"zookeeper.watch", c.ZooKeeper.Watch}, {"zookeeper.readTree", c.ZooKeeper.ReadTree},
+		{"zookeeper.watch", c.ZooKeeper.Watch}, {"zookeeper.readTree", c.ZooKeeper.ReadTree}, {"zookeeper.reconnect", c.ZooKeeper.Reconnect},
 		{"kubernetes.request", c.Kubernetes.Request}, {"kubernetes.answer", c.Kubernetes.Answer},
 		{"kubernetes.watch", c.Kubernetes.Watch}, {"kubernetes.schedule", c.Kubernetes.Schedule},
 		{"kubernetes.start", c.Kubernetes.Start}, {"kubernetes.delete", c.Kubernetes.Delete}, {"kubernetes.shutdown", c.Kubernetes.Shutdown},
@@ -202,6 +208,7 @@ func (c *Config) Validate() error {
 		{"mqtt.reconnect", c.MQTT.Reconnect},
 		{"kafka.sessionTimeout", c.Kafka.SessionTimeout},
 		{"zookeeper.sessionTimeout", c.ZooKeeper.SessionTimeout},
+		{"kubernetes.timeout", c.Kubernetes.Timeout},
 		{"kubernetes.nodeUnknown", c.Kubernetes.NodeUnknown},
 		{"dac.heartbeat", c.DAC.Heartbeat},
 	}

@@ -17,6 +17,8 @@ type dac struct {
 	session *Session
 	gone    bool // the program has ended
 	hung    bool
+	zombie  bool // it beats, and does nothing else
+	away    bool // nobody reaches its node
 	loaded  bool
 
 	held    idSet // what it runs
@@ -29,6 +31,7 @@ type dac struct {
 	asked   int64
 	stale   bool
 	watched bool // a watch's event is on its way
+	owes    bool // its report was refused; it is tried again
 	read    dacRead
 }
 
@@ -50,12 +53,13 @@ const (
 	opNoticed
 	opBeat
 	opReopen
+	opReportAgain
 )
 
 // Handle is the DAC's part of the timeline. gen is the session's connection at
 // the time of the request.
 func (d *dac) Handle(now time.Duration, op uint32, gen int64, _ any) {
-	if d.gone || d.hung {
+	if d.gone || d.hung || d.zombie && op != opLoaded && op != opBeat && op != opReopen {
 		return
 	}
 	switch op {
@@ -75,8 +79,12 @@ func (d *dac) Handle(now time.Duration, op uint32, gen int64, _ any) {
 	case opApply:
 		d.apply(now, gen)
 	case opReport:
-		if d.session.reaches(gen) {
-			_ = d.nodes.writeStatus(now, d.session, d.confirmed()) // without nodes there is nothing to report on
+		if d.session.writes(gen) {
+			d.report(now)
+		}
+	case opReportAgain:
+		if d.owes = false; d.session.writes(gen) {
+			d.report(now)
 		}
 	}
 }
@@ -91,13 +99,21 @@ func (d *dac) beat(now time.Duration) {
 	if !d.kind.spec.Heartbeat {
 		return
 	}
-	d.dacs.kafka.Produce(d.kind.spec.Kind, d.id, now)
-	d.dacs.tl.After(cmp.Or(d.kind.spec.HeartbeatInterval, d.dacs.cfg.Heartbeat), d, opBeat, 0, nil)
+	if d.away {
+		d.dacs.kafka.unreachable(d.kind.spec.Kind)
+	} else {
+		d.dacs.kafka.Produce(d.kind.spec.Kind, d.id, now)
+	}
+	next := cmp.Or(d.kind.spec.HeartbeatInterval, d.dacs.cfg.Heartbeat)
+	if d.dacs.OnBeat != nil {
+		next = max(next+d.dacs.OnBeat(now, d.kind.spec.Kind, d.id), time.Millisecond)
+	}
+	d.dacs.tl.After(next, d, opBeat, 0, nil)
 }
 
 func (d *dac) open(now time.Duration) {
-	d.session = d.dacs.zk.Open(d.sessionState)
-	d.watched, d.asked, d.stale = false, 0, false
+	d.session = d.dacs.zk.start(DACClients, d.away, d.sessionState)
+	d.watched, d.asked, d.stale, d.owes = false, 0, false, false
 	d.request(now)
 }
 
@@ -116,6 +132,7 @@ func (d *dac) sessionState(now time.Duration, state SessionState) {
 // a watch may have asked for it before the client heard that it is connected again.
 func (d *dac) request(now time.Duration) {
 	switch {
+	case d.zombie:
 	case !d.session.connected: // sessionState comes back to it
 	case d.asked == d.session.gen:
 		d.stale = true
@@ -130,7 +147,9 @@ func (d *dac) readList(now time.Duration) {
 	r, in := &d.read, d.nodes
 	*r = dacRead{edits: r.edits[:0]}
 	d.watch()
-	if in.node != nil {
+	if old := d.session.minority(); old != nil {
+		old.read(in, r)
+	} else if in.node != nil {
 		r.born, r.version, r.times = in.node.Czxid, in.list.version, in.times
 		r.whole = true
 		if d.born == r.born {
@@ -172,7 +191,7 @@ func (d *dac) unwatch() {
 // Fired hears a watch at the ensemble. The nodes of an instance change in one
 // transaction: its second watch adds nothing.
 func (d *dac) Fired(WatchEvent, string) {
-	if d.watched || d.gone || d.hung || !d.session.connected {
+	if d.watched || d.gone || d.hung || !d.session.hears() {
 		return
 	}
 	d.watched = true

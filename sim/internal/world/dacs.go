@@ -55,9 +55,10 @@ const (
 	ProcessStarted ProcessState = iota
 	ProcessHung
 	ProcessEnded
+	ProcessZombie // it has become a zombie: see DACs.Zombie
 )
 
-var processStateNames = [...]string{"started", "hung", "ended"}
+var processStateNames = [...]string{"started", "hung", "ended", "zombie"}
 
 // String is the state's name in traces.
 func (s ProcessState) String() string { return processStateNames[s] }
@@ -76,6 +77,7 @@ type DACView struct {
 	Instance fleet.InstanceID
 	UID      string // of its pod
 	Hung     bool   // it does nothing, yet its pod runs
+	Zombie   bool   // it beats and does nothing else, yet its pod runs
 	Loaded   bool   // it has begun to read its list
 	Session  bool   // the ensemble holds a session of it
 	Times    int64  // of the _reload applied last
@@ -83,8 +85,9 @@ type DACView struct {
 }
 
 type dacKind struct {
-	spec KindSpec
-	dacs map[fleet.InstanceID]*dac
+	spec   KindSpec
+	dacs   map[fleet.InstanceID]*dac
+	strays map[string]*dac // by UID: what runs on although its instance has a newer pod
 }
 
 // NewDACs has no programs yet. The configuration must be valid.
@@ -107,7 +110,7 @@ func (f *DACs) AddKind(spec KindSpec) error {
 	if f.kinds[spec.Kind] != nil {
 		return fmt.Errorf("kind: %q is not valid: want a kind that has not been added before", spec.Kind)
 	}
-	f.kinds[spec.Kind] = &dacKind{spec: spec, dacs: map[fleet.InstanceID]*dac{}}
+	f.kinds[spec.Kind] = &dacKind{spec: spec, dacs: map[fleet.InstanceID]*dac{}, strays: map[string]*dac{}}
 	return nil
 }
 
@@ -121,10 +124,14 @@ func (f *DACs) View(kind fleet.Kind, id fleet.InstanceID) (DACView, bool) {
 	if d == nil {
 		return DACView{}, false
 	}
+	return d.view(), true
+}
+
+func (d *dac) view() DACView {
 	return DACView{
-		Kind: kind, Instance: id, UID: d.uid, Hung: d.hung, Loaded: d.loaded,
-		Session: d.session != nil && !d.session.expired, Times: d.times, Held: d.held.sorted(),
-	}, true
+		Kind: d.kind.spec.Kind, Instance: d.id, UID: d.uid, Hung: d.hung, Zombie: d.zombie, Loaded: d.loaded,
+		Session: d.session != nil && d.session.stands(), Times: d.times, Held: d.held.sorted(),
+	}
 }
 
 // Holds says whether an instance's program runs a resource, or has hung with it.
@@ -176,6 +183,9 @@ func (f *DACs) StartContainer(now time.Duration, kind fleet.Kind, id fleet.Insta
 		return
 	}
 	d := &dac{dacs: f, kind: k, id: id, uid: uid, nodes: f.zk.instance(f.zk.tree(kind), id)}
+	if old := k.dacs[id]; old != nil {
+		k.strays[old.uid] = old
+	}
 	k.dacs[id] = d
 	f.process(now, d, ProcessStarted)
 	f.tl.After(f.loading.draw(), d, opLoaded, 0, nil)
@@ -183,17 +193,17 @@ func (f *DACs) StartContainer(now time.Duration, kind fleet.Kind, id fleet.Insta
 
 // Responds says whether an instance's program has not hung.
 func (f *DACs) Responds(kind fleet.Kind, id fleet.InstanceID, uid string) bool {
-	d := f.find(kind, id)
-	return d != nil && d.uid == uid && !d.hung
+	d := f.pod(kind, id, uid)
+	return d != nil && !d.hung
 }
 
 // StopContainer ends an instance's program.
 func (f *DACs) StopContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, tidy bool) {
-	d := f.find(kind, id)
-	if d == nil || d.uid != uid {
+	d := f.pod(kind, id, uid)
+	if d == nil {
 		return
 	}
-	delete(d.kind.dacs, id)
+	d.kind.drop(d)
 	f.process(now, d, ProcessEnded)
 	d.end(now, tidy)
 }

@@ -19,6 +19,7 @@ type Database struct {
 	query, answer delay
 	tables        map[fleet.Kind]*table
 	down          bool
+	slow, torn    time.Duration
 }
 
 // Listing answers List. IDs and Rows are good only during the callback.
@@ -27,7 +28,7 @@ type Listing struct {
 	Ref    uint64           // as given to List
 	IDs    []string         // as given to List; nil for all rows
 	Rows   []fleet.Resource // in a stable order that is not that of the ids
-	At     time.Duration    // the moment at which the rows were read
+	At     time.Duration    // the moment at which the rows, or the last page of them, were read
 	Digest fleet.Digest     // of Rows, when they are all rows
 	Err    error            // nil, or ErrDatabaseDown
 }
@@ -121,12 +122,14 @@ func (d *Database) List(kind fleet.Kind, ids []string, ref uint64, done func(now
 const (
 	opListRead uint32 = iota
 	opListAnswer
+	opListPage
 )
 
 type listQuery struct {
 	table   *table
 	listing Listing
 	done    func(time.Duration, *Listing)
+	torn    tornListing
 }
 
 // Handle is the database's part of the timeline.
@@ -142,13 +145,20 @@ func (d *Database) Handle(now time.Duration, op uint32, _ int64, data any) {
 	q.listing.At = now
 	switch {
 	case d.down:
-		q.listing.Err = ErrDatabaseDown
+		q.fail()
+	case op == opListPage:
+		if !d.nextPage(now, q) {
+			return
+		}
+	case q.listing.IDs == nil && d.torn > 0:
+		d.firstPage(now, q)
+		return
 	case q.listing.IDs == nil:
 		q.listing.Rows, q.listing.Digest = q.table.snapshot(), q.table.digest
 	default:
 		q.listing.Rows = q.table.pick(q.listing.IDs)
 	}
-	d.tl.After(d.answer.draw(), d, opListAnswer, 0, q)
+	d.tl.After(d.answer.draw()+d.slow, d, opListAnswer, 0, q)
 }
 
 func (d *Database) table(kind fleet.Kind) *table {

@@ -72,6 +72,10 @@ func (c *candidate) stand() {
 		return
 	}
 	z := c.session.zk
+	if z.full {
+		z.tl.After(retryRefused, z, opStand, c.session.gen, c)
+		return
+	}
 	c.path = fmt.Sprintf("%s/candidates/%010d", c.kind.own.Path, z.nodes.Zxid()+1)
 	if err := z.nodes.Create(c.path, c, 0, c.session.id); err != nil {
 		panic("world: " + c.path + ": " + err.Error()) // zxids are unique and the parent stays
@@ -87,9 +91,9 @@ func (c *candidate) stand() {
 // and writes the epoch.
 func (c *candidate) lead() {
 	s := c.session
-	if s.connected {
+	if s.hears() {
 		now := s.zk.tl.Now()
-		s.zk.tl.At(s.up.arrival(s.noticed(now)+s.zk.request.draw()), s.zk, opElected, s.gen, c)
+		s.zk.tl.At(s.up.arrival(s.noticed(now)+s.zk.request.draw()+s.zk.slow[s.of]), s.zk, opElected, s.gen, c)
 	}
 }
 

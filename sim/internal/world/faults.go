@@ -80,6 +80,3 @@ const (
 	DACClients
 	AllClients = Orchestrators | DACClients
 )
-
-// ProcessZombie is the state of a program that has become a zombie: see DACs.Zombie.
-const ProcessZombie ProcessState = 3

@@ -27,6 +27,10 @@ type Kafka struct {
 	groups []*group
 	stats  KafkaStats
 
+	slow    time.Duration
+	missing func(kind fleet.Kind, instance fleet.InstanceID) bool // whose partition is gone; nil: nobody's
+	outage  int64                                                 // of a partition
+
 	free []*Heartbeat
 }
 
@@ -43,6 +47,7 @@ type Heartbeat struct {
 type KafkaStats struct {
 	Produced  uint64 // given to Produce
 	Lost      uint64 // never reached the log
+	Unsent    uint64 // dropped by OnSend; not in Produced
 	Delivered uint64 // handed to consumers
 	Expired   uint64 // left the log before a group had read them
 }
@@ -90,6 +95,9 @@ const (
 	opFetchFailed
 	opFetchAgain
 	opMemberGone
+	opRevoked
+	opPartitionGone
+	opPartitionBack
 )
 
 // Handle is Kafka's part of the timeline.
@@ -107,6 +115,11 @@ func (k *Kafka) Handle(now time.Duration, op uint32, arg int64, data any) {
 	case opMemberGone:
 		data.(*Consumer).leave()
 		return
+	case opPartitionGone, opPartitionBack:
+		if arg == k.outage {
+			data.(*Consumer).partition(now, op == opPartitionBack)
+		}
+		return
 	}
 	c := data.(*Consumer)
 	if arg != c.gen || !c.open {
@@ -121,6 +134,8 @@ func (k *Kafka) Handle(now time.Duration, op uint32, arg int64, data any) {
 		c.tell(now, false)
 	case opFetchAgain:
 		c.resume(now)
+	case opRevoked:
+		c.revoked(now)
 	}
 }
 
@@ -132,6 +147,21 @@ func (k *Kafka) IsUp() bool { return k.up }
 
 // Produce sends a heartbeat. While the broker is down it is lost.
 func (k *Kafka) Produce(kind fleet.Kind, instance fleet.InstanceID, at time.Duration) {
+	if k.OnSend == nil {
+		k.send(kind, instance, at, 0)
+		return
+	}
+	f := k.OnSend(k.tl.Now(), kind, instance)
+	if f.Drop {
+		k.stats.Unsent++
+		return
+	}
+	for range 1 + f.Copies {
+		k.send(kind, instance, at+f.Skew, f.Delay)
+	}
+}
+
+func (k *Kafka) send(kind fleet.Kind, instance fleet.InstanceID, at, late time.Duration) {
 	k.stats.Produced++
 	if k.OnProduce != nil {
 		k.OnProduce(kind)
@@ -147,11 +177,15 @@ func (k *Kafka) Produce(kind fleet.Kind, instance fleet.InstanceID, at time.Dura
 		h = new(Heartbeat)
 	}
 	*h = Heartbeat{Kind: kind, Instance: instance, SentAt: at}
-	k.tl.After(k.produce.draw(), k, opAppend, k.gen, h)
+	k.tl.After(k.produce.draw()+late, k, opAppend, k.gen, h)
 }
 
 func (k *Kafka) append(now time.Duration, h Heartbeat) {
-	h.Offset = k.end
+	if k.missing != nil && k.missing(h.Kind, h.Instance) {
+		k.stats.Lost++
+		return
+	}
+	h.Offset, h.Appended = k.end, now
 	k.end++
 	if k.log.len() >= k.cfg.Retention {
 		k.log.pop()
@@ -271,7 +305,7 @@ func (c *Consumer) assign(now time.Duration) {
 		c.group.committed = c.kafka.end
 	}
 	c.position = c.group.committed
-	c.tell(now, true)
+	c.tell(now, c.kafka.missing == nil)
 	c.poll(now)
 }
 
@@ -290,7 +324,7 @@ func (c *Consumer) resume(now time.Duration) {
 		return
 	}
 	c.up = true
-	c.tell(now, true)
+	c.tell(now, c.kafka.missing == nil)
 	c.poll(now)
 }
 
@@ -307,7 +341,7 @@ func (c *Consumer) poll(now time.Duration) {
 		return
 	}
 	c.fetching = true
-	c.kafka.tl.At(c.pipe.arrival(now+c.kafka.fetch.draw()), c.kafka, opFetch, c.gen, c)
+	c.kafka.tl.At(c.pipe.arrival(now+c.kafka.fetch.draw()+c.kafka.slow), c.kafka, opFetch, c.gen, c)
 }
 
 // deliver hands over all that the log holds beyond the position.

@@ -24,6 +24,8 @@ type Runtime interface {
 	StartContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string)
 	// Responds says whether a pod's program stops when it is asked to.
 	Responds(kind fleet.Kind, id fleet.InstanceID, uid string) bool
+	// ReachContainer cuts a pod's program off from everybody, or ends that.
+	ReachContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, reachable bool)
 	// StopContainer is the end of a pod's program, by its own fault or not.
 	// tidy says that it was asked to stop and had time to.
 	StopContainer(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, tidy bool)
@@ -45,6 +47,11 @@ type Kubernetes struct {
 	limited bool // AddNode has been called: pods need room on a node
 	nodes   []*node
 	waiting []*pod // for room, oldest first
+	images  []*pod // that have a node and no image, oldest first
+
+	down, cut  bool          // the API server; its watches
+	outage     int64         // of the API server: answers from before it are lost
+	watchDelay time.Duration // on top of watch
 
 	// OnCall, unless nil, decides what befalls a call. It is asked once, when the
 	// call reaches the API server; not while that is down.
@@ -52,9 +59,6 @@ type Kubernetes struct {
 	// OnStart, unless nil, decides what befalls a pod's start. It is asked when the
 	// pod has found its node, and again at RetryImages.
 	OnStart func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string) StartFault
-	// CreateError, unless nil, is asked at each creation: an error refuses it,
-	// as a quota or an admission webhook would.
-	CreateError func(now time.Duration, kind fleet.Kind, id fleet.InstanceID) error
 	// OnPod, unless nil, hears of each fact of a pod's life at the moment it
 	// becomes one, before any watch tells of it.
 	OnPod func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, fact PodFact)
@@ -86,6 +90,13 @@ type pod struct {
 	running bool          // its program runs
 	grace   time.Duration // of its deletion
 	killed  bool          // the grace period is too short for its program
+	crash   time.Duration // how long after its start its program crashes; 0: it does not
+
+	losses int64       // of its node
+	due    bool        // to start when its node is back
+	stuck  bool        // to be deleted when its node is back
+	ended  fleet.Phase // of its program, when nobody has heard of it yet
+	why    string      // it ended
 }
 
 // PodReply answers CreatePod and DeletePod.
@@ -94,14 +105,16 @@ type PodReply struct {
 	Instance fleet.InstanceID
 	UID      string // of the pod created, or as given to DeletePod
 	Ref      uint64 // as given to the call
-	Err      error  // nil, ErrAlreadyExists, ErrNotFound, or what CreateError said
+	Err      error  // nil, ErrAlreadyExists, ErrNotFound, ErrUnanswered, or what OnCall said
 }
 
 // podCall is a call under way.
 type podCall struct {
-	reply PodReply
-	grace time.Duration
-	done  func(now time.Duration, r PodReply)
+	callState
+	reply   PodReply
+	created bool // reply has the UID of the pod created
+	grace   time.Duration
+	done    func(now time.Duration, r PodReply)
 }
 
 // PodList answers ListPods.
@@ -109,9 +122,11 @@ type PodList struct {
 	Kind fleet.Kind
 	Ref  uint64      // as given to the call
 	Pods []fleet.Pod // by instance; the caller's
+	Err  error       // nil, ErrUnanswered, or what OnCall said: then there are no Pods
 }
 
 type podListing struct {
+	callState
 	list PodList
 	done func(now time.Duration, l PodList)
 }
@@ -124,6 +139,8 @@ type PodWatch struct {
 	onGone func(now time.Duration, id fleet.InstanceID, uid string)
 	events queue[podEvent]
 	closed bool
+	gen    int64                          // what is on its way from an older one is lost
+	known  map[fleet.InstanceID]fleet.Pod // as told last, or as they stood when it began
 }
 
 type podEvent struct {
@@ -159,23 +176,29 @@ const (
 	opGone
 	opNodeUnknown
 	opPodEvent
+	opCrash
+	opEndStray
 )
 
 // Handle is Kubernetes' part of the timeline.
-func (k *Kubernetes) Handle(now time.Duration, op uint32, _ int64, data any) {
+func (k *Kubernetes) Handle(now time.Duration, op uint32, arg int64, data any) {
 	switch op {
 	case opCreate:
-		k.create(now, data.(*podCall))
+		if c := data.(*podCall); k.admitPod(now, op, CallCreate, c) {
+			k.create(now, c)
+		}
 	case opDelete:
-		k.delete(now, data.(*podCall))
+		if c := data.(*podCall); k.admitPod(now, op, CallDelete, c) {
+			k.delete(now, c)
+		}
 	case opReply:
-		c := data.(*podCall)
-		c.done(now, c.reply)
+		k.replied(now, arg, data.(*podCall))
 	case opList:
-		k.list(now, data.(*podListing))
+		if l := data.(*podListing); k.admitList(now, l) {
+			k.list(now, l)
+		}
 	case opListed:
-		l := data.(*podListing)
-		l.done(now, l.list)
+		k.listed(now, arg, data.(*podListing))
 	case opSchedule:
 		k.place(now, data.(*pod))
 	case opStart:
@@ -183,9 +206,13 @@ func (k *Kubernetes) Handle(now time.Duration, op uint32, _ int64, data any) {
 	case opGone:
 		k.gone(now, data.(*pod))
 	case opNodeUnknown:
-		k.nodeUnknown(now, data.(*pod))
+		k.nodeUnknown(now, arg, data.(*pod))
 	case opPodEvent:
-		data.(*PodWatch).deliver(now)
+		data.(*PodWatch).deliver(now, arg)
+	case opCrash:
+		k.crash(now, data.(*pod))
+	case opEndStray:
+		k.stop(now, data.(*pod), false)
 	}
 }
 
@@ -254,6 +281,10 @@ func (k *Kubernetes) ListPods(kind fleet.Kind, ref uint64, done func(now time.Du
 // WatchPods tells of every change of a kind's pods from now on, in order.
 func (k *Kubernetes) WatchPods(kind fleet.Kind, onPod func(now time.Duration, p fleet.Pod), onGone func(now time.Duration, id fleet.InstanceID, uid string)) *PodWatch {
 	w := &PodWatch{kube: k, kind: k.pods(kind), onPod: onPod, onGone: onGone}
+	w.known = make(map[fleet.InstanceID]fleet.Pod, len(w.kind.pods))
+	for id, p := range w.kind.pods {
+		w.known[id] = p.Pod
+	}
 	w.kind.watches = append(w.kind.watches, w)
 	return w
 }
@@ -264,28 +295,38 @@ func (w *PodWatch) Close() {
 	w.kind.watches = slices.DeleteFunc(w.kind.watches, func(x *PodWatch) bool { return x == w })
 }
 
-func (w *PodWatch) deliver(now time.Duration) {
+func (w *PodWatch) deliver(now time.Duration, gen int64) {
 	e := w.events.pop()
 	switch {
-	case w.closed:
+	case w.closed || gen != w.gen:
 	case e.gone:
+		delete(w.known, e.pod.Instance)
 		w.onGone(now, e.pod.Instance, e.pod.UID)
 	default:
+		w.known[e.pod.Instance] = e.pod
 		w.onPod(now, e.pod)
 	}
 }
 
 // announce tells the watches what a pod is now.
 func (k *Kubernetes) announce(now time.Duration, p *pod, gone bool) {
-	for _, w := range p.kind.watches {
-		w.events.push(podEvent{p.Pod, gone})
-		k.tl.At(p.kind.down.arrival(now+k.watch.draw()), k, opPodEvent, 0, w)
+	if k.down || k.cut {
+		return
 	}
+	for _, w := range p.kind.watches {
+		w.send(now, podEvent{p.Pod, gone})
+	}
+}
+
+func (w *PodWatch) send(now time.Duration, e podEvent) {
+	k := w.kube
+	w.events.push(e)
+	k.tl.At(w.kind.down.arrival(now+k.watch.draw()+k.watchDelay), k, opPodEvent, w.gen, w)
 }
 
 func (k *Kubernetes) reply(now time.Duration, c *podCall, err error) {
 	c.reply.Err = err
-	k.tl.At(now+k.answer.draw(), k, opReply, 0, c)
+	k.tl.At(now+k.answer.draw(), k, opReply, k.outage, c)
 }
 
 func (k *Kubernetes) list(now time.Duration, l *podListing) {
@@ -294,17 +335,11 @@ func (k *Kubernetes) list(now time.Duration, l *podListing) {
 		l.list.Pods = append(l.list.Pods, p.Pod)
 	}
 	slices.SortFunc(l.list.Pods, func(a, b fleet.Pod) int { return cmp.Compare(a.Instance, b.Instance) })
-	k.tl.At(kind.down.arrival(now+k.answer.draw()), k, opListed, 0, l)
+	k.tl.At(kind.down.arrival(now+k.answer.draw()), k, opListed, k.outage, l)
 }
 
 func (k *Kubernetes) create(now time.Duration, c *podCall) {
 	kind, id := k.pods(c.reply.Kind), c.reply.Instance
-	if k.CreateError != nil {
-		if err := k.CreateError(now, kind.kind, id); err != nil {
-			k.reply(now, c, err)
-			return
-		}
-	}
 	if kind.pods[id] != nil {
 		k.stats.AlreadyExists++
 		k.fact(now, kind.pods[id], PodWasRefused)
@@ -317,7 +352,7 @@ func (k *Kubernetes) create(now time.Duration, c *podCall) {
 	kind.pods[id] = p
 	k.fact(now, p, PodWasCreated)
 	k.announce(now, p, false)
-	c.reply.UID = p.UID
+	c.reply.UID, c.created = p.UID, true
 	k.reply(now, c, nil)
 	k.tl.After(k.schedule.draw(), k, opSchedule, 0, p)
 }
@@ -330,20 +365,31 @@ func (k *Kubernetes) delete(now time.Duration, c *podCall) {
 	}
 	k.reply(now, c, nil)
 	if p.Terminating {
+		k.force(p, c.grace)
 		return
 	}
-	p.Terminating, p.grace = true, c.grace
+	k.terminate(now, p, c.grace)
+}
+
+// terminate begins a pod's deletion.
+func (k *Kubernetes) terminate(now time.Duration, p *pod, grace time.Duration) {
+	p.Terminating, p.grace = true, grace
 	k.fact(now, p, PodIsTerminating)
 	k.announce(now, p, false)
+	if p.unreachable() {
+		p.stuck = true
+		k.force(p, grace)
+		return
+	}
 	window := k.deletion.draw()
 	if !p.started {
 		window /= 10
 		k.vacate(now, p)
 	}
-	if p.running && c.grace > 0 {
+	if p.running && grace > 0 {
 		shutdown := k.shutdown.draw()
-		if shutdown > c.grace || !k.runtime.Responds(p.kind.kind, p.Instance, p.UID) {
-			shutdown, p.killed = c.grace, true
+		if shutdown > grace || !k.runtime.Responds(p.kind.kind, p.Instance, p.UID) {
+			shutdown, p.killed = grace, true
 		}
 		window += shutdown
 	}
@@ -357,7 +403,12 @@ func (k *Kubernetes) fact(now time.Duration, p *pod, fact PodFact) {
 }
 
 func (k *Kubernetes) gone(now time.Duration, p *pod) {
-	k.stop(now, p, p.grace > 0 && !p.killed)
+	if p.unreachable() && !k.forget(p) {
+		return
+	}
+	if p.node == nil || !p.node.holds(p) {
+		k.stop(now, p, p.grace > 0 && !p.killed)
+	}
 	k.stats.Deleted++
 	delete(p.kind.pods, p.Instance)
 	k.fact(now, p, PodIsGone)
@@ -370,9 +421,15 @@ func (k *Kubernetes) run(now time.Duration, p *pod) {
 	if p.Phase != fleet.PhasePending || !p.started || p.Terminating {
 		return
 	}
+	if p.due = p.unreachable(); p.due {
+		return
+	}
 	p.Phase, p.running = fleet.PhaseRunning, true
 	k.announce(now, p, false)
 	k.runtime.StartContainer(now, p.kind.kind, p.Instance, p.UID)
+	if p.crash > 0 {
+		k.tl.After(p.crash, k, opCrash, 0, p)
+	}
 }
 
 // stop ends a pod's program if it runs.

@@ -42,6 +42,7 @@ type MQTTStats struct {
 	Overflowed  uint64 // dropped because a subscriber's queue was full
 	Delivered   uint64 // handed to subscribers, repeated ones included
 	Redelivered uint64 // handed over with Dup
+	Unparseable uint64 // of PublishGarbage, received by subscribers; not in Delivered
 }
 
 // Delivery is one message as a subscriber receives it.
@@ -74,8 +75,8 @@ type Subscriber struct {
 }
 
 type pendingMessage struct {
-	n     *fleet.Notification
-	ackAt time.Duration // when the acknowledgement reaches the broker, once given
+	n     *fleet.Notification // nil: nobody can parse it
+	ackAt time.Duration       // when the acknowledgement reaches the broker, once given
 	dup   bool
 }
 
@@ -97,6 +98,7 @@ const (
 	opDeliver
 	opBroken
 	opAttempt
+	opLate
 )
 
 // Handle is the broker's part of the timeline.
@@ -104,12 +106,11 @@ func (m *MQTT) Handle(now time.Duration, op uint32, gen int64, data any) {
 	s, _ := data.(*Subscriber)
 	switch {
 	case s == nil && gen == m.gen && op == opArrive:
-		n := m.inbound.pop()
-		for _, s := range m.sessions {
-			s.enqueue(now, n)
-		}
+		m.arrive(now, m.inbound.pop())
 	case s == nil && gen == m.gen && op == opPublisherAttempt:
 		m.connectPublisher(now)
+	case op == opLate:
+		m.enqueue(now, data.(*fleet.Notification), int(gen))
 	case s == nil || gen != s.gen: // of a connection that is no more
 	case op == opDeliver:
 		s.receive(now)
@@ -136,7 +137,7 @@ func (m *MQTT) Publish(n *fleet.Notification) {
 	case m.cfg.PublisherBuffers && m.buffered.len() < m.cfg.PublisherBound:
 		m.buffered.push(n)
 	default:
-		m.stats.Lost++
+		m.lose(n)
 	}
 }
 
@@ -173,7 +174,7 @@ func (m *MQTT) BreakPublisher() {
 		if n := m.inbound.pop(); m.cfg.PublisherBuffers && m.buffered.len() < m.cfg.PublisherBound {
 			m.buffered.push(n)
 		} else {
-			m.stats.Lost++
+			m.lose(n)
 		}
 	}
 	m.tl.After(m.detect.draw()+m.cfg.Reconnect, m, opPublisherAttempt, m.gen, nil)
@@ -230,6 +231,9 @@ func (s *Subscriber) Ack(token uint64) {
 	until := min(int(token-s.first+1-s.popped), s.next)
 	if token-s.first+1 <= s.popped || until <= s.acked {
 		return
+	}
+	for until < s.next && s.pending.at(until).n == nil {
+		until++
 	}
 	at := s.ackPipe.arrival(now + s.mqtt.ack.draw())
 	for ; s.acked < until; s.acked++ {
@@ -288,13 +292,13 @@ func (s *Subscriber) connect(now time.Duration) {
 	}
 }
 
-func (s *Subscriber) enqueue(now time.Duration, n *fleet.Notification) {
+func (s *Subscriber) enqueue(now time.Duration, msg pendingMessage) {
 	s.trim(now)
 	if s.pending.len() >= s.mqtt.cfg.QueueBound {
-		s.mqtt.stats.Overflowed++
+		s.mqtt.overflow(now, msg)
 		return
 	}
-	s.pending.push(pendingMessage{n: n})
+	s.pending.push(msg)
 	if s.connected {
 		s.transmit(now)
 	}
@@ -308,6 +312,10 @@ func (s *Subscriber) receive(now time.Duration) {
 	msg := s.pending.at(s.next)
 	s.next++
 	s.token++
+	if msg.n == nil {
+		s.skip()
+		return
+	}
 	s.mqtt.stats.Delivered++
 	if msg.dup {
 		s.mqtt.stats.Redelivered++

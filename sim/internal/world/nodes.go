@@ -14,6 +14,9 @@ type node struct {
 	name     string
 	capacity int
 	pods     []*pod // in order of placement
+	state    nodeState
+	cordoned bool
+	strays   []*pod // whose programs run on, though they were deleted while it was cut off
 }
 
 // AddNode adds a machine with room for capacity pods, 0 for the configured
@@ -43,6 +46,7 @@ func (k *Kubernetes) RemoveNode(name, reason string) bool {
 	n := k.nodes[i]
 	k.nodes = slices.Delete(k.nodes, i, i+1)
 	now := k.tl.Now()
+	k.abandon(now, n)
 	for _, p := range slices.Clone(n.pods) {
 		k.finish(now, p, fleet.PhaseFailed, reason)
 	}
@@ -79,14 +83,13 @@ func (k *Kubernetes) place(now time.Duration, p *pod) {
 			return
 		}
 	}
-	p.started, p.Reason = true, ""
-	k.tl.After(k.start.draw(), k, opStart, 0, p)
+	k.begin(now, p)
 }
 
 func (k *Kubernetes) assign(p *pod) bool {
 	var best *node
 	for _, n := range k.nodes {
-		if len(n.pods) < n.capacity && (best == nil || len(n.pods) < len(best.pods)) {
+		if n.takes() && (best == nil || len(n.pods) < len(best.pods)) {
 			best = n
 		}
 	}
@@ -106,15 +109,18 @@ func (k *Kubernetes) fill(now time.Duration) {
 			return
 		}
 		k.waiting = slices.Delete(k.waiting, 0, 1)
-		p.started, p.Reason = true, ""
+		p.Reason = ""
 		k.announce(now, p, false)
-		k.tl.After(k.start.draw(), k, opStart, 0, p)
+		k.begin(now, p)
 	}
 }
 
 // vacate takes a pod off its node, or out of those that wait for one.
 func (k *Kubernetes) vacate(now time.Duration, p *pod) {
 	same := func(x *pod) bool { return x == p }
+	if len(k.images) > 0 {
+		k.images = slices.DeleteFunc(k.images, same)
+	}
 	if p.node != nil {
 		p.node.pods = slices.DeleteFunc(p.node.pods, same)
 		p.node = nil
@@ -139,6 +145,9 @@ func (k *Kubernetes) finish(now time.Duration, p *pod, phase fleet.Phase, reason
 	if p.Phase == fleet.PhaseFailed || p.Phase == fleet.PhaseSucceeded {
 		return false
 	}
+	if p.unreachable() {
+		return k.finishUnseen(now, p, phase, reason)
+	}
 	if phase == fleet.PhaseFailed {
 		k.stats.Failed++
 	}
@@ -159,14 +168,20 @@ func (k *Kubernetes) LoseNode(kind fleet.Kind, id fleet.InstanceID) bool {
 	}
 	now := k.tl.Now()
 	k.stop(now, p, false)
-	p.NodeLost = true
-	k.announce(now, p, false)
-	k.tl.After(k.cfg.NodeUnknown, k, opNodeUnknown, 0, p)
+	k.lose(now, p)
 	return true
 }
 
-func (k *Kubernetes) nodeUnknown(now time.Duration, p *pod) {
-	if p.kind.pods[p.Instance] == p && p.Phase == fleet.PhaseRunning {
+// lose tells that a pod's node does not answer.
+func (k *Kubernetes) lose(now time.Duration, p *pod) {
+	p.NodeLost = true
+	p.losses++
+	k.announce(now, p, false)
+	k.tl.After(k.cfg.NodeUnknown, k, opNodeUnknown, p.losses, p)
+}
+
+func (k *Kubernetes) nodeUnknown(now time.Duration, loss int64, p *pod) {
+	if p.kind.pods[p.Instance] == p && p.Phase == fleet.PhaseRunning && p.losses == loss {
 		p.Phase, p.Reason = fleet.PhaseUnknown, "NodeLost"
 		k.announce(now, p, false)
 	}

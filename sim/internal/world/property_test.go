@@ -257,6 +257,8 @@ func (l *podLedger) StartContainer(_ time.Duration, _ fleet.Kind, id fleet.Insta
 
 func (l *podLedger) Responds(fleet.Kind, fleet.InstanceID, string) bool { return true }
 
+func (l *podLedger) ReachContainer(time.Duration, fleet.Kind, fleet.InstanceID, string, bool) {}
+
 func (l *podLedger) StopContainer(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string, _ bool) {
 	if l.running[id] != uid {
 		l.t.Fatalf("%s stops, %q runs", uid, l.running[id])
@@ -292,11 +294,11 @@ func TestPodsNeverShareAName(t *testing.T) {
 		k.WatchPods(thing, l.pod, l.gone)
 		k.OnPod = l.fact
 		refused := errors.New("quota")
-		k.CreateError = func(time.Duration, fleet.Kind, fleet.InstanceID) error {
-			if rapid.IntRange(0, 9).Draw(t, "quota") == 0 {
-				return refused
+		k.OnCall = func(_ time.Duration, c Call) (f CallFault) {
+			if c.Verb == CallCreate && rapid.IntRange(0, 9).Draw(t, "quota") == 0 {
+				f.Err = refused
 			}
-			return nil
+			return f
 		}
 		created := func(_ time.Duration, r PodReply) {
 			if r.Err == nil && r.UID == "" || errors.Is(r.Err, ErrAlreadyExists) && r.UID != "" {

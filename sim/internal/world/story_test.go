@@ -20,7 +20,7 @@ func fixedConfig() Config {
 	for _, l := range []*timeline.Latency{
 		&c.Database.Query, &c.Database.Answer, &c.MQTT.Publish, &c.MQTT.Deliver, &c.MQTT.Ack, &c.MQTT.Detect,
 		&c.Kafka.Produce, &c.Kafka.Fetch, &c.Kafka.Detect, &c.Kafka.Reconnect, &c.Kafka.Join,
-		&c.ZooKeeper.Request, &c.ZooKeeper.Answer, &c.ZooKeeper.Watch, &c.ZooKeeper.ReadTree,
+		&c.ZooKeeper.Request, &c.ZooKeeper.Answer, &c.ZooKeeper.Watch, &c.ZooKeeper.ReadTree, &c.ZooKeeper.Reconnect,
 		&c.Kubernetes.Request, &c.Kubernetes.Answer, &c.Kubernetes.Watch, &c.Kubernetes.Schedule,
 		&c.Kubernetes.Start, &c.Kubernetes.Delete, &c.Kubernetes.Shutdown,
 		&c.DAC.Load, &c.DAC.Apply, &c.DAC.Reopen,

@@ -48,6 +48,9 @@ func (s *Session) Submit(kind fleet.Kind, txn *fleet.Txn, done func(now time.Dur
 	now := z.tl.Now()
 	if !s.connected {
 		r.outcome = fleet.OutcomeFailed
+		if s.unheard {
+			r.outcome = fleet.OutcomeUnknown
+		}
 		z.tl.At(now+z.answer.draw(), z, opSubmitted, 0, r)
 		return
 	}
@@ -57,14 +60,19 @@ func (s *Session) Submit(kind fleet.Kind, txn *fleet.Txn, done func(now time.Dur
 // commit is the moment at which a transaction takes effect.
 func (z *ZooKeeper) commit(now time.Duration, r *submit) {
 	s := r.session
+	if s.minority() != nil && r.gen == s.gen {
+		r.outcome = fleet.OutcomeFailed
+		z.tl.At(s.answered(now), z, opSubmitted, 0, r)
+		return
+	}
 	if !s.reaches(r.gen) {
 		r.outcome = fleet.OutcomeUnknown
 		z.tl.At(now+z.answer.draw(), z, opSubmitted, 0, r)
 		return
 	}
-	fault := SubmitArrives
+	fault, away := SubmitArrives, time.Duration(0)
 	if z.OnSubmit != nil {
-		fault, _ = z.OnSubmit(now, r.kind.kind, r.txn)
+		fault, away = z.OnSubmit(now, r.kind.kind, r.txn)
 	}
 	switch fault {
 	case SubmitRefused:
@@ -77,11 +85,18 @@ func (z *ZooKeeper) commit(now time.Duration, r *submit) {
 			r.outcome = fleet.OutcomeUnknown
 		}
 	}
+	if fault == SubmitLost || fault == AnswerLost {
+		s.Break(away)
+	}
 	z.tl.At(s.answered(now), z, opSubmitted, 0, r)
 }
 
 func (z *ZooKeeper) submitted(now time.Duration, r *submit) {
 	s, outcome := r.session, r.outcome
+	if s.unheard && !s.dead {
+		s.submits = append(s.submits, r)
+		return
+	}
 	if r.gen != s.gen && outcome != fleet.OutcomeFailed {
 		outcome = fleet.OutcomeUnknown
 	}
@@ -107,6 +122,10 @@ func (z *ZooKeeper) execute(now time.Duration, t *kindTree, txn *fleet.Txn) flee
 	default:
 		z.stats.TooLarge++
 		return outcome
+	}
+	if z.full && z.needsRoom(t, txn) {
+		z.stats.Full++
+		return fleet.OutcomeFailed
 	}
 	z.stats.Committed++
 	z.stats.Bytes += uint64(bytes)

@@ -134,13 +134,21 @@ func (z *ZooKeeper) treeAtServer(now time.Duration, r *treeRead) {
 		z.tl.At(now+z.answer.draw(), z, opTreeRead, 0, r)
 		return
 	}
-	r.tree = r.kind.snapshot()
+	if old := s.minority(); old != nil {
+		r.tree = old.tree(r.kind.kind)
+	} else {
+		r.tree = r.kind.snapshot()
+	}
 	// The many reads of a tree go beside other requests: they hold up no answer.
 	z.tl.At(now+z.readTree.draw()+z.answer.draw(), z, opTreeRead, 0, r)
 }
 
 func (r *treeRead) finish(now time.Duration) {
-	if r.session.dead {
+	switch {
+	case r.session.dead:
+		return
+	case r.session.unheard:
+		r.session.reads = append(r.session.reads, r)
 		return
 	}
 	if r.err == nil && r.gen != r.session.gen {
@@ -234,7 +242,7 @@ func (w *statusWatch) deliver(now time.Duration, gen int64) {
 // statusChanged tells every watch what an instance's status is now.
 func (in *instanceNodes) statusChanged(now time.Duration) {
 	for _, w := range in.kind.statuses {
-		if w.session.connected {
+		if w.session.hears() {
 			w.events.push(statusEvent{in.id, in.currentStatus()})
 			in.zk.tl.At(w.session.noticed(now), in.zk, opStatusSeen, w.session.gen, w)
 		}
@@ -243,10 +251,13 @@ func (in *instanceNodes) statusChanged(now time.Duration) {
 
 // writeStatus puts a session's ephemeral tmp/status in place, in one
 // transaction; one that another session left behind is replaced. It answers
-// ErrNoNode when the instance has no tmp.
+// ErrNoNode when the instance has no tmp, ErrFull when there is no room for it.
 func (in *instanceNodes) writeStatus(now time.Duration, s *Session, times int64) error {
 	if in.tmp == nil {
 		return ErrNoNode
+	}
+	if in.zk.full && (in.status == nil || in.status.Session != s.id) {
+		return ErrFull
 	}
 	z := in.zk.nodes
 	size := timesSize(times)

@@ -22,7 +22,7 @@ type ZooKeeper struct {
 	cfg   ZooKeeperConfig
 	nodes *Znodes
 
-	request, answer, watch, readTree delay
+	request, answer, watch, readTree, again delay
 
 	sessions, connections int64
 
@@ -30,6 +30,11 @@ type ZooKeeper struct {
 	stats   ZooKeeperStats
 	submits []*submit // free
 	checked uint64    // submissions that have been looked at
+
+	open       []*Session // whose clients have not heard that they have ended, oldest first
+	down, full bool
+	slow       [AllClients]time.Duration // by client
+	minorities [AllClients]*minority     // by client; nil: they speak to the majority
 
 	// OnCommit, unless nil, hears of every transaction at the moment it commits,
 	// when the tree has changed and nobody else has heard. It must not change the
@@ -54,6 +59,7 @@ type ZooKeeperStats struct {
 	Bytes     uint64 // written by committed transactions, whole lists as they stand on the wire
 	MaxBytes  int    // of the largest committed transaction
 	Expired   uint64 // sessions
+	Full      uint64 // transactions refused for want of room
 }
 
 // SessionState is what a session's client hears about its connection.
@@ -74,16 +80,24 @@ func (s SessionState) String() string { return sessionStateNames[s] }
 // Session is a client's session. It starts connected.
 type Session struct {
 	zk        *ZooKeeper
+	of        Clients
 	id        int64
 	onState   func(now time.Duration, state SessionState)
 	connected bool
 	expired   bool  // at the ensemble
 	dead      bool  // the process is gone: its callbacks hear no more
+	told      bool  // that it has expired
+	cut       bool  // by Cut, until Restore
+	barred    bool  // the client's node reaches nobody
+	known     bool  // the ensemble has had it
+	unheard   bool  // it has expired, and its client waits for answers
 	gen       int64 // of the connection
 	lingers   int64 // the connection whose requests arrive though the client has died; 0 for none
 	up, down  pipe
 	statuses  []*statusWatch
 	votes     []*candidate
+	submits   []*submit   // unheard
+	reads     []*treeRead // unheard
 }
 
 // NewZooKeeper is an ensemble that holds the contract's root and nothing below.
@@ -96,6 +110,7 @@ func NewZooKeeper(tl *timeline.Timeline, seed timeline.Seed, cfg ZooKeeperConfig
 		answer:   delay{cfg.Answer, stream("answer")},
 		watch:    delay{cfg.Watch, stream("watch")},
 		readTree: delay{cfg.ReadTree, stream("readTree")},
+		again:    delay{cfg.Reconnect, stream("reconnect")},
 	}
 	for _, path := range []string{"/iota", "/iota/orchestration", "/iota/orchestrator"} {
 		z.mustCreate(path, nil, 0)
@@ -115,6 +130,8 @@ const (
 	opElected
 	opGained
 	opResign
+	opReconnect
+	opMinorityExpire
 )
 
 // Handle is ZooKeeper's part of the timeline.
@@ -124,10 +141,14 @@ func (z *ZooKeeper) Handle(now time.Duration, op uint32, arg int64, data any) {
 		if s := data.(*Session); arg == s.gen {
 			s.Expire()
 		}
-	case opState:
-		if s := data.(*Session); !s.dead && s.onState != nil {
-			s.onState(now, SessionState(arg))
+	case opReconnect:
+		if s := data.(*Session); arg == s.gen {
+			s.reconnect()
 		}
+	case opMinorityExpire:
+		data.(*Session).outvoted(arg)
+	case opState:
+		data.(*Session).hear(now, SessionState(arg))
 	case opCommit:
 		z.commit(now, data.(*submit))
 	case opSubmitted:
@@ -139,15 +160,15 @@ func (z *ZooKeeper) Handle(now time.Duration, op uint32, arg int64, data any) {
 	case opStatusSeen:
 		data.(*statusWatch).deliver(now, arg)
 	case opStand:
-		if c := data.(*candidate); c.session.reaches(arg) {
+		if c := data.(*candidate); c.session.writes(arg) {
 			c.stand()
 		}
 	case opElected:
-		if c := data.(*candidate); c.session.reaches(arg) {
+		if c := data.(*candidate); c.session.writes(arg) {
 			c.elected(now)
 		}
 	case opResign:
-		if c := data.(*candidate); c.session.reaches(arg) {
+		if c := data.(*candidate); c.session.writes(arg) {
 			c.resign()
 		}
 	case opGained:
@@ -162,10 +183,25 @@ func (z *ZooKeeper) Stats() ZooKeeperStats { return z.stats }
 // ZooKeeper's, the data are this package's own values.
 func (z *ZooKeeper) Nodes() *Znodes { return z.nodes }
 
-// Open starts a session. onState, unless nil, hears of every change after that.
+// Open starts an orchestrator's session. onState, unless nil, hears of every
+// change after that. The session is connected at once, unless the ensemble takes
+// none now: then it is as one that is cut off, and comes to be when it can.
 func (z *ZooKeeper) Open(onState func(now time.Duration, state SessionState)) *Session {
+	return z.start(Orchestrators, false, onState)
+}
+
+func (z *ZooKeeper) start(of Clients, barred bool, onState func(now time.Duration, state SessionState)) *Session {
 	z.sessions++
-	return &Session{zk: z, id: z.sessions, gen: z.connection(), onState: onState, connected: true}
+	s := &Session{zk: z, of: of, id: z.sessions, gen: z.connection(), onState: onState, barred: barred}
+	s.connected = !barred && !z.down && z.minorities[of] == nil
+	s.known = s.connected
+	z.open = append(z.open, s)
+	return s
+}
+
+// forget is the end of a session that nothing happens to any more.
+func (z *ZooKeeper) forget(s *Session) {
+	z.open = slices.DeleteFunc(z.open, func(x *Session) bool { return x == s })
 }
 
 // connection numbers the connections of all sessions, from 1.
@@ -184,9 +220,14 @@ func (s *Session) Expired() bool { return s.expired }
 // Close ends the session in order: its ephemerals go at once, its callbacks hear
 // no more.
 func (s *Session) Close() {
+	if s.barred || s.zk.down || s.minority() != nil { // it cannot say so
+		s.Kill()
+		return
+	}
 	s.dead = true
 	s.disconnect()
 	s.end()
+	s.zk.forget(s)
 }
 
 // Kill is the death, or the hanging for ever, of the client's process: its
@@ -197,12 +238,21 @@ func (s *Session) Kill() {
 		s.dead = true
 		s.lingers = s.gen
 		s.Cut()
+		if !s.known || s.expired {
+			s.zk.forget(s)
+		}
 	}
 }
 
 // Cut breaks the connection. Answers on their way are lost; the client hears at
 // once. Unless Restore comes before its timeout, the session expires.
 func (s *Session) Cut() {
+	s.cut = true
+	s.drop()
+}
+
+// drop breaks the connection, whoever did it.
+func (s *Session) drop() {
 	if !s.connected {
 		return
 	}
@@ -214,13 +264,23 @@ func (s *Session) Cut() {
 // Restore connects again. The client hears SessionConnected, or SessionExpired
 // when it came too late.
 func (s *Session) Restore() {
-	if s.connected || s.dead {
+	s.cut = false
+	s.reconnect()
+}
+
+// reconnect connects again, unless something forbids it.
+func (s *Session) reconnect() {
+	if s.connected || s.dead || s.told || s.unheard || s.cut || s.barred || s.zk.down {
 		return
 	}
+	if s.minority() != nil && (s.expired || !s.known) {
+		return // it knows neither old sessions' ends nor new sessions
+	}
 	state := SessionExpired
-	if !s.expired {
-		s.connected, state = true, SessionConnected
+	if s.told = s.expired; !s.expired {
+		s.connected, s.known, state = true, true, SessionConnected
 		s.gen = s.zk.connection()
+		s.join()
 	}
 	s.zk.tl.At(s.down.arrival(s.zk.tl.Now()+s.zk.answer.draw()), s.zk, opState, int64(state), s)
 	if s.connected {
@@ -233,15 +293,28 @@ func (s *Session) Restore() {
 // Expire makes the ensemble end the session now. A connected client hears
 // SessionExpired after the watch latency, one that is cut off at Restore.
 func (s *Session) Expire() {
-	if s.expired {
+	if s.expired || !s.known {
 		return
 	}
 	s.zk.stats.Expired++
-	if s.connected {
-		s.zk.tl.At(s.down.arrival(s.zk.tl.Now()+s.zk.watch.draw()), s.zk, opState, int64(SessionExpired), s)
+	if s.minority() == nil {
+		if s.connected {
+			s.told = true
+			s.zk.tl.At(s.down.arrival(s.zk.tl.Now()+s.zk.watch.draw()), s.zk, opState, int64(SessionExpired), s)
+		}
+		s.disconnect()
 	}
-	s.disconnect()
 	s.end()
+}
+
+// hear is what the client hears about its connection.
+func (s *Session) hear(now time.Duration, state SessionState) {
+	if state == SessionExpired {
+		s.zk.forget(s)
+	}
+	if !s.dead && s.onState != nil {
+		s.onState(now, state)
+	}
 }
 
 func (s *Session) disconnect() {
@@ -256,6 +329,9 @@ func (s *Session) end() {
 		return
 	}
 	s.expired = true
+	if s.dead {
+		s.zk.forget(s)
+	}
 	for _, w := range s.statuses {
 		w.close()
 	}
@@ -277,9 +353,12 @@ func (s *Session) reaches(gen int64) bool {
 	return !s.expired && (gen == s.gen || gen == s.lingers)
 }
 
+// writes says whether a write sent on connection gen arrives where it can be written.
+func (s *Session) writes(gen int64) bool { return s.reaches(gen) && s.minority() == nil }
+
 // sent is when a request made now reaches the ensemble.
 func (s *Session) sent(now time.Duration) time.Duration {
-	return s.up.arrival(now + s.zk.request.draw())
+	return s.up.arrival(now + s.zk.request.draw() + s.zk.slow[s.of])
 }
 
 // answered is when an answer given now reaches the client.
