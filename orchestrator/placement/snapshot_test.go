@@ -59,7 +59,7 @@ func snapshotHistory(t *rapid.T, policy fleet.Policy) {
 		if again := written(read); !bytes.Equal(data, again) {
 			t.Fatalf("written again it differs:\n%x\n%x", data, again)
 		}
-		if d := differ("assignment", reflect.ValueOf(a), reflect.ValueOf(read), map[pair]bool{}); d != "" {
+		if d := differ(reflect.ValueOf(a), reflect.ValueOf(read), map[pair]bool{}); d != "" {
 			t.Fatal(d)
 		}
 		if rapid.Bool().Draw(t, "the twin is replaced") {
@@ -243,12 +243,12 @@ func perturb(f reflect.Value) func() {
 type pair struct{ x, y unsafe.Pointer }
 
 // differ says where two states differ, but for memory, the index and nil for empty.
-func differ(path string, x, y reflect.Value, been map[pair]bool) string {
+func differ(x, y reflect.Value, been map[pair]bool) string {
 	switch x.Kind() {
 	case reflect.Pointer:
 		if x.IsNil() || y.IsNil() {
 			if x.IsNil() != y.IsNil() {
-				return path + " is nil in one"
+				return " is nil in one"
 			}
 			return ""
 		}
@@ -257,40 +257,40 @@ func differ(path string, x, y reflect.Value, been map[pair]bool) string {
 			return ""
 		}
 		been[at] = true
-		return differ(path, x.Elem(), y.Elem(), been)
+		return differ(x.Elem(), y.Elem(), been)
 	case reflect.Struct:
 		if x.Type() == reflect.TypeFor[index]() || x.Type() == reflect.TypeFor[scratch]() {
 			return ""
 		}
 		for i := range x.NumField() {
-			if d := differ(path+"."+x.Type().Field(i).Name, x.Field(i), y.Field(i), been); d != "" {
-				return d
+			if d := differ(x.Field(i), y.Field(i), been); d != "" {
+				return "." + x.Type().Field(i).Name + d
 			}
 		}
 	case reflect.Slice, reflect.Array:
 		if x.Len() != y.Len() {
-			return fmt.Sprintf("%s has %d and %d elements", path, x.Len(), y.Len())
+			return fmt.Sprintf(" has %d and %d elements", x.Len(), y.Len())
 		}
 		for i := range x.Len() {
-			if d := differ(fmt.Sprintf("%s[%d]", path, i), x.Index(i), y.Index(i), been); d != "" {
-				return d
+			if d := differ(x.Index(i), y.Index(i), been); d != "" {
+				return fmt.Sprintf("[%d]%s", i, d)
 			}
 		}
 	case reflect.Map:
 		if x.Len() != y.Len() {
-			return fmt.Sprintf("%s has %d and %d entries", path, x.Len(), y.Len())
+			return fmt.Sprintf(" has %d and %d entries", x.Len(), y.Len())
 		}
 		for _, key := range x.MapKeys() {
 			if !y.MapIndex(key).IsValid() {
-				return fmt.Sprintf("%s has no %v in one", path, key)
+				return fmt.Sprintf(" has no %v in one", key)
 			}
-			if d := differ(fmt.Sprintf("%s[%v]", path, key), x.MapIndex(key), y.MapIndex(key), been); d != "" {
-				return d
+			if d := differ(x.MapIndex(key), y.MapIndex(key), been); d != "" {
+				return fmt.Sprintf("[%v]%s", key, d)
 			}
 		}
 	default:
 		if !x.Equal(y) {
-			return fmt.Sprintf("%s is %v and %v", path, x, y)
+			return fmt.Sprintf(" is %v and %v", x, y)
 		}
 	}
 	return ""
@@ -326,7 +326,7 @@ func FuzzSnapshot(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := differ("assignment", reflect.ValueOf(a), reflect.ValueOf(again), map[pair]bool{}); d != "" {
+		if d := differ(reflect.ValueOf(a), reflect.ValueOf(again), map[pair]bool{}); d != "" {
 			t.Fatal(d)
 		}
 		var p Plan

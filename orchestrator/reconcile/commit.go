@@ -17,6 +17,7 @@ type change struct {
 	inflight bool
 	at       place // the queue in which it waits; an entry in any other is stale
 	why      placement.Reason
+	number   int32 // Snapshot's alone
 }
 
 // place names a queue of changes.

@@ -33,12 +33,13 @@ func TestRandomEvents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		policy := rapid.SampledFrom(fleet.Policies).Draw(t, "policy")
 		handoff := rapid.SampledFrom([]fleet.Handoff{fleet.HandoffFast, fleet.HandoffStrict}).Draw(t, "handoff")
-		randomEvents(t, smallConfig(policy, handoff))
+		randomEvents(t, smallConfig(policy, handoff), nil)
 	})
 }
 
-func randomEvents(t *rapid.T, cfg Config) {
+func randomEvents(t *rapid.T, cfg Config, twins func() bool) {
 	g := newRig(cfg)
+	g.twins = twins
 	type entry struct {
 		now    time.Duration
 		prefix string

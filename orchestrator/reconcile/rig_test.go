@@ -45,6 +45,12 @@ type rig struct {
 	// machine has put it right.
 	inherited bool
 
+	// twins says, before each event, whether the machine is replaced by one
+	// restored from its snapshot; nil: never. The one replaced runs on beside it.
+	twins   func() bool
+	shadow  *Machine
+	renewed int
+
 	acked   uint64
 	told    []Notified // every message so far
 	replies map[uint64]string
@@ -90,7 +96,7 @@ func (g *rig) restart() {
 	if err != nil {
 		panic(err)
 	}
-	g.m, g.queue, g.later, g.news = m, nil, nil, nil
+	g.m, g.shadow, g.queue, g.later, g.news = m, nil, nil, nil, nil
 	g.step(HeartbeatChannel{Up: true})
 }
 
@@ -105,7 +111,7 @@ func (g *rig) break_(format string, args ...any) {
 
 func (g *rig) step(ev Event) {
 	g.trace("> ", ev)
-	for _, c := range g.m.Step(g.now, ev) {
+	for _, c := range g.both(ev) {
 		g.trace("  ", c)
 		switch c := c.(type) {
 		case Ack:

@@ -70,6 +70,7 @@ type story struct {
 	event   string // not yet written: nothing may follow from it
 	skip    bool   // leave events out from which nothing follows
 	passing bool
+	twins   func() bool // the rig's
 }
 
 type fault struct {
@@ -242,7 +243,8 @@ func (s *story) begin(t *testing.T, d *datadriven.TestData) {
 			*field = number(t, d, v)
 		}
 	}
-	*s = story{g: newRig(cfg), faults: map[string]*fault{}}
+	*s = story{g: newRig(cfg), faults: map[string]*fault{}, twins: s.twins}
+	s.g.twins = s.twins
 	s.g.hold, s.g.stall = s.interfere, true
 	s.g.trace = s.record
 }
