@@ -179,7 +179,7 @@ func (c *Checker) RowDeleted(now time.Duration, kind fleet.Kind, id string) {
 	if r.waiting { // it never ran: it waited until now
 		k.waited(r, now)
 	} else if since, out := k.out(r); out {
-		k.unowned(r, since, now)
+		k.unowned(r, since, now, k.idle(r))
 	}
 	r.row, r.rowAt, r.waiting, r.hadRow = false, now, false, true
 	k.rows--

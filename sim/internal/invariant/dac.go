@@ -69,7 +69,7 @@ func (c *Checker) stopped(k *kindState, by fleet.InstanceID, id string) {
 	case 0:
 		r.stoppedBy = by
 		if r.row {
-			r.stoppedAt, r.failed, r.ends = c.now, !in.healthy, in.ends
+			r.stoppedAt, r.failed, r.ends = c.now, !in.healthy, in.ends // who hangs is not healthy
 			if in.hung {
 				r.stoppedAt = max(r.rowAt, in.hungAt)
 			}
@@ -94,7 +94,7 @@ func (k *kindState) startedRow(r *record, now time.Duration) {
 	if r.waiting {
 		k.waited(r, now)
 	} else {
-		k.unowned(r, r.stoppedAt, now)
+		k.unowned(r, r.stoppedAt, now, false)
 	}
 }
 
@@ -102,11 +102,12 @@ func (k *kindState) startedRow(r *record, now time.Duration) {
 // may be told.
 const endsWithin = time.Second
 
-// unowned measures a time in which nobody ran a row that had run before.
-func (k *kindState) unowned(r *record, since, now time.Duration) {
+// unowned measures a time in which nobody ran a row that had run before, or only
+// a DAC that hangs.
+func (k *kindState) unowned(r *record, since, now time.Duration, hangs bool) {
 	k.outage.Add(now - since)
 	what := slowMove
-	if k.hasFailed(r) {
+	if hangs || k.hasFailed(r) {
 		what = slowRecover
 		k.recover.Add(now - since)
 	}
@@ -116,8 +117,8 @@ func (k *kindState) unowned(r *record, since, now time.Duration) {
 // hasFailed says that a row which nobody runs is without its DAC because that one
 // failed: it did not just hand over.
 func (k *kindState) hasFailed(r *record) bool {
-	if r.failed || r.runners > 0 || r.stoppedBy == fleet.NoInstance {
-		return true // with a runner: that one hangs
+	if r.failed {
+		return true
 	}
 	in := k.program(r.stoppedBy)
 	switch in.ends - r.ends {

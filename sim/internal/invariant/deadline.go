@@ -172,7 +172,7 @@ func (k *kindState) close(r *record, now time.Duration) {
 		k.slowed(&k.slowSettles, r, slowSettle, r.rowAt, now)
 	case r.row && (r.runners == 0 || k.idle(r)):
 		since, _ := k.out(r)
-		k.unowned(r, since, now)
+		k.unowned(r, since, now, k.idle(r))
 		if r.runners > 0 {
 			k.idleEnd++
 		}

@@ -19,7 +19,7 @@ func (c *Checker) RunningPod(now time.Duration, kind fleet.Kind, by fleet.Instan
 	if k == nil || c.instance(k, by) == nil {
 		return
 	}
-	by = k.programOf(by, pod, on)
+	by = c.programOf(k, by, pod, on)
 	if on {
 		c.started(k, by, id)
 	} else {
@@ -63,7 +63,7 @@ func (k *kindState) program(by fleet.InstanceID) *instance {
 
 // programOf is the number of the program in a pod; the first thing that a new
 // pod's starts makes the program before it an orphan.
-func (k *kindState) programOf(by fleet.InstanceID, pod string, on bool) fleet.InstanceID {
+func (c *Checker) programOf(k *kindState, by fleet.InstanceID, pod string, on bool) fleet.InstanceID {
 	in := &k.instances[by]
 	if in.dac == pod {
 		return by
@@ -74,8 +74,8 @@ func (k *kindState) programOf(by fleet.InstanceID, pod string, on bool) fleet.In
 		}
 	}
 	if on {
-		if in.runs > 0 {
-			k.makeOrphan(by, in)
+		if in.runs > 0 && in.dac != "" {
+			c.makeOrphan(k, by, in)
 		}
 		in.dac, in.outlived = pod, false
 	}
@@ -84,7 +84,7 @@ func (k *kindState) programOf(by fleet.InstanceID, pod string, on bool) fleet.In
 
 // makeOrphan gives what an instance's program runs a number of its own. It looks
 // at every resource: programs seldom outlive their pods.
-func (k *kindState) makeOrphan(by fleet.InstanceID, in *instance) {
+func (c *Checker) makeOrphan(k *kindState, by fleet.InstanceID, in *instance) {
 	n := slices.IndexFunc(k.orphans, func(o orphan) bool { return o.runs == 0 })
 	if n < 0 {
 		n = len(k.orphans)
@@ -95,13 +95,16 @@ func (k *kindState) makeOrphan(by fleet.InstanceID, in *instance) {
 	number := fleet.InstanceID(maxInstanceID + n)
 	for i := range k.recs {
 		r := &k.recs[i]
-		if r.runners > 0 && r.runner == by {
-			r.runner = number
-		} else if r.runners > 1 {
-			if at := slices.Index(k.moreRunners[int32(i)], by); at >= 0 {
-				k.moreRunners[int32(i)][at] = number
-			}
+		if !k.runs(int32(i), by) {
+			continue
 		}
+		if r.runner == by {
+			r.runner = number
+		} else {
+			more := k.moreRunners[int32(i)]
+			more[slices.Index(more, by)] = number
+		}
+		c.update(k, int32(i), false)
 	}
 }
 
