@@ -164,7 +164,7 @@ func (s *stream) begin(now time.Duration, m *reconcile.Machine) {
 	s.on, s.state = true, 0
 	s.dir.disk.push(item{to: s.out, open: &h})
 	if m != nil {
-		s.scratch = snapshot(m, s.scratch[:0])
+		s.scratch = m.Snapshot(s.scratch[:0])
 		s.state = len(s.scratch)
 		s.enc.recordSnapshot(now, 0, s.scratch)
 		if cap(s.scratch) > 4*sealBytes {
@@ -230,12 +230,4 @@ func (d *Dir) Close() error {
 	case <-late.C:
 		return errors.New("the recording's end could not be written in time")
 	}
-}
-
-// snapshot appends the machine's state.
-func snapshot(m *reconcile.Machine, dst []byte) []byte {
-	if s, ok := any(m).(interface{ Snapshot([]byte) []byte }); ok {
-		return s.Snapshot(dst)
-	}
-	return dst
 }
