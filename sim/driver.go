@@ -67,7 +67,10 @@ func (d *driver) told(now time.Duration, ev reconcile.Event) {
 	case reconcile.Committed:
 		d.committed(ev)
 	}
-	for _, c := range d.machine.Step(now+d.p.skew, ev) {
+	r.keepEvent(now, d, ev)
+	commands := d.machine.Step(now+d.p.skew, ev)
+	r.keepCommands(now, d, commands)
+	for _, c := range commands {
 		r.recordCommand(now, d, c)
 		d.carryOut(now, c)
 		if d.p.dead {

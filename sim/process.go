@@ -68,6 +68,7 @@ func (p *process) start() {
 			panic("sim: a configuration that was validated is refused: " + err.Error())
 		}
 		d.machine = m
+		p.run.keepStart(d)
 		d.pods = p.run.world.Kubernetes.WatchPods(d.name, func(now time.Duration, pod fleet.Pod) {
 			d.step(now, reconcile.PodSeen{Pod: pod})
 		}, func(now time.Duration, id fleet.InstanceID, uid string) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/churn"
 	"dacorch/sim/internal/history"
@@ -34,6 +35,9 @@ type Options struct {
 	// Log, unless nil, gets a line for each event that the core was told and each
 	// command that it gave.
 	Log io.Writer
+	// Record, unless nil, is what the run is recorded with, begun with its
+	// RecordingHeader. The run closes it, with its report.
+	Record *recording.Writer
 	// Progress, unless nil, is called every ProgressEvents events; an error from
 	// it ends the run.
 	Progress func(Progress) error
@@ -79,7 +83,8 @@ func Run(sc *scenarios.Scenario, opts Options) (*Result, error) {
 	if err := r.play(); err != nil {
 		return nil, err
 	}
-	return r.result(), nil
+	result := r.result()
+	return result, r.closeRecording(result.Report)
 }
 
 // run is one simulation.

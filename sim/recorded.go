@@ -1,0 +1,60 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"dacorch/orchestrator/reconcile"
+	"dacorch/orchestrator/recording"
+	"dacorch/scenarios"
+	"dacorch/sim/internal/stage"
+)
+
+// RecordingHeader is what the recording of a run of the scenario begins with.
+func RecordingHeader(program string, sc *scenarios.Scenario) recording.Header {
+	h := recording.Header{Program: program, Scenario: string(scenarios.Format(sc)), Seed: sc.Seed}
+	for i := range sc.Kinds {
+		h.Kinds = append(h.Kinds, recording.Kind{Config: stage.Machine(&sc.Kinds[i])})
+	}
+	return h
+}
+
+// keepStart records that a machine is there anew. Those of the beginning need no
+// words.
+func (r *run) keepStart(d *driver) {
+	if w := r.opts.Record; w != nil && r.tl.Now() > 0 {
+		w.Process(d.p.number-1, d.p.skew)
+		w.Restarted(r.tl.Now(), int(d.k.number))
+	}
+}
+
+// keepEvent records what a machine is told, before it hears of it.
+func (r *run) keepEvent(now time.Duration, d *driver, ev reconcile.Event) {
+	if w := r.opts.Record; w != nil {
+		w.Process(d.p.number-1, d.p.skew)
+		w.Event(now, int(d.k.number), ev)
+	}
+}
+
+// keepCommands records what the machine answered, before it is carried out.
+func (r *run) keepCommands(now time.Duration, d *driver, commands []reconcile.Command) {
+	if w := r.opts.Record; w != nil {
+		w.Commands(now, int(d.k.number), commands)
+	}
+}
+
+// closeRecording ends the recording with the run's report.
+func (r *run) closeRecording(rep *Report) error {
+	if r.opts.Record == nil {
+		return nil
+	}
+	var report bytes.Buffer
+	if err := rep.JSON(&report); err != nil {
+		return err
+	}
+	if err := r.opts.Record.Close(recording.Closing{Report: report.Bytes()}); err != nil {
+		return fmt.Errorf("the recording: %w", err)
+	}
+	return nil
+}
