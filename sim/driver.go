@@ -183,7 +183,7 @@ func (d *driver) bind() {
 		d.step(now, reconcile.Listed{Req: l.Ref, Rows: rows, Digest: l.Digest, Err: text(l.Err)})
 	}
 	d.onPods = func(now time.Duration, l world.PodList) {
-		d.step(now, reconcile.PodsListed{Req: l.Ref, Pods: l.Pods})
+		d.step(now, reconcile.PodsListed{Req: l.Ref, Pods: l.Pods, Err: text(l.Err)})
 	}
 	d.onCommit = func(now time.Duration, _ fleet.Kind, txn *fleet.Txn, outcome fleet.Outcome) {
 		d.step(now, reconcile.Committed{Txn: txn.ID, Outcome: outcome})

@@ -43,6 +43,7 @@ func (r *run) observe() {
 		}
 		r.pics.process(now, kind, id, state)
 	}
+	w.MQTT.OnLost = r.lost
 	w.Kafka.OnProduce = func(kind fleet.Kind) { r.check.Add(kind, history.Heartbeats, 1) }
 	w.Kubernetes.OnPod = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, fact world.PodFact) {
 		switch fact {

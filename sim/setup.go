@@ -25,7 +25,7 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 	if sc.On == scenarios.OnWire {
 		return nil, fmt.Errorf("%s: %w", sc.File, ErrOnWire)
 	}
-	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]unarrived{}, orphans: map[*fleet.Txn]bool{}}
+	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]fleet.Kind{}, orphans: map[*fleet.Txn]bool{}}
 	r.script = stage.Script{Scenario: sc, Seed: r.seed, Open: opts.Open}
 	r.worldCfg, r.leases = worldConfig(sc), r.seed.Stream("orchestrator", "lease")
 	r.makeFaults()

@@ -105,9 +105,8 @@ type run struct {
 	nextReq uint64 // the last number given to an order
 	orders  map[uint64]openOrder
 
-	orphans   map[*fleet.Txn]bool // sent by a process that has died, and may yet happen
-	unarrived map[*fleet.Notification]unarrived
-	lost      uint64 // notifications counted as lost
+	orphans   map[*fleet.Txn]bool                // sent by a process that has died, and may yet happen
+	unarrived map[*fleet.Notification]fleet.Kind // published, neither received nor lost
 
 	worldCfg world.Config
 	leases   *timeline.Stream // how processes fare that cannot prove their leadership
@@ -171,7 +170,6 @@ func (r *run) play() error {
 	if r.sc.Heal < r.sc.Duration {
 		r.audit(r.sc.Duration)
 	}
-	r.loseUnarrived()
 	r.check.End(r.sc.Duration)
 	return nil
 }
@@ -251,6 +249,7 @@ func (r *run) result() *Result {
 	if len(r.sc.Load) > 0 {
 		rep.Notes = append(rep.Notes, "The load was not played: virtual time has no REST interface to call. --on wire plays it.")
 	}
+	rep.Notes = append(rep.Notes, r.notes...)
 	for _, e := range r.sc.Expect {
 		met, shown := e.Check(rep.Metric)
 		value, _ := rep.Metric(e.Metric)
