@@ -260,6 +260,7 @@ func (m *Machine) applied(txn *fleet.Txn) {
 			in.versions = fleet.Versions{Node: ch.Versions.Node + 1, Resources: ch.Versions.Resources + 1, Reload: ch.Versions.Reload + 1}
 		}
 		in.used, in.capacity, in.times = ch.Used, ch.Capacity, ch.Times
+		m.reckon(in, false)
 		if ch.Kind == fleet.ChangeCreate && in.status.Present {
 			m.confirm(in, in.status.Times) // its word can be faster than the transaction's answer
 		}

@@ -45,6 +45,12 @@ type Config struct {
 	// since a replaced pod reads the same list.
 	Patience time.Duration
 
+	// Unconfirmed is how long an instance whose pod runs and has confirmed a list
+	// may leave a later one unconfirmed before it is replaced; without a ZooKeeper
+	// session it may be for twice as long. Seen at the next listing of the pods
+	// (Monitor). 0: never. Default 5 min.
+	Unconfirmed time.Duration
+
 	// MovesInFlight bounds the resources that are between two owners at once;
 	// default 1000.
 	MovesInFlight int
@@ -80,6 +86,7 @@ func DefaultConfig(kind fleet.Kind) Config {
 		ResyncFloor:       time.Second,
 		Pending:           5 * time.Minute,
 		Patience:          10 * time.Minute,
+		Unconfirmed:       5 * time.Minute,
 		MovesInFlight:     1000,
 		Replacing:         10,
 		TxnBytes:          1_000_000,
@@ -88,6 +95,9 @@ func DefaultConfig(kind fleet.Kind) Config {
 		RetryMax:          time.Minute,
 	}
 }
+
+// maxUnconfirmed keeps the deadline in range however often it doubles.
+const maxUnconfirmed = 366 * 24 * time.Hour
 
 // listOverhead bounds what a list costs besides its ids: the JSON around them, the
 // other nodes of the instance, their paths (a kind's name may have 63 bytes), and
@@ -125,6 +135,9 @@ func (c Config) Validate() error {
 		if d.value <= 0 {
 			return &fleet.FieldError{Field: d.field, Value: d.value.String(), Want: "more than 0s"}
 		}
+	}
+	if c.Unconfirmed < 0 || c.Unconfirmed > maxUnconfirmed {
+		return &fleet.FieldError{Field: "unconfirmed", Value: c.Unconfirmed.String(), Want: fmt.Sprintf("0s (never) to %v", maxUnconfirmed)}
 	}
 	if c.Silence <= c.HeartbeatInterval {
 		return &fleet.FieldError{Field: "silence", Value: c.Silence.String(),

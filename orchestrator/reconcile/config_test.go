@@ -30,6 +30,7 @@ func TestConfigValidate(t *testing.T) {
 		"resyncFloor":         func(c *Config) { c.ResyncFloor = 0 },
 		"pending":             func(c *Config) { c.Pending = 0 },
 		"patience":            func(c *Config) { c.Patience = 0 },
+		"unconfirmed":         func(c *Config) { c.Unconfirmed = -1 },
 		"retryMin":            func(c *Config) { c.RetryMin = 0 },
 		"retryMax":            func(c *Config) { c.RetryMax = c.RetryMin - 1 },
 		"movesInFlight":       func(c *Config) { c.MovesInFlight = 0 },

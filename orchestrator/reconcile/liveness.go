@@ -172,6 +172,7 @@ func (m *Machine) statusSeen(id fleet.InstanceID, st fleet.Status) {
 	}
 	m.blocked = m.blocked && (in.status.Present || !st.Present) // see ready
 	in.status, in.statusNews = st, reading
+	m.heardOf(in, false)
 	if st.Present && in.exists { // else it speaks of a list that no longer is
 		m.confirm(in, st.Times)
 		m.tend(in)

@@ -205,10 +205,14 @@ func (m *Machine) adopt(tree *fleet.Tree, rows []fleet.Resource) (instances []pl
 		if in.statusNews != m.treeDone {
 			in.status = ti.Status
 		}
+		m.heardOf(in, true)
 		in.closing = slices.Contains(m.control.Closing, ti.ID)
 		instances = append(instances, placement.Instance{ID: ti.ID, Capacity: max(1, ti.Capacity), Born: ti.Born, Closed: in.closing || in.evacuated})
 	}
 	for _, in := range m.order {
+		if !in.exists {
+			m.reckon(in, false)
+		}
 		if in.drainReq != 0 && !in.exists { // the transaction of which no answer came has happened
 			m.emit(Reply{Req: in.drainReq})
 			in.drainReq = 0

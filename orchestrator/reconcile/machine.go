@@ -123,6 +123,7 @@ type instance struct {
 	txn          *fleet.Change // what the transaction being built does to it
 
 	pod
+	answering
 	lastBeat       time.Duration
 	silent         bool
 	replacedSilent bool // for its silence, and not heard since
@@ -260,6 +261,7 @@ func (m *Machine) sweep() {
 	}
 	m.sweepCommits()
 	m.sweepSilence()
+	m.sweepUnconfirmed()
 	m.manyDown = false
 	for _, in := range slices.Clone(m.order) { // tending may end an instance
 		if m.cfg.Handoff == fleet.HandoffStrict {

@@ -116,6 +116,7 @@ func (m *Machine) maintain(on bool) {
 		if in.down && !in.evacuated { // nobody has tried to bring it up meanwhile
 			in.downSince = m.now
 		}
+		in.owingSince = m.now // nor has it been watched
 	}
 	m.resyncSoon()
 	m.wakeAt(m.now)

@@ -380,6 +380,7 @@ func (m *Machine) lost(in *instance) {
 	in.phase, in.uid, in.reason = fleet.PhaseMissing, "", ""
 	in.terminating, in.nodeLost = false, false
 	in.since, in.seenAt = m.now, m.now
+	in.vouched, in.owing, in.confirmedAt = false, false, 0
 }
 
 // empty says that nothing stands on the instance in ZooKeeper, nothing is on
@@ -409,7 +410,7 @@ func (m *Machine) letGo(in *instance) {
 // gone ends an instance whose nodes are deleted, or were never created.
 func (m *Machine) gone(in *instance) {
 	in.exists, in.used, in.bytes, in.times, in.status = false, 0, 0, 0, fleet.Status{Times: -1}
-	in.closing, in.evacuated = false, false
+	in.closing, in.evacuated, in.owing = false, false, false
 	m.settleReplacing(in)
 	m.plan.Forget(in.id)
 	m.uncontrol(in.id)

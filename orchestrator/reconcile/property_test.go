@@ -97,6 +97,20 @@ func randomEvents(t *rapid.T, cfg Config, twins func() bool) {
 		g.pass(2 * time.Minute) // what failed is read again
 	}
 	chaos.order(Maintenance{On: false})
+	if len(g.idle) > 0 { // those that do nothing are found
+		g.pass(time.Minute)
+		owed := map[fleet.InstanceID]string{}
+		for id := range g.idle {
+			if uid := g.owes(id); uid != "" {
+				owed[id] = uid
+			}
+		}
+		g.rest()
+		if left := g.doNothing(owed); len(left) > 0 {
+			fail("%q", left)
+		}
+		clear(g.idle)
+	}
 	g.rest()
 	if len(g.broken) > 0 {
 		fail("%v", g.broken)
@@ -191,7 +205,7 @@ func (c *chaos) order(o Order) {
 
 func (c *chaos) act() {
 	g := c.g
-	switch c.pick("act", 32) {
+	switch c.pick("act", 34) {
 	case 0, 1, 2:
 		g.notify(fleet.OpCreate, "Thing", true, c.insert())
 	case 3, 4:
@@ -291,7 +305,15 @@ func (c *chaos) act() {
 		g.noStart = !g.noStart
 	case 29: // a message for another table
 		g.notify(fleet.OpCreate, "Rule", true, "foreign")
-	case 30, 31:
+	case 30:
+		if id := c.instance(); g.pods[id] != nil {
+			g.idle[id] = true
+		}
+	case 31:
+		if id := c.instance(); g.pods[id] != nil {
+			g.cut(id)
+		}
+	case 32, 33:
 		g.stall = c.pick("stall", 4) == 0
 		g.pass(time.Duration(c.pick("minutes", 12)+1) * 37 * time.Second)
 	}

@@ -32,6 +32,7 @@ type rig struct {
 	runs  map[string]map[string]bool        // resource → pods (by UID) that run it
 	lists map[fleet.InstanceID]*rigDAC      // what each running pod has loaded
 	mute  map[fleet.InstanceID]bool         // pods that neither reload nor send
+	idle  map[fleet.InstanceID]bool         // pods that send and do not reload
 	hold  func(cmd Command) (verdict, bool) // a test's way to interfere
 
 	later   [][]Event // answers that are on their way
@@ -58,6 +59,7 @@ type rig struct {
 	trace   func(prefix string, what any) // each event and command
 	created int
 	deleted int
+	stalls  int // pods deleted for what they did not confirm
 }
 
 type rigDAC struct {
@@ -83,7 +85,7 @@ const (
 
 func newRig(cfg Config) *rig {
 	g := &rig{cfg: cfg, rows: map[string]string{}, tree: map[fleet.InstanceID]*fleet.TreeInstance{}, pods: map[fleet.InstanceID]*fleet.Pod{},
-		ctlV: -1, runs: map[string]map[string]bool{}, lists: map[fleet.InstanceID]*rigDAC{}, mute: map[fleet.InstanceID]bool{},
+		ctlV: -1, runs: map[string]map[string]bool{}, lists: map[fleet.InstanceID]*rigDAC{}, mute: map[fleet.InstanceID]bool{}, idle: map[fleet.InstanceID]bool{},
 		replies: map[uint64]string{}, trace: func(string, any) {}}
 	g.restart()
 	return g
@@ -274,6 +276,7 @@ func (g *rig) execute(c any, v verdict) []Event {
 			return []Event{PodDeleted{Instance: c.Instance, UID: c.UID, Answer: PodNotFound}}
 		}
 		g.deleted++
+		g.checkStall(c)
 		p.Terminating = true
 		return []Event{PodDeleted{Instance: c.Instance, UID: c.UID, Answer: PodAccepted}, PodSeen{Pod: *p}}
 	case StepDown:
@@ -291,6 +294,15 @@ func (g *rig) list(ids []string) []fleet.Resource {
 	}
 	slices.SortFunc(out, fleet.Resource.Compare)
 	return out
+}
+
+// cut ends an instance's session and lets it open no other.
+func (g *rig) cut(id fleet.InstanceID) {
+	g.idle[id] = true
+	if ti := g.tree[id]; ti != nil && ti.Status.Present {
+		ti.Status = fleet.Status{Times: -1}
+		g.tell(StatusSeen{Instance: id, Status: ti.Status})
+	}
 }
 
 // settlePods lets every pod's state go one step on: Pending runs, Terminating
@@ -312,6 +324,7 @@ func (g *rig) gone(id fleet.InstanceID) {
 	delete(g.pods, id)
 	g.stop(id)
 	delete(g.mute, id)
+	delete(g.idle, id)
 	g.tell(PodGone{Instance: id, UID: p.UID})
 }
 
@@ -344,7 +357,7 @@ func (g *rig) stop(id fleet.InstanceID) {
 func (g *rig) reload() {
 	for _, id := range sortedIDs(g.pods) {
 		p, ti := g.pods[id], g.tree[id]
-		if p.Phase != fleet.PhaseRunning || ti == nil || g.mute[id] {
+		if p.Phase != fleet.PhaseRunning || ti == nil || g.mute[id] || g.idle[id] {
 			continue
 		}
 		d := g.lists[id]
@@ -352,7 +365,7 @@ func (g *rig) reload() {
 			d = &rigDAC{uid: p.UID, ids: map[string]bool{}, times: -1}
 			g.lists[id] = d
 		}
-		if d.times == ti.Times {
+		if d.times == ti.Times && ti.Status.Present {
 			continue
 		}
 		for r := range d.ids {

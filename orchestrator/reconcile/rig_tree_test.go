@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -104,6 +105,43 @@ func (g *rig) apply(ch fleet.Change) int {
 	}
 	ti.Times, ti.Used, ti.Capacity = ch.Times, ch.Used, ch.Capacity
 	return 3*len(ti.IDs) + len(strings.Join(ti.IDs, ""))
+}
+
+// checkStall judges a replacement for what was not confirmed: it is right unless
+// the DAC has confirmed, and the machine has had the news.
+func (g *rig) checkStall(c DeletePod) {
+	ti := g.tree[c.Instance]
+	if ti == nil || !strings.Contains(c.Why, "nothing more for") && !strings.Contains(c.Why, "session has been lost") {
+		return
+	}
+	g.stalls++
+	waits := slices.ContainsFunc(g.news, func(ev Event) bool { st, is := ev.(StatusSeen); return is && st.Instance == c.Instance })
+	if ti.Status.Present && ti.Status.Times >= ti.Times && !waits {
+		g.break_("instance %v is replaced (%s) and has confirmed everything", c.Instance, c.Why)
+	}
+}
+
+// doNothing answers the pods that must have been replaced by now for doing
+// nothing, of those that owed a confirmation before a long rest.
+func (g *rig) doNothing(owed map[fleet.InstanceID]string) []string {
+	var out []string
+	for id, uid := range owed {
+		if in := g.m.instances[id]; g.owes(id) == uid && g.m.alarms["mass-unconfirmed"] == "" && in.stalls < 2 {
+			out = append(out, fmt.Sprintf("instance %v still does nothing: %+v", id, in.answering))
+		}
+	}
+	return out
+}
+
+// owes answers the UID of an instance's pod that runs and holds a session, has
+// confirmed something and not its list.
+func (g *rig) owes(id fleet.InstanceID) string {
+	p, ti := g.pods[id], g.tree[id]
+	if p == nil || ti == nil || p.Phase != fleet.PhaseRunning || p.NodeLost || p.Terminating ||
+		!ti.Status.Present || ti.Status.Times < 0 || ti.Status.Times >= ti.Times {
+		return ""
+	}
+	return p.UID
 }
 
 // checkTree holds a committed state to what must always be true of it.

@@ -194,9 +194,24 @@ func (in *instance) code(c *placement.Coder) {
 	c.Bool(&in.barrier)
 	c.Bool(&in.evacuated)
 	in.pod.code(c)
+	in.answering.code(c)
 	placement.Int(c, &in.lastBeat)
 	c.Bool(&in.silent)
 	c.Bool(&in.replacedSilent)
+}
+
+func (a *answering) code(c *placement.Coder) {
+	c.Bool(&a.vouched)
+	placement.Int(c, &a.confirmedAt)
+	c.Bool(&a.owing)
+	placement.Int(c, &a.owingSince)
+	placement.Int(c, &a.stalls)
+	placement.Int(c, &a.stalledAt)
+	c.Bool(&a.stalled)
+	codeStatus(c, &a.seen)
+	if a.stalls < 0 {
+		c.Fail("%d pods replaced", a.stalls)
+	}
 }
 
 func (p *pod) code(c *placement.Coder) {

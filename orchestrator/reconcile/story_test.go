@@ -20,7 +20,7 @@ import (
 // Ticks, heartbeats and listings from which nothing follows are left out while
 // time passes.
 //
-//	new [policy=] [handoff=] [R=] [max=] [init=] [moves=] [replacing=] [txnbytes=] [idbytes=] [noheartbeat]
+//	new [policy=] [handoff=] [R=] [max=] [init=] [moves=] [replacing=] [txnbytes=] [idbytes=] [noheartbeat] [unconfirmed=]
 //	                        a world with an orchestrator that follows; small numbers unless told
 //	rows a b [group=g]      rows that nobody tells of          unrows a b
 //	create a b [group=g]    rows, and a message "c" for each   delete a b: the same with "d"
@@ -32,6 +32,8 @@ import (
 //	run, one [n], pass 90s  execute what was commanded, all or n; let time pass
 //	sleep 1s hold           a Tick later, nothing executed
 //	phase 1 Failed [reason=r] [node-lost]   gone 1   mute 1   unmute 1
+//	idle 1, busy 1          the DAC beats and does nothing; works again
+//	cut 1                   it is cut off from ZooKeeper, until "busy 1"
 //	vanish 1                somebody deletes the instance's nodes
 //	start on|off            whether Pending pods get to run
 //	beats on|off            off: heartbeats get lost and nobody knows
@@ -202,6 +204,12 @@ func (s *story) instance(t *testing.T, d *datadriven.TestData, words []string) {
 		g.mute[at()] = true
 	case "unmute":
 		delete(g.mute, at())
+	case "idle":
+		g.idle[at()] = true
+	case "cut":
+		g.cut(at())
+	case "busy":
+		delete(g.idle, at())
 	case "status":
 		g.step(StatusSeen{Instance: at(), Status: fleet.Status{Present: true, Times: int64(number(t, d, value(d, "times")))}})
 	case "orchestrate":
@@ -235,6 +243,13 @@ func (s *story) begin(t *testing.T, d *datadriven.TestData) {
 	}
 	if v := value(d, "handoff"); v != "" {
 		cfg.Handoff = fleet.Handoff(v)
+	}
+	if v := value(d, "unconfirmed"); v != "" {
+		span, err := time.ParseDuration(v)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		cfg.Unconfirmed = span
 	}
 	cfg.Heartbeat = !d.HasArg("noheartbeat")
 	for key, field := range map[string]*int{"R": &cfg.Limits.ResourcePerInstance, "max": &cfg.Limits.MaxInstances, "init": &cfg.Limits.InitInstances,

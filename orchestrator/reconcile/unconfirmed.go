@@ -1,0 +1,158 @@
+package reconcile
+
+import (
+	"fmt"
+	"time"
+
+	"dacorch/orchestrator/fleet"
+)
+
+// answering is what an instance's DAC has made known of what it was told. A DAC
+// may confirm nothing: then nothing can be known, and nothing is done. One that
+// has confirmed something since its pod came, and then does not for longer than
+// Config.Unconfirmed although its list has changed, does nothing: it hangs in
+// all but its heartbeats. One whose tmp/status has vanished has lost its session:
+// it beats and works on, but can be told nothing, so it gets twice as long to come
+// back and is then replaced as well. Both only while
+//
+//   - ZooKeeper answers us: nothing is being read anew or tried again; and
+//   - no more than SilentShare of those that had something to confirm, or to
+//     keep, are late: more are taken for a fault that is not theirs, and an alarm
+//     is raised.
+//
+// Whoever is late again after a new pod gets twice as long each time: a DAC that
+// never manages its list is not replaced for ever at full speed.
+type answering struct {
+	vouched     bool          // its pod has confirmed something: it can
+	confirmedAt time.Duration // when that was last seen to rise; 0: it was found so
+	owing       bool          // it has not confirmed its list, or has no session
+	owingSince  time.Duration // since when, or since it last confirmed another part
+	stalls      int           // pods replaced for it, not yet forgotten
+	stalledAt   time.Duration // when last
+	stalled     bool          // replaced for it, and the new pod has not confirmed yet
+	seen        fleet.Status  // the last status taken over
+}
+
+// maxStalls bounds how often the deadline doubles.
+const maxStalls = 6
+
+// heardOf takes over in.status, which has just come, or which a reading of
+// ZooKeeper has found.
+func (m *Machine) heardOf(in *instance, found bool) {
+	st, before := in.status, in.seen
+	in.seen = st
+	switch {
+	case st.Present && st.Times < 0:
+		in.vouched = false // a new program, or one that never confirms
+	case st.Present && in.phase != fleet.PhaseMissing:
+		in.vouched = true
+		if !found {
+			in.confirmedAt, in.stalled = m.now, false
+		}
+	case in.confirmedAt == 0:
+		in.vouched = false // what was found may have been its predecessor's
+	}
+	m.reckon(in, before.Present != st.Present || st.Times > before.Times)
+}
+
+// reckon notes whether the instance owes something; progress says that it has
+// just confirmed a part.
+func (m *Machine) reckon(in *instance, progress bool) {
+	owing := in.vouched && in.exists && (!in.status.Present || in.status.Times < in.times)
+	if owing && (progress || !in.owing) {
+		in.owingSince = m.now
+	}
+	in.owing = owing
+}
+
+// grace is how long an instance may owe.
+func (m *Machine) grace(in *instance) time.Duration {
+	d := m.cfg.Unconfirmed << min(in.stalls, maxStalls)
+	if !in.status.Present {
+		d *= 2
+	}
+	return d
+}
+
+// lateness counts one way of not answering.
+type lateness struct {
+	late           []*instance
+	overdue, asked int
+}
+
+// sweepUnconfirmed replaces the instances that run and do not answer, when that
+// means something. It asks for no Tick: the pods are listed every Monitor.
+func (m *Machine) sweepUnconfirmed() {
+	if m.cfg.Unconfirmed == 0 || m.control.Maintenance || m.treeStale || m.attempts > 0 {
+		return
+	}
+	idle, away := m.countUnconfirmed()
+	if m.believe("mass-unconfirmed", "have not confirmed their lists", idle) {
+		for _, in := range idle.late {
+			m.stall(in, fmt.Sprintf("runs and does nothing: it has confirmed times %d of %d, and nothing more for %v",
+				in.status.Times, in.times, (m.now-in.owingSince).Round(time.Second)))
+		}
+	}
+	if m.believe("mass-cut-off", "have lost their ZooKeeper sessions", away) {
+		for _, in := range away.late {
+			m.stall(in, fmt.Sprintf("its ZooKeeper session has been lost for %v: it can be told nothing", (m.now-in.owingSince).Round(time.Second)))
+		}
+	}
+}
+
+// countUnconfirmed finds who does not answer, among those that were asked of
+// late, and who has no session, among those that had one. As with silence, who is
+// on the way there counts, and who is being replaced for it.
+func (m *Machine) countUnconfirmed() (idle, away lateness) {
+	for _, in := range m.order {
+		if in.stalls > 0 && !in.owing && m.now-in.stalledAt > 4*m.grace(in) {
+			in.stalls = 0
+		}
+		if !m.plan.Has(in.id) || !m.up(in) || !in.vouched {
+			if in.stalled && !m.up(in) {
+				idle.asked, idle.overdue = idle.asked+1, idle.overdue+1
+			}
+			continue
+		}
+		away.asked++
+		which := &idle
+		if in.status.Present {
+			if in.owing || in.confirmedAt > 0 && m.now-in.confirmedAt < m.cfg.Unconfirmed {
+				idle.asked++
+			}
+		} else {
+			which = &away
+		}
+		if !in.owing {
+			continue
+		}
+		if m.now-in.owingSince > m.cfg.Unconfirmed/2 {
+			which.overdue++
+		}
+		if m.now-in.owingSince >= m.grace(in) {
+			which.late = append(which.late, in)
+		}
+	}
+	return idle, away
+}
+
+// believe says that those late are themselves at fault, and raises the alarm code
+// when they are too many for that.
+func (m *Machine) believe(code, what string, l lateness) bool {
+	if len(l.late) > 0 && l.overdue >= 2 && float64(l.overdue) > m.cfg.SilentShare*float64(l.asked) {
+		m.alarm(code, "%d of %d instances %s: taken for a fault of what they share, nobody is replaced", l.overdue, l.asked, what)
+		return false
+	}
+	m.alarmOff(code)
+	return true
+}
+
+// stall replaces an instance that does not answer.
+func (m *Machine) stall(in *instance, why string) {
+	if m.replace(in, why, PurposeReplace); in.step != podDeleting {
+		return // it has to wait
+	}
+	m.note(in.id, "%s; replaced", why)
+	in.stalls++
+	in.stalledAt, in.stalled = m.now, true
+}
