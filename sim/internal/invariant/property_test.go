@@ -2,6 +2,8 @@ package invariant
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -24,7 +26,7 @@ func TestCheckerAgainstTwin(t *testing.T) {
 		for range rapid.IntRange(0, 60).Draw(t, "facts") {
 			now += time.Duration(rapid.IntRange(0, 15).Draw(t, "seconds")) * time.Second
 			c.Tick(now)
-			switch what := rapid.IntRange(0, 11).Draw(t, "what"); what {
+			switch what := rapid.IntRange(0, 13).Draw(t, "what"); what {
 			case 0, 1:
 				id := anyID.Draw(t, "inserted")
 				c.RowInserted(now, thing, fleet.Resource{ID: id})
@@ -50,6 +52,14 @@ func TestCheckerAgainstTwin(t *testing.T) {
 					c.Heal(now)
 					w.healAt = now
 				}
+			case 9:
+				by, on := anyInstance.Draw(t, "by"), rapid.Bool().Draw(t, "disturbed")
+				c.Disturbed(now, thing, by, on, "cut off")
+				w.disturb(now, by, on)
+			case 10:
+				on := rapid.Bool().Draw(t, "all disturbed")
+				c.DisturbedAll(now, "", on, "ZooKeeper is down")
+				w.disturb(now, fleet.NoInstance, on)
 			default:
 				txn := drawTxn(t, w, ids)
 				epoch := int64(rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "epoch"))
@@ -86,6 +96,26 @@ func TestCheckerAgainstTwin(t *testing.T) {
 			if describe(pair.got) != describe(&want) {
 				t.Fatalf("%s: %s, the twin says %s (%v)\n%+v", name, describe(pair.got), describe(&want), pair.want, w.log)
 			}
+		}
+		for name, pair := range map[string]struct {
+			got  slowest
+			want []time.Duration
+		}{"settlements": {k.slowSettles, settle}, "outages": {k.slowOutages, outage}} {
+			var got []time.Duration
+			for n := range pair.got {
+				got = append(got, pair.got[n].took())
+			}
+			if want := longest(pair.want); !slices.Equal(got, want) {
+				t.Fatalf("the slowest %s are %v, the twin says %v", name, got, want)
+			}
+		}
+		for _, s := range c.Slowest() {
+			if s.Why == "" || s.Took <= 0 {
+				t.Fatalf("a slow case without a cause: %+v", s)
+			}
+		}
+		if got, want := k.loads.mean(), w.imbalance(); math.Abs(got-want) > 1e-9 {
+			t.Fatalf("the mean imbalance is %v, the twin says %v (%v, started %v)", got, want, w.loads, w.startedAt)
 		}
 	})
 }

@@ -24,6 +24,17 @@ type twin struct {
 	healthy map[fleet.InstanceID]bool
 	demands []*twinDemand
 	ends    map[fleet.InstanceID][]time.Duration // when their DACs came not to work any more
+
+	disturbed map[fleet.InstanceID]int // NoInstance: all of them
+	owed      map[fleet.InstanceID]int64
+	startedAt time.Duration // when the first DAC worked; -1: not yet
+	loads     []twinLoads
+}
+
+// twinLoads are the lengths of all lists from a time on.
+type twinLoads struct {
+	at   time.Duration
+	used []int
 }
 
 type twinInstance struct {
@@ -45,6 +56,7 @@ type twinEvent struct {
 	by      fleet.InstanceID // who started or stopped it
 	healthy bool             // that one was
 	ends    map[fleet.InstanceID][]time.Duration
+	stuck   bool // one of the runners is disturbed
 }
 
 type twinDemand struct {
@@ -57,7 +69,8 @@ type twinDemand struct {
 func newTwin(handoff fleet.Handoff) *twin {
 	return &twin{
 		handoff: handoff, rows: map[string]bool{}, lists: map[fleet.InstanceID]*twinInstance{},
-		running: map[fleet.InstanceID]map[string]bool{}, healAt: -1,
+		running: map[fleet.InstanceID]map[string]bool{}, healAt: -1, startedAt: -1,
+		disturbed: map[fleet.InstanceID]int{}, owed: map[fleet.InstanceID]int64{},
 		ends: map[fleet.InstanceID][]time.Duration{}, applied: map[fleet.InstanceID]int64{}, healthy: map[fleet.InstanceID]bool{},
 	}
 }
@@ -83,7 +96,8 @@ func (w *twin) runners(id string) []fleet.InstanceID {
 }
 
 func (w *twin) note(now time.Duration, id string, rowNow int) {
-	w.log = append(w.log, twinEvent{at: now, id: id, rowNow: rowNow, row: w.rows[id], owners: w.owners(id), runners: w.runners(id), ends: maps.Clone(w.ends)})
+	w.log = append(w.log, twinEvent{at: now, id: id, rowNow: rowNow, row: w.rows[id], owners: w.owners(id), runners: w.runners(id), ends: maps.Clone(w.ends),
+		stuck: slices.ContainsFunc(w.runners(id), w.suspended)})
 }
 
 func (w *twin) row(now time.Duration, id string, on bool) {
@@ -127,14 +141,63 @@ func (w *twin) alive(now time.Duration, by fleet.InstanceID, healthy bool) {
 	}
 	if healthy {
 		w.applied[by] = -1
-		if l := w.lists[by]; l != nil && len(l.ids) > 0 {
-			w.demands = append(w.demands, &twinDemand{by: by, at: now, times: l.times})
+		if w.startedAt < 0 {
+			w.startedAt = now
 		}
+		if l := w.lists[by]; l != nil && len(l.ids) > 0 {
+			w.demand(by, now, l.times)
+		}
+	}
+}
+
+// demand notes what an instance owes; while it is disturbed nobody asks for it.
+func (w *twin) demand(by fleet.InstanceID, now time.Duration, times int64) {
+	w.owed[by] = times
+	w.demands = append(w.demands, &twinDemand{by: by, at: now, times: times, over: w.suspended(by) || w.applied[by] >= times})
+}
+
+func (w *twin) suspended(by fleet.InstanceID) bool {
+	return w.disturbed[by] > 0 || w.disturbed[fleet.NoInstance] > 0
+}
+
+// disturb begins or ends a disturbance of one or, with NoInstance, of all.
+func (w *twin) disturb(now time.Duration, by fleet.InstanceID, on bool) {
+	if !on && w.disturbed[by] == 0 {
+		w.broken[Facts]++
+		return
+	}
+	var before []fleet.InstanceID
+	for id := range fleet.InstanceID(4) {
+		if w.suspended(id) {
+			before = append(before, id)
+		}
+	}
+	if on {
+		w.disturbed[by]++
+	} else {
+		w.disturbed[by]--
+	}
+	for id := range fleet.InstanceID(4) {
+		if !w.suspended(id) && !slices.Contains(before, id) {
+			continue
+		}
+		owed, some := w.owed[id]
+		w.forget(id, now) // and with it what is owed
+		if some {
+			w.owed[id] = owed
+		}
+		if l := w.lists[id]; some && !w.suspended(id) && w.healthy[id] && l != nil && w.applied[id] < owed {
+			w.demand(id, now, owed)
+		}
+	}
+	for _, id := range w.ids() {
+		w.note(now, id, 0)
 	}
 }
 
 // forget ends what was demanded of an instance, unless it is overdue.
 func (w *twin) forget(by fleet.InstanceID, now time.Duration) {
+	delete(w.owed, by)
 	for _, d := range w.demands {
 		if d.by == by && now <= d.at+20*time.Second {
 			d.over = true
@@ -242,14 +305,17 @@ func (w *twin) commit(now time.Duration, epoch int64, txn *fleet.Txn) {
 			w.broken[Capacity]++
 		}
 		if w.healthy[ch.Instance] && len(ch.Add)+len(ch.Remove) > 0 {
-			d := &twinDemand{by: ch.Instance, at: now, times: l.times}
-			d.over = w.applied[ch.Instance] >= l.times
-			w.demands = append(w.demands, d)
+			w.demand(ch.Instance, now, l.times)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(touched)) {
 		w.note(now, id, 0)
 	}
+	var used []int
+	for _, l := range w.lists {
+		used = append(used, len(l.ids))
+	}
+	w.loads = append(w.loads, twinLoads{now, used})
 }
 
 func (w *twin) truth() Truth {
@@ -285,8 +351,8 @@ func (w *twin) measures() (settle, outage, recovered, overlap []time.Duration) {
 	}
 	for _, id := range w.ids() {
 		var stop twinEvent
-		var rowAt, overlapAt, unsettledAt time.Duration
-		var row, hadRow, waiting, pending bool
+		var rowAt, overlapAt, calmAt, unsettledAt time.Duration
+		var row, hadRow, waiting, pending, stuck, late bool
 		runners := 0
 		for _, e := range append(w.of(id), twinEvent{at: -1}) {
 			last := e.at < 0
@@ -341,12 +407,19 @@ func (w *twin) measures() (settle, outage, recovered, overlap []time.Duration) {
 					settle = append(settle, e.at-rowAt)
 				}
 			}
-			if runners == 1 && len(e.runners) == 2 {
-				overlapAt = e.at
+			if runners > 1 && !stuck && e.at-calmAt > 10*time.Second {
+				late = true
 			}
+			if runners == 1 && len(e.runners) == 2 {
+				overlapAt, calmAt, late = e.at, e.at, false
+			}
+			if stuck && !e.stuck {
+				calmAt = e.at
+			}
+			stuck = e.stuck
 			if runners > 1 && (last || len(e.runners) == 1) {
 				overlap = append(overlap, e.at-overlapAt)
-				if w.handoff == fleet.HandoffFast && e.at-overlapAt > 10*time.Second {
+				if w.handoff == fleet.HandoffFast && late {
 					w.broken[Overlap]++
 				}
 			}
@@ -362,6 +435,47 @@ func (w *twin) measures() (settle, outage, recovered, overlap []time.Duration) {
 		}
 	}
 	return settle, outage, recovered, overlap
+}
+
+// imbalance is the average over time of the fullest less the emptiest instance's
+// load as a share of the mean.
+func (w *twin) imbalance() float64 {
+	var area, over float64
+	for n, l := range append(slices.Clone(w.loads), twinLoads{at: w.end}) {
+		var used []int
+		from := time.Duration(0)
+		if n > 0 {
+			used, from = w.loads[n-1].used, w.loads[n-1].at
+		}
+		if w.startedAt < 0 || l.at <= w.startedAt {
+			continue
+		}
+		d := (l.at - max(from, w.startedAt)).Seconds()
+		over += d
+		sum := 0
+		for _, u := range used {
+			sum += u
+		}
+		if sum > 0 {
+			area += d * float64(slices.Max(used)-slices.Min(used)) / (float64(sum) / float64(len(used)))
+		}
+	}
+	if over == 0 {
+		return 0
+	}
+	return area / over
+}
+
+// longest are the ten longest of the times.
+func longest(times []time.Duration) []time.Duration {
+	var all []time.Duration
+	for _, d := range times {
+		if d > 0 {
+			all = append(all, d)
+		}
+	}
+	slices.SortFunc(all, func(a, b time.Duration) int { return int(b - a) })
+	return all[:min(len(all), 10)]
 }
 
 func (w *twin) ids() []string {
