@@ -24,6 +24,7 @@ type devFlags struct {
 	data      string
 	resources int
 	logLevel  string
+	record    string
 }
 
 // maxDevRows bounds --resources: what the two kinds' defaults can hold.
@@ -108,6 +109,7 @@ func (c console) runDev(ctx context.Context, p *wire.Platform, f devFlags, log *
 	if err != nil {
 		return err
 	}
+	cfg.Record.Dir = f.record
 	beside, stop := context.WithCancel(ctx)
 	followed, welcomed := make(chan error, 1), make(chan struct{})
 	go func() { followed <- p.FollowAnnouncements(beside, log) }()

@@ -20,6 +20,7 @@ import (
 type serveFlags struct {
 	config string
 	check  bool
+	record string
 	dev    devFlags
 }
 
@@ -53,6 +54,7 @@ something that no waiting mends.`,
 			case f.dev.on && (f.config != "" || f.check):
 				return errors.New("--dev makes a configuration of its own: leave out --config and --check-config")
 			case f.dev.on:
+				f.dev.record = f.record
 				return c.serveDev(cmd.Context(), f.dev)
 			}
 			for _, name := range []string{"listen", "data", "resources", "log-level"} {
@@ -66,6 +68,7 @@ something that no waiting mends.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.config, "config", "", "the configuration `file`; without one, the environment and the defaults")
 	flags.BoolVar(&f.check, "check-config", false, "print what the configuration comes to, secrets hidden, and end")
+	flags.StringVar(&f.record, "record", "", "keep all that the core is told and answers in this `directory`, to be replayed\n(dacorch sim replay); over record.dir")
 	flags.BoolVar(&f.dev.on, "dev", false, "run the whole platform in this process")
 	flags.StringVar(&f.dev.listen, "listen", "127.0.0.1:8080", "with --dev: the REST interface's `address`")
 	flags.StringVar(&f.dev.data, "data", "", "with --dev: keep everything in this `directory` over a restart (default: nothing is kept)")
@@ -82,6 +85,9 @@ func (c console) serve(ctx context.Context, f serveFlags) error {
 		return fmt.Errorf("%w; --config names a file, and --dev needs none", err)
 	case err != nil:
 		return err
+	}
+	if f.record != "" {
+		cfg.Record.Dir = f.record
 	}
 	if f.check {
 		return c.checkConfig(cfg)

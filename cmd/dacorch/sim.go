@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim"
 )
@@ -31,7 +32,7 @@ func simCommand(c console) *cobra.Command {
 		Args: subcommand,
 		RunE: help,
 	}
-	cmd.AddCommand(simRunCommand(c), simListCommand(c), simSweepCommand(c), simShrinkCommand(c), simCompareCommand(c), simDACCommand(c))
+	cmd.AddCommand(simRunCommand(c), simListCommand(c), simReplayCommand(c), simDiffCommand(c), simSweepCommand(c), simShrinkCommand(c), simCompareCommand(c), simReportCommand(c), simDACCommand(c))
 	return cmd
 }
 
@@ -51,6 +52,8 @@ type runFlags struct {
 	junit string
 	log   string
 	quiet bool
+
+	record string
 
 	on            string
 	timeScale     float64
@@ -118,6 +121,7 @@ Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 	flags.StringVar(&f.json, "json", "", "write the report as JSON to this `file` (- for standard output)")
 	flags.StringVar(&f.junit, "junit", "", "write the report as JUnit XML to this `file` (- for standard output)")
 	flags.StringVar(&f.log, "log", "", "write every event and command of the core to this `file`;\nwith --on wire: what the orchestrators print")
+	flags.StringVar(&f.record, "record", "", "keep all that the core is told and answers in this `file` (see sim replay)")
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing but what went wrong")
 	flags.StringVar(&f.on, "on", onModel, "what to run on: `where` is model (virtual time, the core over models of the servers) or\nwire (real time, the production orchestrator over servers that speak the real protocols)")
 	flags.Float64Var(&f.timeScale, "time-scale", 1, "with --on wire: how many `times` shorter the scenario's intervals are, 1 to 120")
@@ -137,6 +141,12 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 	}
 	if err := f.checkWire(); err != nil {
 		return err
+	}
+	switch {
+	case f.record == "-":
+		return errors.New("--record writes no text: give it a file, such as run" + recording.Suffix)
+	case f.record != "" && f.on == onWire:
+		return errors.New("--record goes with virtual time: on wire the orchestrator is a process of its own, whose configuration says record.dir")
 	}
 	sc, err := loadScenario(name, f)
 	if err != nil {
@@ -159,7 +169,11 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 			return err
 		}
 	}
-	result, err := c.result(ctx, sc, f, logTo)
+	recordTo, err := outs.open(c, "--record", f.record)
+	if err != nil {
+		return err
+	}
+	result, err := c.result(ctx, sc, f, logTo, recordTo)
 	if err != nil {
 		return err
 	}
@@ -198,7 +212,7 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 }
 
 // result runs the scenario on what the flags say.
-func (c console) result(ctx context.Context, sc *scenarios.Scenario, f runFlags, log io.Writer) (*sim.Result, error) {
+func (c console) result(ctx context.Context, sc *scenarios.Scenario, f runFlags, log, record io.Writer) (*sim.Result, error) {
 	if f.on == onWire {
 		return c.playWire(ctx, sc, f, log)
 	}
@@ -208,7 +222,11 @@ func (c console) result(ctx context.Context, sc *scenarios.Scenario, f runFlags,
 	if c.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	return c.play(ctx, sc, sim.Options{Open: openFile, Log: log}, f.quiet)
+	opts := sim.Options{Open: openFile, Log: log}
+	if record != nil {
+		opts.Record = recording.NewWriter(record, sim.RecordingHeader(version(debug.ReadBuildInfo()), sc))
+	}
+	return c.play(ctx, sc, opts, f.quiet)
 }
 
 func openFile(path string) (io.ReadCloser, error) { return os.Open(path) }

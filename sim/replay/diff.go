@@ -194,10 +194,8 @@ func settings(a, b *Recording) []Setting {
 	differ("program", ha.Program, hb.Program, false)
 	differ("began", ha.Began.Format(time.RFC3339), hb.Began.Format(time.RFC3339), false)
 	differ("seed", fmt.Sprint(ha.Seed), fmt.Sprint(hb.Seed), true)
-	if ha.Scenario != hb.Scenario {
-		x, y := parted(ha.Scenario, hb.Scenario)
-		out = append(out, Setting{"scenario", x, y, true})
-	}
+	x, y := parted(seedless(ha.Scenario), seedless(hb.Scenario))
+	differ("scenario", x, y, true)
 	for _, kind := range a.Kinds() {
 		x, y := a.config(kind), b.config(kind)
 		if x == nil || y == nil {
@@ -211,11 +209,18 @@ func settings(a, b *Recording) []Setting {
 // parted are the first lines that two texts do not share.
 func parted(a, b string) (string, string) {
 	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
-	for i := 0; ; i++ {
+	for i := 0; i < max(len(x), len(y)); i++ {
 		if i >= len(x) || i >= len(y) || x[i] != y[i] {
 			return line(x, i), line(y, i)
 		}
 	}
+	return "", ""
+}
+
+// seedless is a scenario's text without its seed, which the header has too.
+func seedless(text string) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "seed:") }), "\n")
 }
 
 func line(lines []string, i int) string {
