@@ -216,6 +216,7 @@ func formatKind(k *Kind) string {
 	f.length("resync", k.Resync, usual.Resync)
 	f.length("pending", k.Pending, usual.Pending)
 	f.length("patience", k.Patience, usual.Patience)
+	f.length("unconfirmed", k.Unconfirmed, usual.Unconfirmed)
 	f.number("movesInFlight", k.MovesInFlight, usual.MovesInFlight)
 	f.number("replacing", k.Replacing, usual.Replacing)
 	f.number("maxIdBytes", k.MaxIDBytes, usual.MaxIDBytes)

@@ -110,6 +110,7 @@ func (d draws) kind(i int) Kind {
 	k.Resync = d.length("resync", time.Second, day)
 	k.Pending = d.length("pending", time.Second, day)
 	k.Patience = d.length("patience", time.Second, maxRun)
+	k.Unconfirmed = d.length("unconfirmed", 0, day)
 	k.MovesInFlight, k.Replacing, k.MaxIDBytes = d.number("moves", 1, 1_000_000), d.number("replacing", 1, 100_000), d.number("id", 1, 90)
 	return k
 }

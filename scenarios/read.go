@@ -171,6 +171,7 @@ func (o object) timing(k *Kind) {
 	k.Resync = o.length("resync", 5*time.Minute, time.Second, day)
 	k.Pending = o.length("pending", 5*time.Minute, time.Second, day)
 	k.Patience = o.length("patience", 10*time.Minute, time.Second, maxRun)
+	k.Unconfirmed = o.length("unconfirmed", 5*time.Minute, 0, day)
 }
 
 const (

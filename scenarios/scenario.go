@@ -64,6 +64,7 @@ type Kind struct {
 	Resync            time.Duration // between two comparisons with the database
 	Pending           time.Duration // a pod Pending for longer is replaced
 	Patience          time.Duration // an instance down for longer gives its resources away
+	Unconfirmed       time.Duration // one that runs and confirms nothing new for longer is replaced; 0: never
 
 	MovesInFlight int // resources that may be between two instances at once
 	Replacing     int // pods that may be replaced at once

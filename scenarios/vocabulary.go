@@ -43,7 +43,7 @@ var Vocabulary = append([]Section{
 	{"kind", "`kinds[]`", "A class of resources, and the orchestrator's configuration of it. Keys from `heartbeatInterval` on are its timing and its limits.", []Key{
 		{Name: "kind", Type: "text", Default: required, Range: "a letter, then letters, digits, _; up to 63", Example: "Thing", About: "Its table, and its name in messages."},
 		{Name: "instanceName", Type: "text", Default: "iota-dac for Thing, iota-rules-engine for Rule, else iota- and the kind in lower case", Range: "lower case letters, digits and inner hyphens, a letter first; up to 50; unique", Example: "iota-dac", About: "Pods are named `<instanceName>-<id>`."},
-		{Name: "heartbeat", Type: "true or false", Default: "false for Rule, else true", Range: "", Example: "true", About: "Its instances send heartbeats, and a silent one is replaced. Without, a hung pod is never found."},
+		{Name: "heartbeat", Type: "true or false", Default: "false for Rule, else true", Range: "", Example: "true", About: "Its instances send heartbeats, and a silent one is replaced. Without, a hung pod is found by its `unconfirmed` list alone."},
 		{Name: "policy", Type: "word", Default: "fill", Range: "fill, balance, group", Example: "balance", About: "Where a resource goes: the newest instance with room; evenly; its group's instances."},
 		{Name: "handoff", Type: "word", Default: "fast", Range: "fast, strict", Example: "strict", About: "How a resource moves: in one transaction; or only once the old owner has confirmed."},
 		{Name: "initInstances", Type: "number", Default: "10, or maxInstances where that is less", Range: "1 to maxInstances", Example: "3", About: "Fewest instances of an orchestration."},
@@ -57,6 +57,7 @@ var Vocabulary = append([]Section{
 		{Name: "resync", Type: "duration", Default: "5m", Range: "1s to 1d", Example: "5m", About: "Between two comparisons with the database."},
 		{Name: "pending", Type: "duration", Default: "5m", Range: "1s to 1d", Example: "5m", About: "A pod Pending for longer is replaced."},
 		{Name: "patience", Type: "duration", Default: "10m", Range: "1s to 366d", Example: "10m", About: "An instance down for longer gives its resources to the others."},
+		{Name: "unconfirmed", Type: "duration", Default: "5m", Range: "0s (never) to 1d", Example: "5m", About: "An instance that has confirmed a list before and leaves a later one unconfirmed for longer is replaced; twice as long after each such replacement, and without a ZooKeeper session."},
 		{Name: "movesInFlight", Type: "number", Default: "1000", Range: "1 to 1000000", Example: "100", About: "Resources that may be between two instances at once."},
 		{Name: "replacing", Type: "number", Default: "10", Range: "1 to 100000", Example: "3", About: "Pods that may be replaced at once."},
 		{Name: "maxIdBytes", Type: "number", Default: "90", Range: "1 to 4096", Example: "64", About: "A resource's id may have at most so many bytes."},

@@ -48,7 +48,7 @@ type Config struct {
 	// Unconfirmed is how long an instance whose pod runs and has confirmed a list
 	// may leave a later one unconfirmed before it is replaced; without a ZooKeeper
 	// session it may be for twice as long. Seen at the next listing of the pods
-	// (Monitor). 0: never. Default 5 min.
+	// (Monitor). At most a day; 0: never. Default 5 min.
 	Unconfirmed time.Duration
 
 	// MovesInFlight bounds the resources that are between two owners at once;
@@ -97,7 +97,7 @@ func DefaultConfig(kind fleet.Kind) Config {
 }
 
 // maxUnconfirmed keeps the deadline in range however often it doubles.
-const maxUnconfirmed = 366 * 24 * time.Hour
+const maxUnconfirmed = 24 * time.Hour
 
 // listOverhead bounds what a list costs besides its ids: the JSON around them, the
 // other nodes of the instance, their paths (a kind's name may have 63 bytes), and

@@ -230,7 +230,7 @@ func Machine(k *scenarios.Kind) reconcile.Config {
 	cfg.Limits = placement.Limits{ResourcePerInstance: k.ResourcePerInstance, MaxInstances: k.MaxInstances, InitInstances: k.InitInstances}
 	cfg.HeartbeatInterval, cfg.Silence, cfg.Monitor, cfg.Resync = k.HeartbeatInterval, k.Silence, k.Monitor, k.Resync
 	cfg.ResyncFloor = min(cfg.ResyncFloor, k.Resync)
-	cfg.Pending, cfg.Patience = k.Pending, k.Patience
+	cfg.Pending, cfg.Patience, cfg.Unconfirmed = k.Pending, k.Patience, k.Unconfirmed
 	cfg.MovesInFlight, cfg.Replacing, cfg.MaxIDBytes = k.MovesInFlight, k.Replacing, k.MaxIDBytes
 	return cfg
 }

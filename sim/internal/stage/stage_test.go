@@ -21,7 +21,7 @@ about: A test.
 duration: 1h
 heal: 30m
 kinds:
-  - {kind: Thing, resources: 40, silence: 2m, handoff: strict, groups: {g: 1}}
+  - {kind: Thing, resources: 40, silence: 2m, unconfirmed: 3m, handoff: strict, groups: {g: 1}}
   - {kind: Rule, resources: 3, heartbeat: false, resync: 1s}
 churn:
   - {kind: Thing, create: 1/s, update: 1/s, delete: 1/s}
@@ -177,7 +177,7 @@ func TestMissingTrace(t *testing.T) {
 func TestMachine(t *testing.T) {
 	s := script(t, 1)
 	thing, rule := Machine(&s.Scenario.Kinds[0]), Machine(&s.Scenario.Kinds[1])
-	if thing.Kind != "Thing" || thing.Silence != 2*time.Minute || thing.Handoff != fleet.HandoffStrict || !thing.Heartbeat {
+	if thing.Kind != "Thing" || thing.Silence != 2*time.Minute || thing.Unconfirmed != 3*time.Minute || thing.Handoff != fleet.HandoffStrict || !thing.Heartbeat {
 		t.Errorf("Thing: %+v", thing)
 	}
 	if rule.Heartbeat || rule.Resync != time.Second || rule.ResyncFloor > rule.Resync {
