@@ -301,8 +301,8 @@ func (s *Session) Expire() {
 		if s.connected {
 			s.told = true
 			s.zk.tl.At(s.down.arrival(s.zk.tl.Now()+s.zk.watch.draw()), s.zk, opState, int64(SessionExpired), s)
+			s.disconnect() // one that is cut off comes back when it would have
 		}
-		s.disconnect()
 	}
 	s.end()
 }
