@@ -176,6 +176,7 @@ type TimingsConfig struct {
 	ResyncFloor       time.Duration `key:"resyncFloor" min:"1ms" max:"24h"`
 	Pending           time.Duration `key:"pending" min:"10ms" max:"24h"`
 	Patience          time.Duration `key:"patience" min:"10ms" max:"24h"`
+	Unconfirmed       time.Duration `key:"unconfirmed" min:"0s" max:"24h"`
 	RetryMin          time.Duration `key:"retryMin" min:"1ms" max:"1h"`
 	RetryMax          time.Duration `key:"retryMax" min:"1ms" max:"24h"`
 }
@@ -223,7 +224,7 @@ func defaultKind(name string) KindConfig {
 		Limits: LimitsConfig{InitInstances: d.Limits.InitInstances, MaxInstances: d.Limits.MaxInstances,
 			ResourcePerInstance: d.Limits.ResourcePerInstance, TxnBytes: d.TxnBytes},
 		Timings: TimingsConfig{HeartbeatInterval: d.HeartbeatInterval, Silence: d.Silence, SilentShare: d.SilentShare, Monitor: d.Monitor,
-			Resync: d.Resync, ResyncFloor: d.ResyncFloor, Pending: d.Pending, Patience: d.Patience, RetryMin: d.RetryMin, RetryMax: d.RetryMax},
+			Resync: d.Resync, ResyncFloor: d.ResyncFloor, Pending: d.Pending, Patience: d.Patience, Unconfirmed: d.Unconfirmed, RetryMin: d.RetryMin, RetryMax: d.RetryMax},
 		Throttles: ThrottlesConfig{MovesInFlight: d.MovesInFlight, Replacing: d.Replacing},
 	}
 }
@@ -264,7 +265,7 @@ func (k KindConfig) Machine() reconcile.Config {
 	t := k.Timings
 	m.HeartbeatInterval, m.Silence, m.SilentShare = t.HeartbeatInterval, t.Silence, t.SilentShare
 	m.Monitor, m.Resync, m.ResyncFloor, m.Pending, m.Patience = t.Monitor, t.Resync, t.ResyncFloor, t.Pending, t.Patience
-	m.RetryMin, m.RetryMax = t.RetryMin, t.RetryMax
+	m.Unconfirmed, m.RetryMin, m.RetryMax = t.Unconfirmed, t.RetryMin, t.RetryMax
 	m.MovesInFlight, m.Replacing = k.Throttles.MovesInFlight, k.Throttles.Replacing
 	return m
 }
