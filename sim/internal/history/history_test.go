@@ -190,6 +190,34 @@ func TestHistogramAgainstTwin(t *testing.T) {
 	})
 }
 
+// The twin counts for each bucket of the distribution what lies in it.
+func TestDistributionAgainstTwin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		durations := rapid.SliceOfN(rapid.OneOf(
+			rapid.Int64Range(0, 1000), rapid.Int64Range(1e6, int64(time.Hour)), rapid.Int64Range(0, 1<<50),
+		), 0, 100).Draw(t, "durations")
+		var h Histogram
+		for _, d := range durations {
+			h.Add(time.Duration(d))
+		}
+		d := h.Distribution("Thing", "settle_time")
+		if len(d.BoundsS) != len(d.Counts) || len(d.Counts) > 64 || d.Kind != "Thing" || d.Measure != "settle_time" {
+			t.Fatalf("%+v", d)
+		}
+		if n := len(durations); n > 0 && d.BoundsS[len(d.BoundsS)-1] != h.Max().Seconds() {
+			t.Fatalf("the last bound is %v, want the longest, %v", d.BoundsS, h.Max())
+		}
+		counts := make([]uint64, len(d.Counts))
+		for _, v := range durations {
+			i, _ := slices.BinarySearch(d.BoundsS, time.Duration(v).Seconds())
+			counts[i]++
+		}
+		if !slices.Equal(counts, d.Counts) || !slices.IsSorted(d.BoundsS) {
+			t.Fatalf("%+v, the twin counts %v", d, counts)
+		}
+	})
+}
+
 func TestHistogramBucketsCoverEveryValueOnce(t *testing.T) {
 	for _, v := range []uint64{0, 1, 127, 128, 255, 256, 257, 511, 512, 1 << 20, 1<<20 - 1, math.MaxInt64} {
 		i := bucketOf(v)

@@ -48,9 +48,7 @@ func (q *queue) due(now time.Duration) (deadline, bool) {
 // demandReload demands that the instance's DAC applies its list in time.
 func (k *kindState) demandReload(id fleet.InstanceID, in *instance, now time.Duration) {
 	in.owed = in.times
-	if !k.suspended(in) {
-		k.pushReload(id, in, in.times, now)
-	}
+	k.pushReload(id, in, in.times, now) // void if it is disturbed when that falls due, or has been until then
 }
 
 func (k *kindState) pushReload(id fleet.InstanceID, in *instance, times int64, now time.Duration) {
