@@ -83,8 +83,8 @@ func (d *dac) Handle(now time.Duration, op uint32, gen int64, _ any) {
 			d.report(now)
 		}
 	case opReportAgain:
-		if d.owes = false; d.session.writes(gen) {
-			d.report(now)
+		if d.owes = false; d.session.connected {
+			d.dacs.tl.At(d.session.sent(now), d, opReport, d.session.gen, nil)
 		}
 	}
 }

@@ -94,6 +94,6 @@ func (d *dac) report(now time.Duration) {
 	}
 	if refused && !d.owes {
 		d.owes = true
-		d.dacs.tl.After(retryRefused, d, opReportAgain, s.gen, nil)
+		d.dacs.tl.After(retryRefused, d, opReportAgain, 0, nil)
 	}
 }
