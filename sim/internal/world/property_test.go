@@ -232,7 +232,17 @@ type podLedger struct {
 	running map[fleet.InstanceID]string
 	facts   map[fleet.InstanceID]PodFact // the newest but PodWasRefused
 	seen    map[fleet.InstanceID]string
+	last    map[fleet.InstanceID]fleet.Pod // as told
 	used    map[string]bool
+	away    map[string]bool // nobody reaches the program
+	strays  map[string]bool // it runs beside its successor
+}
+
+func newPodLedger(t *rapid.T) *podLedger {
+	return &podLedger{
+		t: t, running: map[fleet.InstanceID]string{}, facts: map[fleet.InstanceID]PodFact{}, seen: map[fleet.InstanceID]string{},
+		last: map[fleet.InstanceID]fleet.Pod{}, used: map[string]bool{}, away: map[string]bool{}, strays: map[string]bool{},
+	}
 }
 
 // fact checks the order created, terminating, gone; refused only in between.
@@ -249,17 +259,29 @@ func (l *podLedger) fact(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid
 }
 
 func (l *podLedger) StartContainer(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string) {
-	if l.running[id] != "" {
-		l.t.Fatalf("%s starts while %s of the same name runs", uid, l.running[id])
+	if old := l.running[id]; l.away[old] {
+		l.strays[old] = true
+	} else if old != "" {
+		l.t.Fatalf("%s starts while %s of the same name runs", uid, old)
 	}
 	l.running[id] = uid
 }
 
 func (l *podLedger) Responds(fleet.Kind, fleet.InstanceID, string) bool { return true }
 
-func (l *podLedger) ReachContainer(time.Duration, fleet.Kind, fleet.InstanceID, string, bool) {}
+func (l *podLedger) ReachContainer(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string, reachable bool) {
+	if l.away[uid] == !reachable || l.running[id] != uid && !l.strays[uid] {
+		l.t.Fatalf("%s becomes reachable %v, and was not otherwise", uid, reachable)
+	}
+	l.away[uid] = !reachable
+}
 
 func (l *podLedger) StopContainer(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string, _ bool) {
+	delete(l.away, uid)
+	if l.strays[uid] {
+		delete(l.strays, uid)
+		return
+	}
 	if l.running[id] != uid {
 		l.t.Fatalf("%s stops, %q runs", uid, l.running[id])
 	}
@@ -274,7 +296,7 @@ func (l *podLedger) pod(_ time.Duration, p fleet.Pod) {
 	case l.used[p.UID]:
 		l.t.Fatalf("UID %s is used again", p.UID)
 	}
-	l.seen[p.Instance], l.used[p.UID] = p.UID, true
+	l.seen[p.Instance], l.last[p.Instance], l.used[p.UID] = p.UID, p, true
 }
 
 func (l *podLedger) gone(_ time.Duration, id fleet.InstanceID, uid string) {
@@ -282,6 +304,7 @@ func (l *podLedger) gone(_ time.Duration, id fleet.InstanceID, uid string) {
 		l.t.Fatalf("%s is gone, %q was there", uid, l.seen[id])
 	}
 	delete(l.seen, id)
+	delete(l.last, id)
 }
 
 // A name is never borne by two pods, nodes hold no more than they can, 409 comes
@@ -289,7 +312,7 @@ func (l *podLedger) gone(_ time.Duration, id fleet.InstanceID, uid string) {
 func TestPodsNeverShareAName(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tl := timeline.New()
-		l := &podLedger{t: t, running: map[fleet.InstanceID]string{}, facts: map[fleet.InstanceID]PodFact{}, seen: map[fleet.InstanceID]string{}, used: map[string]bool{}}
+		l := newPodLedger(t)
 		k := NewKubernetes(tl, drawSeed(t), DefaultConfig().Kubernetes, l)
 		k.WatchPods(thing, l.pod, l.gone)
 		k.OnPod = l.fact
@@ -337,7 +360,7 @@ func TestPodsNeverShareAName(t *testing.T) {
 		runUntil(tl, tl.Now()+time.Minute)
 		room := !k.limited
 		for _, n := range k.nodes {
-			room = room || len(n.pods) < n.capacity
+			room = room || n.takes()
 		}
 		for id := range fleet.InstanceID(5) {
 			p := k.Pod(thing, id)
