@@ -108,6 +108,9 @@ func (k *Kubernetes) ReturnNode(name string) bool {
 		}
 	}
 	for _, p := range n.strays {
+		if !p.running { // it crashed meanwhile
+			continue
+		}
 		k.reach(now, p, true)
 		k.tl.After(k.deletion.draw(), k, opEndStray, 0, p)
 	}
