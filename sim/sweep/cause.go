@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
 )
 
@@ -79,8 +80,11 @@ func causeOf(reason, kind string) string {
 
 // panicked is the failure of a run that panicked: its cause is the message and
 // the function of ours that the stack names first.
-func panicked(v any, stack string) Failure {
+func panicked(sc *scenarios.Scenario, v any, stack string) Failure {
 	message := fmt.Sprint(v)
+	for i := range sc.Kinds {
+		message = strings.ReplaceAll(message, sc.Kinds[i].Kind, "K")
+	}
 	where := "unknown"
 	lines := strings.Split(stack, "\n")
 	for i, line := range lines {
@@ -97,6 +101,6 @@ func panicked(v any, stack string) Failure {
 		break
 	}
 	f := failure(Panic, "", message+" in "+where, 0)
-	f.Reason += "\n" + stack
+	f.Reason = fmt.Sprint(v) + "\n" + stack
 	return f
 }

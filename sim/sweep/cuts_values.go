@@ -116,7 +116,7 @@ func rates(sc *scenarios.Scenario, _ Failure) []*scenarios.Scenario {
 func earlier(d time.Duration) []time.Duration {
 	var out []time.Duration
 	for _, v := range []time.Duration{0, 10 * time.Second, time.Minute, d / 2, d.Truncate(time.Minute), round(d, time.Minute), d.Truncate(10 * time.Second), d.Truncate(time.Second)} {
-		if v != d && !slices.Contains(out, v) {
+		if v = v.Truncate(time.Second); v != d && !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}

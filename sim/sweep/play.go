@@ -90,7 +90,7 @@ func (p Play) Run(ctx context.Context, sc *scenarios.Scenario) (Outcome, error) 
 func (p Play) run(ctx context.Context, sc *scenarios.Scenario, beat *atomic.Uint64) (out Outcome, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			out, err = Outcome{Failures: []Failure{panicked(v, string(debug.Stack()))}}, nil
+			out, err = Outcome{Failures: []Failure{panicked(sc, v, string(debug.Stack()))}}, nil
 		}
 	}()
 	events := p.Events

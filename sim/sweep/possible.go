@@ -17,6 +17,7 @@ import (
 //   - so many pods that hang at once that silence says more about the channel than
 //     about them (see reconcile's liveness), and pods that hang without heartbeats;
 //   - too few instances or machines for what comes;
+//   - pods that take longer to start than they may be Pending;
 //   - throttles, or an end, that leave no time to settle.
 func Possible(sc *scenarios.Scenario) error {
 	pods, settle := 0, time.Duration(0)
@@ -34,8 +35,16 @@ func Possible(sc *scenarios.Scenario) error {
 		if k.Replacing < k.InitInstances/4 || k.MovesInFlight < k.Resources/20 {
 			return fmt.Errorf("%s replaces %d pods and moves %d resources at a time: it may not settle in time", k.Kind, k.Replacing, k.MovesInFlight)
 		}
+		if k.Pending < starts(sc) {
+			return fmt.Errorf("pods of %s may take %v to start, and are replaced after %v", k.Kind, starts(sc), k.Pending)
+		}
 		pods += k.MaxInstances
 		settle = max(settle, k.Resync+2*k.Silence)
+	}
+	for i, l := range sc.World.Latencies {
+		if most := slowest * scenarios.LatencyDefaults[i].Max; l.Max > most {
+			return fmt.Errorf("%s may take %v: what is more than %v is for faults", l.Name, l.Max, most)
+		}
 	}
 	if n := sc.Nodes; n != nil && n.Count > 0 && n.Count*n.PerNode < pods {
 		return fmt.Errorf("there are machines for %d pods, and there may be %d", n.Count*n.PerNode, pods)
@@ -49,6 +58,14 @@ func Possible(sc *scenarios.Scenario) error {
 // settleSlack is how long a run goes on beyond what the kinds' intervals take to
 // settle: more than the checker's own bound allows, so that it is the one to say so.
 const settleSlack = 4 * time.Minute
+
+// slowest is how many times slower than usual a healthy surrounding can be.
+const slowest = 4
+
+// starts is the longest that a pod takes from its creation until it runs.
+func starts(sc *scenarios.Scenario) time.Duration {
+	return round(sc.World.Latency("kubernetes.schedule").Max+sc.World.Latency("kubernetes.start").Max+10*time.Second, time.Second)
+}
 
 // room is how many instances a kind may come to need. Orders may lower an
 // instance's room, a list is at most so full when its group has few others, and

@@ -143,7 +143,7 @@ func (s *swarm) room() {
 }
 
 // latencies makes whole subsystems slower or faster, within what a healthy one
-// could be.
+// could be: starts that take minutes are what faults are for.
 func (s *swarm) latencies() {
 	factors := map[string]float64{}
 	for i := range s.sc.World.Latencies {
@@ -161,9 +161,12 @@ func (s *swarm) latencies() {
 		if sub == "dac" {
 			f = min(f, 2) // the checker says by when a healthy DAC has its list
 		}
-		if f != 1 {
-			l.Min, l.Mean, l.Max = scaled(l.Min, f), scaled(l.Mean, f), scaled(l.Max, f)
-		}
+		most := slowest * scenarios.LatencyDefaults[i].Max
+		l.Min, l.Mean, l.Max = scaled(l.Min, f, most), scaled(l.Mean, f, most), scaled(l.Max, f, most)
+	}
+	for i := range s.sc.Kinds {
+		k := &s.sc.Kinds[i]
+		k.Pending = max(k.Pending, starts(s.sc))
 	}
 }
 
@@ -176,8 +179,11 @@ func cutName(name string) (sub, step string, ok bool) {
 	return name, "", false
 }
 
-func scaled(d time.Duration, f float64) time.Duration {
-	return time.Duration(float64(d) * f).Round(10 * time.Microsecond)
+func scaled(d time.Duration, f float64, most time.Duration) time.Duration {
+	if f != 1 {
+		d = time.Duration(float64(d) * f).Round(10 * time.Microsecond)
+	}
+	return min(d, most)
 }
 
 // orders has an operator meddle.
