@@ -1,11 +1,14 @@
 package world
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"dacorch/orchestrator/fleet"
+	"dacorch/sim/internal/timeline"
 
 	"pgregory.net/rapid"
 )
@@ -193,5 +196,54 @@ func TestAStrayRunsOn(t *testing.T) {
 	runUntil(w.Timeline, w.Timeline.Now()+10*time.Second)
 	if v, _ := w.DACs.View(thing, 1); len(w.DACs.Strays(thing)) != 0 || !v.Session || !slices.Equal(v.Held, []string{"a", "b"}) {
 		t.Errorf("%+v beside %+v", v, w.DACs.Strays(thing))
+	}
+}
+
+// faultyTrace is every callback of a world in which everything breaks once.
+func faultyTrace(t *testing.T, seed timeline.Seed) string {
+	w := newWorld(t, seed, DefaultConfig())
+	k, z := w.Kubernetes, w.ZooKeeper
+	for _, name := range []string{"n0", "n1", "n2"} {
+		if err := k.AddNode(name, 4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hash := sha256.New()
+	trace := func(now time.Duration, format string, args ...any) {
+		fmt.Fprintf(hash, "%d %s\n", now, fmt.Sprintf(format, args...))
+	}
+	w.DACs.OnRun = func(now time.Duration, _ fleet.Kind, id fleet.InstanceID, uid, resource string, running bool) {
+		trace(now, "run %v %s %s %v", id, uid, resource, running)
+	}
+	w.DACs.OnProcess = func(now time.Duration, _ fleet.Kind, _ fleet.InstanceID, uid string, s ProcessState) {
+		trace(now, "%s %v", uid, s)
+	}
+	f := startFeeder(w, 6, trace)
+	tick := newTicker(w, 200, 20_000)
+	runUntil(w.Timeline, 30*time.Second)
+	tick.Handle(0, 0, 0, nil)
+	for _, fault := range []func(){
+		z.Down, z.Up, func() { z.SetMinority(AllClients, true) }, func() { z.SetMinority(AllClients, false) },
+		k.APIDown, k.APIUp, k.CutWatches, k.MendWatches, k.ExpireWatches, w.Kafka.Revoke, w.Kafka.ResetOffsets, w.MQTT.PublishGarbage,
+		func() { k.PartitionNode("n0") }, func() { k.FailNode("n1") }, func() { k.ReturnNode("n0") }, func() { k.ReturnNode("n1") },
+		func() { k.DrainNode("n2", time.Minute) }, func() { w.DACs.Zombie(thing, 0) }, func() { w.Database.SetTorn(time.Minute) },
+	} {
+		fault()
+		w.Database.List(thing, nil, 1, func(now time.Duration, l *Listing) { trace(now, "%d rows %v", len(l.Rows), l.Digest) })
+		f.session.ReadTree(thing, 1, func(now time.Duration, _ uint64, tree fleet.Tree, err error) { trace(now, "%+v %v", tree, err) })
+		wait(w, 7*time.Second)
+	}
+	return fmt.Sprintf("%x", hash.Sum(nil))
+}
+
+func TestSameSeedSameFaults(t *testing.T) {
+	first := faultyTrace(t, 7)
+	for range 3 {
+		if again := faultyTrace(t, 7); again != first {
+			t.Fatalf("seed 7 gives %s, then %s", first, again)
+		}
+	}
+	if other := faultyTrace(t, 8); other == first {
+		t.Errorf("seeds 7 and 8 give the same trace %s", first)
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"dacorch/orchestrator/fleet"
 )
 
-// The hooks of the models. Each is asked about one case, at the moment it
-// arises; its zero answer lets the case pass as if nobody had asked. A hook must
-// not change the world.
+// What the hooks of the models answer. Each is asked about one case, at the moment
+// it arises; the zero answer lets the case pass as if nobody had asked. A hook
+// must not change the world.
 
 // CallFault is what befalls a call to Kubernetes, when it reaches the API server.
 type CallFault struct {

@@ -9,7 +9,9 @@
 // world, except the observers (On…), which are called at the moment they tell of
 // and must not change the world. Callbacks get back what was handed in (a
 // reference number, the transaction), so that one function value serves every
-// request. Nothing here breaks by chance: faults are what the caller calls.
+// request. Nothing here breaks by chance: faults are what the caller calls, or what
+// its hooks answer (OnSubmit, OnCall and the like), each of which is asked about
+// one case. No hook and no fault, no random number drawn for it.
 package world
 
 import (
