@@ -245,6 +245,7 @@ func (r *run) result() *Result {
 		VirtualS: r.sc.Duration.Seconds(), Events: r.tl.Fired(), Records: r.trace.Records(), Trace: r.trace.Sum(),
 		Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
 		HealS: r.sc.Heal.Seconds(), Pending: r.pending(), Skipped: r.script.Skipped,
+		Slowest: r.check.Slowest(), Distributions: r.check.Distributions(),
 	}
 	if len(r.sc.Load) > 0 {
 		rep.Notes = append(rep.Notes, "The load was not played: virtual time has no REST interface to call. --on wire plays it.")
