@@ -20,9 +20,12 @@ type driver struct {
 	machine  *reconcile.Machine
 	consumer *world.Consumer
 	pods     *world.PodWatch
+	leads    bool // as far as it knows
 	led      bool // it has led before
+	beatsUp  bool // what its consumer said last
 	tick     timeline.Token
-	tickAt   time.Duration // when the tick is due, by the process's clock; zero for none
+	armed    bool          // a tick is due
+	tickAt   time.Duration // when, by the process's clock
 	ticked   time.Duration // when the last one was
 	ticks    int           // how many there were at that moment
 	acked    uint64
@@ -63,6 +66,7 @@ func (d *driver) told(now time.Duration, ev reconcile.Event) {
 	r.recordEvent(now, d, ev)
 	switch ev := ev.(type) {
 	case reconcile.Deposed:
+		d.leads = false
 		r.forgo(d)
 	case reconcile.Committed:
 		d.committed(ev)
@@ -86,6 +90,7 @@ func (d *driver) committed(ev reconcile.Committed) {
 	case fleet.OutcomeConflict:
 		d.p.run.check.Add(d.name, history.TransactionsConflicted, 1)
 	case fleet.OutcomeDeposed:
+		d.leads = false
 		d.p.run.forgo(d)
 	}
 	if d.sent.txn != nil && d.sent.txn.ID == ev.Txn {
@@ -96,13 +101,13 @@ func (d *driver) committed(ev reconcile.Committed) {
 // setTick sees to it that the machine gets a Tick at its deadline.
 func (d *driver) setTick(now time.Duration) {
 	at, ok := d.machine.Deadline()
-	if !ok || at == d.tickAt {
+	if !ok || d.armed && at == d.tickAt {
 		return
 	}
-	if d.tickAt != 0 {
+	if d.armed {
 		d.p.run.tl.Cancel(d.tick)
 	}
-	d.tickAt = at
+	d.armed, d.tickAt = true, at
 	d.tick = d.p.run.tl.At(max(at-d.p.skew, now), d, opTick, 0, nil)
 }
 
@@ -124,7 +129,7 @@ func (d *driver) Handle(now time.Duration, op uint32, _ int64, data any) {
 }
 
 func (d *driver) ticking(now time.Duration) {
-	if d.tickAt = 0; now > d.ticked {
+	if d.armed = false; now > d.ticked {
 		d.ticked, d.ticks = now, 0
 	}
 	if d.ticks++; d.ticks > maxTicks {
@@ -154,11 +159,23 @@ func (d *driver) gained(now time.Duration, epoch int64) {
 		d.p.run.check.Add(d.name, history.LeaderChanges, 1)
 	}
 	d.k.led = true
+	again := d.led
+	d.leads, d.led = true, true
 	d.told(now, reconcile.Led{Epoch: epoch})
-	if d.led && !d.p.dead { // a machine that followed was not told
+	if again && !d.p.dead { // a machine that followed was not told
 		d.told(now, reconcile.NotificationChannel{Up: d.p.notesUp})
 	}
-	d.led = true
+	if (again || d.beatsUp) && d.consumer != nil && !d.p.dead {
+		d.told(now, reconcile.HeartbeatChannel{Up: d.beatsUp})
+	}
+}
+
+// channel hears whether heartbeats can arrive. Like production, which listens to
+// them as a leader alone, it does not tell a machine that follows.
+func (d *driver) channel(now time.Duration, up bool) {
+	if d.beatsUp = up; d.leads {
+		d.told(now, reconcile.HeartbeatChannel{Up: up})
+	}
 }
 
 func (d *driver) heartbeat(now time.Duration, h world.Heartbeat) {

@@ -138,7 +138,7 @@ func clock(r *run, now time.Duration, b *broken) {
 		r.recordProcess(now, p, "clock", b.By)
 		p.skew += b.By
 		for _, d := range p.kinds {
-			if d.tickAt != 0 {
+			if d.armed {
 				r.tl.Cancel(d.tick)
 				d.tick = r.tl.At(max(d.tickAt-p.skew, now), d, opTick, 0, nil)
 			}

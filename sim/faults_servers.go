@@ -159,7 +159,7 @@ const reopening = 10 * time.Second
 func expire(r *run, now time.Duration, b *broken) {
 	b.choose(r, now)
 	if b.clients()&world.DACClients != 0 {
-		r.disturbFor(now, b, reopening, "its ZooKeeper session has expired")
+		r.at(now+reopening, r.disturbed(now, b, "its ZooKeeper session has expired"))
 	}
 	for i, s := range b.victimSessions(r, now) {
 		if b.dice.Hits(now, strconv.Itoa(i)) {

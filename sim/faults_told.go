@@ -16,11 +16,16 @@ func (r *run) disturb(now time.Duration, b *broken) {
 	switch b.What {
 	case scenarios.ZooKeeperCut, scenarios.ZooKeeperSlow, scenarios.ZooKeeperReadOnly, scenarios.ZooKeeperDown:
 		if b.clients()&world.DACClients != 0 {
-			r.disturbUntil(now, b, b.dice.End()+reopening, "ZooKeeper does not serve it as it should")
+			undo := r.disturbed(now, b, "ZooKeeper does not serve it as it should")
+			b.undo = append(b.undo, func(now time.Duration) { // what is on its way then takes its time
+				r.at(now+b.By+r.amount(b.What)+reopening, undo)
+			})
 		}
 	case scenarios.KubernetesSlow, scenarios.KubernetesCutWatch, scenarios.KubernetesDown, scenarios.KubernetesError, scenarios.OrchestratorSplit:
 		r.check.Blind(now, true)
-		r.at(b.dice.End()+b.By+catchingUp, func(now time.Duration) { r.check.Blind(now, false) })
+		b.undo = append(b.undo, func(now time.Duration) {
+			r.at(now+b.By+r.amount(b.What)+catchingUp, func(now time.Duration) { r.check.Blind(now, false) })
+		})
 	}
 }
 
@@ -28,23 +33,21 @@ func (r *run) disturb(now time.Duration, b *broken) {
 // Kubernetes has done, once it can.
 const catchingUp = 5 * time.Second
 
-func (r *run) disturbFor(now time.Duration, b *broken, d time.Duration, why string) {
-	r.disturbUntil(now, b, now+d, why)
-}
-
-// disturbUntil tells the checker of the DACs that a fault is about: all of them,
-// or those chosen.
-func (r *run) disturbUntil(now time.Duration, b *broken, until time.Duration, why string) {
+// disturbed tells the checker of the DACs that a fault is about: all of them, or
+// those chosen; until undo is called.
+func (r *run) disturbed(now time.Duration, b *broken, why string) (undo func(now time.Duration)) {
 	if !b.targeted() {
 		kind := fleet.Kind(b.Kind)
 		r.check.DisturbedAll(now, kind, true, why)
-		r.at(until, func(now time.Duration) { r.check.DisturbedAll(now, kind, false, why) })
-		return
+		return func(now time.Duration) { r.check.DisturbedAll(now, kind, false, why) }
 	}
-	for _, at := range r.everyDAC() {
-		if b.hits(r, now, at.kind, at.id) {
-			r.check.Disturbed(now, at.kind, at.id, true, why)
-			r.at(until, func(now time.Duration) { r.check.Disturbed(now, at.kind, at.id, false, why) })
+	hit := slices.DeleteFunc(r.everyDAC(), func(at dacAt) bool { return !b.hits(r, now, at.kind, at.id) })
+	for _, at := range hit {
+		r.check.Disturbed(now, at.kind, at.id, true, why)
+	}
+	return func(now time.Duration) {
+		for _, at := range hit {
+			r.check.Disturbed(now, at.kind, at.id, false, why)
 		}
 	}
 }

@@ -37,7 +37,7 @@ const brokerPatience = 15 * time.Second
 func (s *stopped) keep(h heard) {
 	if s.expired && h.ev != nil {
 		switch h.ev.(type) {
-		case reconcile.HeartbeatChannel, reconcile.Notified, reconcile.NotificationChannel, reconcile.Ordered:
+		case reconcile.Notified, reconcile.NotificationChannel, reconcile.Ordered:
 		default:
 			return
 		}
@@ -99,7 +99,7 @@ func (p *process) resume(now time.Duration) {
 		}
 	}
 	for _, d := range p.kinds {
-		if s.late[d] && !p.dead && d.tickAt != 0 && d.tickAt-p.skew <= now {
+		if s.late[d] && !p.dead && d.armed && d.tickAt-p.skew <= now {
 			d.ticking(now)
 		}
 	}
@@ -125,7 +125,7 @@ func (p *process) reconnect(now time.Duration, s *stopped) {
 			d.told(now, reconcile.NotificationChannel{Up: false})
 		}
 		if s.expelled && !p.dead && d.consumer != nil {
-			d.told(now, reconcile.HeartbeatChannel{Up: false})
+			d.channel(now, false)
 		}
 	}
 	if p.dead {

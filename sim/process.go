@@ -102,7 +102,7 @@ func (p *process) subscribe() {
 func (d *driver) join() {
 	if d.k.spec.Heartbeat {
 		d.consumer = d.p.run.world.Kafka.Join("iota-orchestrator-"+string(d.name), d.heartbeat, func(now time.Duration, up bool) {
-			d.step(now, reconcile.HeartbeatChannel{Up: up})
+			d.p.hear(now, func(now time.Duration) { d.channel(now, up) })
 		})
 	}
 }
