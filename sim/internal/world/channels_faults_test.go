@@ -315,3 +315,27 @@ func TestListingsAreSlow(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// A consumer that is given the partition after an outage, before it would have
+// fetched again, goes on with what it has begun.
+func TestAConsumerIsAssignedAfterAnOutage(t *testing.T) {
+	tl := timeline.New()
+	cfg := fixedConfig().Kafka
+	cfg.Reconnect = timeline.Latency{Min: 5 * time.Second, Mean: 5 * time.Second, Max: 5 * time.Second}
+	cfg.Join = timeline.Latency{Min: 500 * time.Millisecond, Mean: 500 * time.Millisecond, Max: 500 * time.Millisecond}
+	cfg.Fetch = timeline.Latency{Min: 5 * time.Second, Mean: 5 * time.Second, Max: 5 * time.Second}
+	k := NewKafka(tl, 1, cfg)
+	first := listen(k)
+	runUntil(tl, 10*time.Second)
+	second := listen(k)
+	first.c.Kill()
+	k.Produce(thing, 1, 0)
+	runUntil(tl, 20*time.Second)
+	k.Down()
+	runUntil(tl, 54*time.Second) // the first is let go at 55 s
+	k.Up()
+	runUntil(tl, 2*time.Minute)
+	if len(second.heard) != 1 || !slices.Equal(second.ups, []bool{true}) {
+		t.Errorf("heard %v, told %v", second.heard, second.ups)
+	}
+}

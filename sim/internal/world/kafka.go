@@ -318,6 +318,9 @@ func (c *Consumer) cut() {
 
 // resume fetches again; an outage that has not been noticed never will be.
 func (c *Consumer) resume(now time.Duration) {
+	if c.assigned && c.up { // it was given the partition since
+		return
+	}
 	c.gen++
 	if !c.assigned {
 		c.assign(now)

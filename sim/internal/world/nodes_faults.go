@@ -101,6 +101,9 @@ func (k *Kubernetes) ReturnNode(name string) bool {
 		case p.stuck:
 			k.resumeDeletion(now, p)
 		case p.Terminating: // opGone is on its way
+			if p.running {
+				k.reach(now, p, true)
+			}
 		case failed:
 			k.finish(now, p, fleet.PhaseFailed, "ContainerStatusUnknown")
 		default:
