@@ -178,11 +178,15 @@ func (d *driver) channel(now time.Duration, up bool) {
 	}
 }
 
+// staleBeat is how old a heartbeat may be that still says anything, as production
+// has it: offsets can be lost, and a backlog can be long.
+const staleBeat = 90 * time.Second
+
 func (d *driver) heartbeat(now time.Duration, h world.Heartbeat) {
 	if d.p.stopped == nil { // else it has not read it
 		d.consumer.Commit(h.Offset + 1)
 	}
-	if h.Kind == d.name {
+	if h.Kind == d.name && (now-h.Appended <= staleBeat || now-h.SentAt <= staleBeat) {
 		d.step(now, reconcile.Heartbeat{Instance: h.Instance})
 	}
 }

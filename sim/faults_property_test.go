@@ -132,12 +132,9 @@ func TestFaultsSettle(t *testing.T) {
 		hung := false
 		for range rapid.IntRange(1, 4).Draw(t, "faults") {
 			w := rapid.SampledFrom(scenarios.FaultWords).Draw(t, "fault")
-			if w.What == scenarios.PodZombie {
-				continue
-			}
-			if f := randomFault(t, w); f.What != scenarios.PodHang {
+			if f := randomFault(t, w); f.What != scenarios.PodHang && f.What != scenarios.PodZombie {
 				faults = append(faults, f)
-			} else if !hung { // when many fall silent nobody is replaced: that is for people
+			} else if !hung { // when many fall silent, nobody is replaced: that is for people
 				hung = true
 				f.One, f.Share, f.Count, f.For, f.Every = false, 0, 1, 0, 0
 				faults = append(faults, f)
