@@ -16,10 +16,11 @@ type candidate struct {
 	onGain  func(now time.Duration, epoch int64)
 	path    string // of its node
 
-	standing bool // its node is there
-	leads    bool // it has written its epoch
-	told     bool // it knows
-	resigned bool // it wants its node gone
+	standing  bool // its node is there
+	leads     bool // it has written its epoch
+	told      bool // it knows
+	resigned  bool // it wants its node gone
+	withdrawn bool // it is, for good
 }
 
 // Elect makes the session a candidate for the leadership of a kind, until the
@@ -68,7 +69,7 @@ func (c *candidate) campaign() {
 
 // stand creates the candidate's node.
 func (c *candidate) stand() {
-	if c.standing {
+	if c.standing || c.withdrawn {
 		return
 	}
 	z := c.session.zk
@@ -120,6 +121,7 @@ func (c *candidate) gained(now time.Duration, epoch int64) {
 // resign removes the candidate's node.
 func (c *candidate) resign() {
 	s := c.session
+	c.withdrawn = true // a request to stand that was refused is not made again
 	s.votes = slices.DeleteFunc(s.votes, func(x *candidate) bool { return x == c })
 	if !c.standing {
 		return

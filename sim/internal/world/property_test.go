@@ -235,7 +235,7 @@ type podLedger struct {
 	last    map[fleet.InstanceID]fleet.Pod // as told
 	used    map[string]bool
 	away    map[string]bool // nobody reaches the program
-	strays  map[string]bool // it runs beside its successor
+	strays  map[string]bool // it runs on though its pod is gone
 }
 
 func newPodLedger(t *rapid.T) *podLedger {
@@ -253,15 +253,20 @@ func (l *podLedger) fact(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid
 	if !ok[fact] || uid == "" {
 		l.t.Fatalf("instance %v (%s): fact %d follows %d", id, uid, fact, last)
 	}
+	if fact == PodIsGone && l.running[id] == uid {
+		if !l.away[uid] {
+			l.t.Fatalf("%s is gone and runs on, within reach", uid)
+		}
+		l.strays[uid] = true
+		delete(l.running, id)
+	}
 	if fact != PodWasRefused {
 		l.facts[id] = fact
 	}
 }
 
 func (l *podLedger) StartContainer(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string) {
-	if old := l.running[id]; l.away[old] {
-		l.strays[old] = true
-	} else if old != "" {
+	if old := l.running[id]; old != "" {
 		l.t.Fatalf("%s starts while %s of the same name runs", uid, old)
 	}
 	l.running[id] = uid
