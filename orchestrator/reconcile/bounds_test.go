@@ -110,3 +110,36 @@ func TestDigestFollowsThePlan(t *testing.T) {
 		}
 	})
 }
+
+// TestDeadlineAhead: a machine asks for no Tick that it would ignore, nor for
+// one long past: whoever drives it by Deadline would tick for ever, or take 0 for
+// none.
+func TestDeadlineAhead(t *testing.T) {
+	g := newRig(smallConfig(fleet.PolicyFill, fleet.HandoffFast)) // has heard HeartbeatChannel{Up}
+	if at, ok := g.m.Deadline(); ok {
+		t.Errorf("a follower wants a tick at %v", at)
+	}
+	g.now = time.Minute
+	g.lead()
+	g.step(NotificationChannel{Up: true})
+	if at, ok := g.m.Deadline(); ok && at < g.now {
+		t.Errorf("a machine that loads wants a tick at %v, now is %v", at, g.now)
+	}
+}
+
+// TestNotificationsBackWhileLoading: what publishers lost until they were
+// connected again is looked for then, however far the machine was.
+func TestNotificationsBackWhileLoading(t *testing.T) {
+	g := newRig(smallConfig(fleet.PolicyFill, fleet.HandoffFast))
+	g.now = time.Minute
+	g.lead()
+	g.step(NotificationChannel{Up: false})
+	g.step(NotificationChannel{Up: true})
+	g.run()
+	g.pass(10 * time.Second)
+	g.rows["lost"] = ""
+	g.pass(30 * time.Second)
+	if g.m.Resources() != 1 {
+		t.Error("the row that nobody told of is not known half a minute later")
+	}
+}

@@ -29,7 +29,9 @@ func (m *Machine) beatChannel(up bool) {
 	switch {
 	case up && !m.beatsUp:
 		m.beatsSince = m.now
-		m.wakeAt(m.now + m.cfg.Silence)
+		if m.stage != StageFollower { // a follower does nothing at a Tick
+			m.wakeAt(m.now + m.cfg.Silence)
+		}
 		m.alarmOff("heartbeats-down")
 	case !up && m.beatsUp:
 		m.beatsDown = m.now

@@ -77,7 +77,11 @@ func (m *Machine) start() {
 	m.build(m.rows)
 	m.rows = nil
 	m.stage = StageActive
-	m.resyncAt = m.now + m.cfg.Resync
+	due := m.now + m.cfg.Resync
+	if m.resyncAt > 0 { // see noteChannel
+		due = min(due, m.resyncAt)
+	}
+	m.resyncAt = due
 	m.podsAt = m.now + m.cfg.Monitor
 	m.note(fleet.NoInstance, "active: %d resources on %d instances", m.plan.Len(), len(m.order))
 	backlog := m.backlog

@@ -108,11 +108,19 @@ func (m *Machine) noteChannel(up bool) {
 		m.alarm("notifications-down", "the notification channel is down: changes are found by comparison with the database every %v", m.cfg.Resync)
 		return
 	}
+	_, wasDown := m.alarms["notifications-down"]
 	m.alarmOff("notifications-down")
 	m.resyncSoon()
 	// Whoever publishes reconnects too, and what it could not publish until then
 	// is lost: compare once more when it has.
-	m.resyncAt = min(m.resyncAt, m.now+publisherReconnects)
+	again := m.now + publisherReconnects
+	if m.stage == StageLoading {
+		if wasDown { // else it is only told how it is
+			m.resyncAt = again // for start
+		}
+		return
+	}
+	m.resyncAt = min(m.resyncAt, again)
 	m.wakeAt(m.resyncAt)
 }
 

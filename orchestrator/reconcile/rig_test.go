@@ -128,6 +128,9 @@ func (g *rig) step(ev Event) {
 			g.replies[c.Req] = c.Err
 		case Note, Alarm:
 		default:
+			if d, ok := c.(DeletePod); ok {
+				g.checkStall(d)
+			}
 			g.queue = append(g.queue, c)
 		}
 	}
@@ -276,7 +279,6 @@ func (g *rig) execute(c any, v verdict) []Event {
 			return []Event{PodDeleted{Instance: c.Instance, UID: c.UID, Answer: PodNotFound}}
 		}
 		g.deleted++
-		g.checkStall(c)
 		p.Terminating = true
 		return []Event{PodDeleted{Instance: c.Instance, UID: c.UID, Answer: PodAccepted}, PodSeen{Pod: *p}}
 	case StepDown:

@@ -100,10 +100,16 @@ func (m *Machine) sweepUnconfirmed() {
 	}
 }
 
-// countUnconfirmed finds who does not answer, among those that were asked of
-// late, and who has no session, among those that had one. As with silence, who is
+// countUnconfirmed finds who does not answer, among those that owe something or
+// have confirmed something since the first of the late ones owes, and who has no session, among those that had one. As with silence, who is
 // on the way there counts, and who is being replaced for it.
 func (m *Machine) countUnconfirmed() (idle, away lateness) {
+	since := m.now // since when whoever has confirmed anything speaks against a common fault
+	for _, in := range m.order {
+		if m.plan.Has(in.id) && m.up(in) && in.vouched && in.owing && in.status.Present && m.now-in.owingSince >= m.grace(in) {
+			since = min(since, in.owingSince)
+		}
+	}
 	for _, in := range m.order {
 		if in.stalls > 0 && !in.owing && m.now-in.stalledAt > 4*m.grace(in) {
 			in.stalls = 0
@@ -117,7 +123,7 @@ func (m *Machine) countUnconfirmed() (idle, away lateness) {
 		away.asked++
 		which := &idle
 		if in.status.Present {
-			if in.owing || in.confirmedAt > 0 && m.now-in.confirmedAt < m.cfg.Unconfirmed {
+			if in.owing || in.confirmedAt > since {
 				idle.asked++
 			}
 		} else {
