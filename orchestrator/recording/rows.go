@@ -2,6 +2,7 @@ package recording
 
 import (
 	"fmt"
+	"slices"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/reconcile"
@@ -47,18 +48,23 @@ func (l *listing) remember(ev *reconcile.Listed) {
 }
 
 // changed writes rows as a change of those listed before. It is right for any
-// order; short where rows ascend, as a port lists them, or where single ones have
+// order; short where both ascend, as a port lists them, or where single rows have
 // taken others' places.
 func (e *encoder) changed(old, rows []fleet.Resource) {
 	e.byte(rowsSame)
-	for len(old)+len(rows) > 0 {
+	differ := byPlace
+	for whole := true; len(old)+len(rows) > 0; {
 		kept := 0
 		for kept < len(old) && kept < len(rows) && old[kept] == rows[kept] {
 			kept++
 		}
 		e.run(rowsKeep, kept)
-		old, rows = old[kept:], rows[kept:]
-		gone, come := difference(old, rows)
+		if old, rows = old[kept:], rows[kept:]; whole {
+			if whole = false; ascend(old) && ascend(rows) {
+				differ = byOrder
+			}
+		}
+		gone, come := differ(old, rows)
 		e.run(rowsDrop, gone)
 		e.run(rowsAdd, come)
 		for i := range rows[:come] {
@@ -77,18 +83,9 @@ func (e *encoder) run(what, n int) {
 	}
 }
 
-// difference answers how many of the old rows go, and how many new ones come in
-// their place, before the two may agree again; the first of each differ.
-func difference(old, rows []fleet.Resource) (gone, come int) {
-	next := func(i, k int) bool { return i < len(old) && k < len(rows) && old[i] == rows[k] }
-	switch {
-	case next(1, 1):
-		return 1, 1
-	case next(1, 0):
-		return 1, 0
-	case next(0, 1):
-		return 0, 1
-	}
+// byOrder answers how many of the old rows go, and how many new ones come in
+// their place, where both ascend and the first of each differ.
+func byOrder(old, rows []fleet.Resource) (gone, come int) {
 	for gone < len(old) && (len(rows) == 0 || old[gone].Compare(rows[0]) < 0) {
 		gone++
 	}
@@ -96,6 +93,21 @@ func difference(old, rows []fleet.Resource) (gone, come int) {
 		come++
 	}
 	return gone, come
+}
+
+// byPlace is byOrder where rows keep their place, but for those that have taken
+// another's.
+func byPlace(old, rows []fleet.Resource) (gone, come int) {
+	for n := range min(len(old), len(rows)) {
+		if old[n] == rows[n] {
+			return n, n
+		}
+	}
+	return len(old), len(rows)
+}
+
+func ascend(rows []fleet.Resource) bool {
+	return slices.IsSortedFunc(rows, fleet.Resource.Compare)
 }
 
 // listed reads a listing.
