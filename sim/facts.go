@@ -42,6 +42,7 @@ func (r *run) observe() {
 			r.check.AlivePod(now, kind, id, uid, false)
 		}
 		r.pics.process(now, kind, id, state)
+		r.keepMark(now, r.kindNamed(kind), id, programMarks[state], uid)
 	}
 	w.MQTT.OnLost = r.lost
 	w.Kafka.OnProduce = func(kind fleet.Kind) { r.check.Add(kind, history.Heartbeats, 1) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/fault"
 	"dacorch/sim/internal/timeline"
@@ -82,6 +83,7 @@ func (r *run) widened(f *scenarios.Fault) *scenarios.Fault {
 
 // faultOn begins a fault that lasts, or lets one happen that happens at a moment.
 func (r *run) faultOn(now time.Duration, b *broken) {
+	r.keepMark(now, nil, fleet.NoInstance, recording.FaultBegan, b.dice.Text)
 	if b.Once() {
 		r.happenings[b.What](r, now, b)
 		if at, again := b.dice.Next(now); again {
@@ -101,6 +103,7 @@ func (r *run) faultOn(now time.Duration, b *broken) {
 
 // faultOff ends a fault that lasts.
 func (r *run) faultOff(now time.Duration, b *broken) {
+	r.keepMark(now, nil, fleet.NoInstance, recording.FaultEnded, b.dice.Text)
 	r.active[b.What] = slices.DeleteFunc(r.active[b.What], func(x *broken) bool { return x == b })
 	b.on = false
 	if change := r.changes[b.What]; change != nil {

@@ -2,10 +2,13 @@ package sim
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
 )
@@ -165,4 +168,40 @@ func TestSameSeedSameTraceUnderEachFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFaultsAreRecorded reads back what a recording says of the world around the
+// core.
+func TestFaultsAreRecorded(t *testing.T) {
+	sc := parse(t, `
+duration: 10m
+heal: 6m
+kinds: [{kind: Thing, resources: 10}]
+orders: [{at: 1m, kind: Thing, orchestrate: {}}]
+faults: [{at: 2m, for: 1m, kafka: down}, {at: 3m, pod: crash, kind: Thing, instance: 0}]`)
+	var file bytes.Buffer
+	w := recording.NewWriter(&file, RecordingHeader("test", sc))
+	if _, err := Run(sc, Options{Record: w}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := recording.NewReader(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for {
+		e, err := r.Next()
+		if err != nil {
+			break
+		}
+		if m := e.Mark; m != nil && e.At > 59*time.Second {
+			got = append(got, fmt.Sprint(e.At, " ", m.What, " ", m.Instance, " ", m.Text))
+		}
+	}
+	log := strings.Join(got, "\n")
+	follows(t, log, []string{
+		fmt.Sprintf(`^1m0s %d 0 orchestrate`, recording.OrderGiven), fmt.Sprintf(`2m0s %d none \{at: 2m, for: 1m, kafka: down\}`, recording.FaultBegan),
+		fmt.Sprintf(`3m0s %d none \{at: 3m, pod: crash`, recording.FaultBegan), fmt.Sprintf(`3m0s %d 0 pod-`, recording.ProgramEnded),
+		fmt.Sprintf(`3m0s %d none \{at: 2m, for: 1m, kafka: down\}`, recording.FaultEnded), fmt.Sprintf(`3m\S+ %d 0 pod-`, recording.ProgramStarted), fmt.Sprintf(`6m0s %d none`, recording.Healed),
+	})
 }

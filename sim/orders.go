@@ -9,6 +9,7 @@ import (
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/placement"
 	"dacorch/orchestrator/reconcile"
+	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
 )
@@ -24,6 +25,7 @@ type openOrder struct {
 // is down nobody takes it: its caller sees the connection refused.
 func (r *run) order(now time.Duration, o *scenarios.Order) {
 	r.nextReq++
+	r.keepMark(now, r.kindNamed(fleet.Kind(o.Kind)), fleet.InstanceID(o.Instance), recording.OrderGiven, orderLabel(o))
 	p := r.leader()
 	if p == nil {
 		r.recordLostOrder(now, o)

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/reconcile"
 	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/stage"
+	"dacorch/sim/internal/world"
 )
 
 // RecordingHeader is what the recording of a run of the scenario begins with.
@@ -42,6 +44,27 @@ func (r *run) keepCommands(now time.Duration, d *driver, commands []reconcile.Co
 	if w := r.opts.Record; w != nil {
 		w.Commands(now, int(d.k.number), commands)
 	}
+}
+
+// keepMark records something that happens around the core: about one kind's
+// instance, or, without a kind, about the whole: then it stands with the first.
+func (r *run) keepMark(now time.Duration, k *kind, id fleet.InstanceID, what recording.MarkKind, text string) {
+	w := r.opts.Record
+	if w == nil {
+		return
+	}
+	number := 0
+	if k != nil {
+		number = int(k.number)
+	}
+	w.Process(0, 0)
+	w.Mark(now, number, recording.Mark{What: what, Instance: id, Text: text})
+}
+
+// programMarks are what a recording calls the states of a DAC's program.
+var programMarks = map[world.ProcessState]recording.MarkKind{
+	world.ProcessStarted: recording.ProgramStarted, world.ProcessHung: recording.ProgramHung,
+	world.ProcessZombie: recording.ProgramHung, world.ProcessEnded: recording.ProgramEnded,
 }
 
 // closeRecording ends the recording with the run's report.

@@ -218,6 +218,9 @@ func (r *run) heal(now time.Duration) {
 	r.healed = true
 	r.audit(now)
 	r.check.Heal(now)
+	if now < r.sc.Duration {
+		r.keepMark(now, nil, fleet.NoInstance, recording.Healed, "")
+	}
 	r.record(now, recHeal)
 	r.trace.End()
 }
@@ -226,10 +229,17 @@ func (r *run) heal(now time.Duration) {
 // the dumbest way.
 func (r *run) audit(now time.Duration) {
 	for _, k := range r.kinds {
-		truth := invariant.Truth{Running: map[fleet.InstanceID][]string{}}
+		truth := invariant.Truth{Running: map[fleet.InstanceID][]string{}, Orphans: map[string][]string{}}
 		for _, in := range r.world.DACs.Instances(k.name) {
 			view, _ := r.world.DACs.View(k.name, in)
 			truth.Running[in] = view.Held
+		}
+		for _, view := range r.world.DACs.Strays(k.name) {
+			if in := view.Instance; len(truth.Running[in]) == 0 { // nothing tells it from its successor yet
+				truth.Running[in] = view.Held
+			} else {
+				truth.Orphans[view.UID] = view.Held
+			}
 		}
 		truth.Tree = r.world.ZooKeeper.Tree(k.name)
 		truth.Rows = r.world.Database.Rows(k.name)
