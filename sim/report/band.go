@@ -158,6 +158,7 @@ func (t *teller) faultBegan(text string) {
 func (t *teller) settledOnDAC(k *kindTeller, m *recording.Mark) {
 	if !t.marks {
 		t.marks, t.slow = true, nil
+		t.story.TracedBy = SettledOnDAC
 		t.story.Tracks.Settle.Values = nil
 	}
 	s := Settlement{For: m.For, Resource: m.Resource, Instance: m.Instance, Cause: shortened(m.Text, maxTextShown)}

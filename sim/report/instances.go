@@ -174,7 +174,7 @@ func (s *Story) laneRows(sh *sheet, lanes []*Lane, row float64, n int, top float
 		}
 		for c := range columns {
 			if columns[c].Ticks > 0 {
-				sh.addRect(&ticks, sh.left+float64(c)*width-1, top-0.5, 2.6, row)
+				sh.addRect(&ticks, sh.left+float64(c)*width-1, top-gap, 1.8, row)
 			}
 		}
 		if top-labelled >= sh.font {
@@ -223,12 +223,16 @@ func (s *Story) notRunning(sh *sheet, n int, top float64) {
 		}
 		most = max(most, sums[i])
 	}
-	hi := nice(float64(most))
-	p := sh.panel(top+titleHeight, panelHeight, 0, 1, 0, hi)
-	sh.text(sh.left, top+titleHeight-5, textStyle{bold: true}, "instances not running")
-	for _, v := range []float64{0, hi} {
-		sh.text(sh.left-5, p.y(v)+sh.font*0.35, textStyle{ink: inkMuted, right: true}, compact(v))
-		sh.line(sh.left, p.y(v), sh.left+sh.dataWidth(), p.y(v), 0.6, inkGrid)
+	scale := func(n int) float64 { return math.Log10(1 + float64(n)) } // three of thousands show
+	p := sh.panel(top+titleHeight, panelHeight, 0, 1, 0, math.Ceil(scale(most)-0.05))
+	sh.text(sh.left, top+titleHeight-5, textStyle{bold: true}, "instances not running, logarithmic")
+	for v, last := 1, math.Inf(1); scale(v) < p.plt.Y.Max+0.05; v *= 10 {
+		y := p.y(scale(v))
+		sh.line(sh.left, y, sh.left+sh.dataWidth(), y, 0.6, inkGrid)
+		if last-y >= sh.font {
+			last = y
+			sh.text(sh.left-5, y+sh.font*0.35, textStyle{ink: inkMuted, right: true, size: sh.font - 1}, compact(float64(v)))
+		}
 	}
 	width := sh.dataWidth() / float64(n)
 	base := make([]int, n)
@@ -236,7 +240,7 @@ func (s *Story) notRunning(sh *sheet, n int, top float64) {
 		var path vg.Path
 		for i := range counts {
 			if c := counts[i][st]; c > 0 {
-				y0, y1 := p.y(float64(base[i])), p.y(float64(base[i]+c))
+				y0, y1 := p.y(scale(base[i])), p.y(scale(base[i]+c))
 				sh.addRect(&path, sh.left+float64(i)*width, y1, width, y0-y1)
 				base[i] += c
 			}

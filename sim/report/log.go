@@ -82,8 +82,12 @@ func (n *noteKeeper) lines() ([]LogEntry, int) {
 func (t *teller) alarm(k *kindTeller, c reconcile.Alarm) {
 	key := bandKey{class: BandAlarm, kind: k.Name, name: c.Code}
 	if !c.On {
+		text := c.Code
+		if at, on := t.open[key]; on {
+			text += " after " + span(t.now-t.story.Bands[at].From)
+		}
 		t.endBand(key)
-		t.log(LogAlarmOff, k, fleet.NoInstance, c.Code)
+		t.log(LogAlarmOff, k, fleet.NoInstance, text)
 		return
 	}
 	k.Alarms++

@@ -43,7 +43,7 @@ type chart struct {
 func (s *Story) overviewCharts() []chart {
 	t := &s.Tracks
 	settle := "slowest settlement"
-	if s.SettledBy == SettledInZooKeeper {
+	if s.TracedBy == SettledInZooKeeper {
 		settle = "slowest from told to written"
 	}
 	return []chart{
@@ -122,7 +122,7 @@ func (s *Story) backdrop(sh *sheet, top, bottom float64) {
 
 // timeTicks draws the axis of time and its grid.
 func (s *sheet) timeTicks(top, bottom float64) {
-	room := 8 * s.font
+	room := 6.5 * s.font
 	last := math.Inf(-1)
 	for _, t := range s.axis.ticks(int(s.dataWidth() / room)) {
 		x := s.x(s.axis.share(t.at))
@@ -152,7 +152,12 @@ func (s *Story) chart(sh *sheet, c chart, top float64) error {
 		y := p.y(v)
 		sh.line(sh.left, y, sh.left+sh.dataWidth(), y, 0.6, inkGrid)
 		if last-y >= sh.font {
-			sh.text(sh.left-5, y+sh.font*0.35, textStyle{ink: inkMuted, right: true}, c.value(v))
+			label := c.value(v)
+			if !c.time && step < 1000 && hi >= 1e4 { // rounded, they would not differ
+				label = number(int(math.Round(v)))
+			}
+			style := textStyle{ink: inkMuted, right: true, size: sh.font - 1}
+			sh.text(sh.left-5, y+sh.font*0.35, style, sh.fit(style, label, sh.left-5))
 			last = y
 		}
 	}
@@ -173,7 +178,7 @@ func (s *Story) chart(sh *sheet, c chart, top float64) error {
 // value writes one of the chart's.
 func (c *chart) value(v float64) string {
 	if c.time && v != 0 {
-		return span(seconds(v).Round(100 * time.Microsecond))
+		return span(digits(seconds(v), 3))
 	}
 	return compact(v)
 }
@@ -183,6 +188,9 @@ func (c *chart) value(v float64) string {
 func (p *panel) endLabel(c chart, xys plotter.XYs) {
 	v := xys[len(xys)-1].Y
 	text := c.value(v)
+	if !c.time && v < 1e7 {
+		text = number(int(math.Round(v)))
+	}
 	y := p.y(v) + p.font*0.35
 	switch {
 	case c.track.agg == history.Total:

@@ -86,7 +86,7 @@ type size struct {
 
 var sizes = [...]size{
 	{name: "wide", width: 960, left: 58, right: 74, font: 11.5},
-	{name: "narrow", width: 360, left: 42, right: 10, font: 11},
+	{name: "narrow", width: 360, left: 53, right: 10, font: 11},
 }
 
 // sheet is a plot being drawn. Its y grows downwards, as on a page.

@@ -23,7 +23,7 @@ import (
 // The bounds of a story. What does not fit is counted.
 const (
 	MaxBuckets      = 480     // of time
-	MaxLanes        = 4096    // instances that are followed one by one
+	MaxLanes        = 16_384  // instances that are followed one by one
 	MaxResources    = 4 << 20 // resources whose place is followed
 	MaxBands        = 1000
 	MaxReplacements = 1000
@@ -57,7 +57,8 @@ type Story struct {
 	Bands  []Band  // by their beginning
 
 	Settle    Distribution // creations and deletions
-	SettledBy SettleSource
+	SettledBy SettleSource // what Settle tells
+	TracedBy  SettleSource // what Tracks.Settle tells
 	Slowest   []Settlement // the longest first
 
 	Replacements []Replacement // the first ones

@@ -21,7 +21,7 @@ type (
 		Met         bool
 	}
 	replacementRow struct{ At, Instance, Why, Back string }
-	slowRow        struct{ Took, At, What, Resource, Instance, Cause string }
+	slowRow        struct{ Took, At, What, Resource, More, Instance, Cause string }
 	figureRow      struct {
 		Name   string
 		Values []string
@@ -90,7 +90,7 @@ func (p *page) plots() error {
 func (s *Story) overviewCaption() string {
 	var parts []string
 	has := func(c BandClass) bool {
-		return slices.ContainsFunc(s.Bands, func(b Band) bool { return b.Class == c })
+		return slices.ContainsFunc(s.Bands, func(b Band) bool { return b.Class == c && (!b.Once || c == BandOrder) })
 	}
 	if has(BandFault) || has(BandOutage) {
 		parts = append(parts, "Shaded: while a fault or an outage lasted.")
@@ -196,13 +196,7 @@ func (p *page) tables() {
 		}
 		p.Replacements = append(p.Replacements, row)
 	}
-	for _, sl := range s.Slowest {
-		row := slowRow{Took: span(sl.For), At: p.axis.when(sl.At), What: sl.What, Resource: sl.Resource, Instance: sl.Instance.String(), Cause: sl.Cause}
-		if sl.Open {
-			row.At = "not by the end"
-		}
-		p.Slowest = append(p.Slowest, row)
-	}
+	p.slowest()
 	p.LogCaption = "Lines that say the same of several instances at one time stand together."
 	if s.LogOmitted > 0 {
 		p.LogCaption += fmt.Sprintf(" %s in the middle are left out.", plural(s.LogOmitted, "line"))
@@ -217,6 +211,27 @@ func (p *page) tables() {
 	}
 	p.sections()
 	p.Footer = "Drawn from the recording alone by dacorch sim report. A story of at most " + number(MaxBuckets) + " steps of time; every list is bounded and says what it leaves out."
+}
+
+// slowest fills the table of slow settlements; those that took as long for the
+// same reason stand in one row.
+func (p *page) slowest() {
+	var last *Settlement
+	more := 0
+	for i := range p.story.Slowest {
+		sl := &p.story.Slowest[i]
+		if n := len(p.Slowest); last != nil && span(sl.For) == span(last.For) && sl.Cause == last.Cause && sl.What == last.What && sl.Cause != "" {
+			more++
+			p.Slowest[n-1].More = fmt.Sprintf("and %d more", more)
+			continue
+		}
+		last, more = sl, 0
+		row := slowRow{Took: span(sl.For), At: p.axis.when(sl.At), What: sl.What, Resource: sl.Resource, Instance: sl.Instance.String(), Cause: sl.Cause}
+		if sl.Open {
+			row.At = "not by the end"
+		}
+		p.Slowest = append(p.Slowest, row)
+	}
 }
 
 func (p *page) kindRow(k *Kind) {
@@ -273,19 +288,37 @@ func (p *page) quality() {
 			some = some || v != 0
 		}
 		if slices.ContainsFunc(qualityPrefixes, func(prefix string) bool { return strings.HasPrefix(m.String(), prefix) }) {
-			words := row
-			words.Name = strings.ReplaceAll(m.String(), "_", " ")
-			p.Quality = append(p.Quality, words)
+			p.addQuality(row)
 		}
 		if some {
 			p.Figures = append(p.Figures, row)
 		}
 	}
-	for i := range p.Quality {
-		if i > 0 && p.Quality[i].About == "same" {
-			p.Quality[i].About = ""
+}
+
+// quantiles are the ends of the names of metrics that stand in one row.
+var quantiles = []string{"_p50", "_p99", "_max"}
+
+// addQuality adds a figure in words, those of one measure in one row.
+func (p *page) addQuality(f figureRow) {
+	row := figureRow{Name: strings.ReplaceAll(f.Name, "_", " "), Values: slices.Clone(f.Values), About: f.About}
+	for _, q := range quantiles {
+		stem, is := strings.CutSuffix(f.Name, "_time"+q)
+		if !is {
+			continue
 		}
+		name, last := strings.ReplaceAll(stem, "_", " ")+" time: ", strings.TrimPrefix(q, "_")
+		if n := len(p.Quality); n > 0 && strings.HasPrefix(p.Quality[n-1].Name, name) {
+			before := &p.Quality[n-1]
+			before.Name += ", " + last
+			for i := range before.Values {
+				before.Values[i] += ", " + row.Values[i]
+			}
+			return
+		}
+		row.Name = name + last
 	}
+	p.Quality = append(p.Quality, row)
 }
 
 // derivedQuality is what a recording of production tells.

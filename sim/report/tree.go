@@ -178,31 +178,34 @@ func (t *teller) listed(k *kindTeller, ev *reconcile.Listed) {
 	if ev.Err != "" || len(ev.Rows) == 0 && ev.Digest.Count > 0 {
 		return // the rows themselves are not told: they are what was known
 	}
-	rows := make(map[uint64]struct{}, len(ev.Rows))
 	for i := range ev.Rows {
 		h := hashed(ev.Rows[i].ID)
-		rows[h] = struct{}{}
 		p, known := k.places[h]
 		if !known {
 			p.last = fleet.NoInstance
 		}
-		if p.on || p.waiting {
-			continue
+		if !p.on && !p.waiting {
+			p.waiting, p.told, p.since = true, false, t.now
 		}
-		p.waiting, p.told, p.since = true, false, t.now
+		p.read = true
 		t.put(k, h, p)
 	}
 	if known {
-		t.unlisted(k, asked, rows)
+		t.unlisted(k, asked)
+	}
+	for h, p := range k.places {
+		if p.read {
+			p.read = false
+			k.places[h] = p
+		}
 	}
 	t.settledWaiting(k)
 }
 
-// unlisted drops what waits, was asked for, and is not there.
-func (t *teller) unlisted(k *kindTeller, asked listing, rows map[uint64]struct{}) {
+// unlisted drops what waits, was asked for, and is not among the rows read.
+func (t *teller) unlisted(k *kindTeller, asked listing) {
 	drop := func(h uint64) {
-		p, known := k.places[h]
-		if _, there := rows[h]; known && !there && p.waiting && p.since < asked.at {
+		if p, known := k.places[h]; known && !p.read && p.waiting && p.since < asked.at {
 			t.put(k, h, place{last: fleet.NoInstance})
 		}
 	}

@@ -25,6 +25,15 @@ func span(d time.Duration) string {
 	return trimUnits(d.String())
 }
 
+// digits rounds a length of time to so many of them.
+func digits(d time.Duration, n int) time.Duration {
+	unit := time.Duration(1)
+	for limit := math.Pow10(n); float64(d/unit) >= limit; {
+		unit *= 10
+	}
+	return d.Round(unit)
+}
+
 // trimUnits takes off the parts at the end that are zero: 1h0m0s is 1h.
 func trimUnits(s string) string {
 	if strings.HasSuffix(s, "m0s") {
