@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"dacorch/orchestrator/reconcile"
 	"dacorch/orchestrator/recording"
@@ -54,6 +57,44 @@ func TestSegments(t *testing.T) {
 	}
 	if holed := replayed(t, &files[0], &files[2]); holed.Difference != nil || len(holed.Gaps) != 1 {
 		t.Fatalf("%+v, %+v", holed, holed.Difference)
+	}
+}
+
+// What a process in production keeps in files is replayed: all of it, and what is
+// left once the oldest files are gone.
+func TestFilesOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	d, err := recording.OpenDir(recording.DirConfig{Path: dir, Segment: 20 << 10, Program: "test", Began: time.Unix(1e9, 0), Kinds: []reconcile.Config{config()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := record(t, io.Discard, config(), 12)
+	s.dir = d
+	for deadline := time.Now().Add(30 * time.Second); d.Stats().Segments < 5; {
+		if s.churn(500); time.Now().After(deadline) {
+			t.Fatalf("%+v", d.Stats())
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for skip := range 3 {
+		var files []*bytes.Buffer
+		for _, name := range names[skip:] {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, bytes.NewBuffer(data))
+		}
+		res := replayed(t, files...)
+		if res.Difference != nil || len(res.Gaps) != min(skip, 1) || skip == 0 && res.Events != int(d.Stats().Events) {
+			t.Fatalf("without %d: %+v, %+v", skip, res, res.Difference)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type small struct {
 	t       *testing.T
 	w       *recording.Writer
+	dir     *recording.Dir // instead of w, unless nil
 	machine *reconcile.Machine
 	now     time.Duration
 	queue   []reconcile.Event
@@ -52,13 +53,24 @@ func (s *small) told(ev reconcile.Event) {
 	for len(s.queue) > 0 {
 		ev, s.queue = s.queue[0], s.queue[1:]
 		s.now += time.Millisecond
-		s.w.Event(s.now, 0, ev)
-		commands := s.machine.Step(s.now, ev)
-		s.w.Commands(s.now, 0, commands)
+		commands := s.step(ev)
 		for _, c := range commands {
 			s.do(c)
 		}
 	}
+}
+
+func (s *small) step(ev reconcile.Event) []reconcile.Command {
+	if s.dir != nil {
+		s.dir.Told("Thing", s.now, ev)
+		commands := s.machine.Step(s.now, ev)
+		s.dir.Answered("Thing", s.now, commands, s.machine)
+		return commands
+	}
+	s.w.Event(s.now, 0, ev)
+	commands := s.machine.Step(s.now, ev)
+	s.w.Commands(s.now, 0, commands)
+	return commands
 }
 
 func (s *small) do(c reconcile.Command) {
@@ -103,11 +115,12 @@ func (s *small) churn(steps int) {
 	for i := range steps {
 		s.now += 500 * time.Millisecond
 		s.token++
-		r := fleet.Resource{ID: fmt.Sprintf("new-%03d", i)}
+		r := fleet.Resource{ID: fmt.Sprintf("new-%03d", s.token)}
 		n := &fleet.Notification{Op: fleet.OpCreate, Table: "Thing", Resources: []fleet.Resource{r}, GroupKnown: true}
 		if s.rows = append(s.rows, r); i%3 == 2 {
-			n.Op, n.Resources = fleet.OpDelete, []fleet.Resource{s.rows[i]}
-			s.rows = slices.Delete(s.rows, i, i+1)
+			k := i % len(s.rows)
+			n.Op, n.Resources = fleet.OpDelete, []fleet.Resource{s.rows[k]}
+			s.rows = slices.Delete(s.rows, k, k+1)
 		}
 		s.told(reconcile.Notified{Token: s.token, Note: n})
 		for id := range fleet.InstanceID(3) {
