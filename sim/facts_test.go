@@ -152,7 +152,7 @@ func TestRecordsTellRunsApart(t *testing.T) {
 // TestFaultsOverlap holds two faults of one sort to what one that lasts as long
 // as both does.
 func TestFaultsOverlap(t *testing.T) {
-	for _, what := range []string{"orchestrator: crash", "kafka: down", "mqtt: down"} {
+	for _, what := range []string{"orchestrator: crash", "orchestrator: pause", "kafka: down", "mqtt: down", "zookeeper: down", "zookeeper: read-only", "zookeeper: full", "kubernetes: down", "kubernetes: cut-watch", "database: down"} {
 		run := func(faults string) *Report {
 			return mustRun(t, parse(t, `
 duration: 20m

@@ -127,6 +127,9 @@ func mustSettle(t fataler, sc *scenarios.Scenario) *Report {
 
 // TestFaultsSettle lets random faults of all sorts strike at once.
 func TestFaultsSettle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, and it takes long")
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		var faults []scenarios.Fault
 		hung := false

@@ -131,6 +131,9 @@ func follows(t *testing.T, log string, lines []string) {
 // TestSameSeedSameTraceUnderEachFault plays every sort of fault twice, and with
 // another seed.
 func TestSameSeedSameTraceUnderEachFault(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, and it takes long")
+	}
 	for _, w := range scenarios.FaultWords {
 		t.Run(string(w.What), func(t *testing.T) {
 			t.Parallel()

@@ -68,7 +68,26 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 	if err := r.schedule(); err != nil {
 		return nil, err
 	}
-	return r, nil
+	return r, r.stand()
+}
+
+// stand puts in place what stands at the beginning.
+func (r *run) stand() error {
+	for _, k := range r.kinds {
+		start, ok := r.opts.Start[k.name]
+		if !ok {
+			continue
+		}
+		if err := r.world.Stand(k.name, start.Tree, start.Running); err != nil {
+			return fmt.Errorf("%s: the start: %w", r.sc.File, err)
+		}
+		tree := r.world.ZooKeeper.Tree(k.name)
+		r.check.Tree(0, k.name, tree)
+		for i := range tree.Instances {
+			k.sizes[tree.Instances[i].ID] = size{tree.Instances[i].Used, tree.Instances[i].Capacity}
+		}
+	}
+	return nil
 }
 
 // schedule puts everything that the scenario foresees on the timeline.

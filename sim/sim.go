@@ -41,6 +41,15 @@ type Options struct {
 	// Progress, unless nil, is called every ProgressEvents events; an error from
 	// it ends the run.
 	Progress func(Progress) error
+	// Start is what stands when the run begins, by kind; nothing of a kind that is
+	// not in it. The rows of the start are the scenario's.
+	Start map[fleet.Kind]Standing
+}
+
+// Standing is what an orchestrator before the run has left of a kind.
+type Standing struct {
+	Tree    fleet.Tree         // instances and their lists; versions and statuses are the world's own
+	Running []fleet.InstanceID // those whose pods run, with what their lists say
 }
 
 // ProgressEvents is the number of events between two calls of Options.Progress.

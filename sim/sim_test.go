@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -15,7 +17,6 @@ import (
 	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
 	"dacorch/sim/internal/stage"
-	"dacorch/sim/internal/timeline"
 	"dacorch/sim/internal/world"
 )
 
@@ -245,7 +246,18 @@ func TestStreamsAreTheirOwn(t *testing.T) {
 	if a, b := created("[]"), created("[{at: 3m, pod: crash, kind: Thing, count: 3}]"); a != b {
 		t.Errorf("rows created and deleted: %v without the fault, %v with it", a, b)
 	}
-	if timeline.Seed(1).Stream("fault", "0").Uint64() == timeline.Seed(1).Stream("fault", "1").Uint64() {
-		t.Error("two faults draw the same")
+	hits := func(faults string) []string {
+		_, log := told(t, "["+faults+"{at: 5m, pod: crash, kind: Thing, count: 2}]")
+		return regexp.MustCompile(`(?m)^5m0\.\d+s +Thing → pod-seen \d Failed`).FindAllString(log, -1)
+	}
+	fields := func(lines []string) (out []string) {
+		for _, l := range lines {
+			out = append(out, l[strings.Index(l, "pod-seen"):])
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	if a, b := fields(hits("")), fields(hits("{at: 3m, pod: crash, kind: Thing, share: 50%}, {at: 2m, for: 1m, mqtt: lose, chance: 10%}, ")); len(a) != 2 || !slices.Equal(a, b) {
+		t.Errorf("with other faults beside it a fault hits %v, not %v", b, a)
 	}
 }
