@@ -62,6 +62,12 @@ scenarios: build ## run every shipped scenario, say which failed; one without it
 	echo "$$ok scenarios held$${skipped:+; skipped:$$skipped}$${failed:+; failed:$$failed}"; \
 	[ -z "$$failed" ] && { [ -z "$$skipped" ] || [ -z "$(TRACES_REQUIRED)" ]; }
 
+# The seeds are fresh each time, and printed: --from repeats them.
+SWEEP ?= --time=2m
+.PHONY: sweep
+sweep: build ## play made-up variants of every scenario with fresh seeds, for SWEEP (--time=2m)
+	bin/dacorch sim sweep all --swarm --from $$(date +%s) --out bin/sweep-failures $(SWEEP)
+
 # Go before 1.27 sometimes ends a target with "context deadline exceeded" when its
 # time is up (go.dev/issue/75804); that is no failing input, and no failure here.
 .PHONY: fuzz

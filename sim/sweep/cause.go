@@ -38,7 +38,9 @@ type Failure struct {
 
 func failure(invariant, kind, reason string, at time.Duration) Failure {
 	f := Failure{Invariant: invariant, Kind: kind, Reason: reason, At: at, Cause: reason}
-	if invariant != Expectation {
+	if invariant == Expectation { // but for the value, it is the cause
+		f.Cause, _, _ = strings.Cut(reason, " ")
+	} else {
 		f.Cause = causeOf(reason, kind)
 	}
 	h := fnv.New32a()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +20,6 @@ type Play struct {
 	// Events is how many events a run may take: one that takes more does not end,
 	// and has failed. 0: DefaultEvents.
 	Events uint64
-	// Expectations says that those of the scenario count.
-	Expectations bool
 
 	watch func() // called now and then while the run goes on
 }
@@ -118,11 +117,11 @@ func (p Play) run(ctx context.Context, sc *scenarios.Scenario, beat *atomic.Uint
 	case err != nil:
 		return Outcome{Failures: []Failure{failure(Refused, "", err.Error(), 0)}}, nil
 	}
-	return Outcome{Report: result.Report, Failures: failures(sc, result.Report, p.Expectations)}, nil
+	return Outcome{Report: result.Report, Failures: failures(sc, result.Report)}, nil
 }
 
 // failures are the causes for which a run has failed.
-func failures(sc *scenarios.Scenario, rep *sim.Report, expectations bool) []Failure {
+func failures(sc *scenarios.Scenario, rep *sim.Report) []Failure {
 	var out []Failure
 	known := map[string]bool{}
 	add := func(f Failure) {
@@ -140,13 +139,12 @@ func failures(sc *scenarios.Scenario, rep *sim.Report, expectations bool) []Fail
 			break // the rest explains this one
 		}
 	}
-	if expectations {
-		for _, e := range rep.Expectations {
-			if !e.Met {
-				f := failure(Expectation, "", e.Text, sc.Duration)
-				f.Reason = fmt.Sprintf("%s: was %s", e.Text, e.Shown)
-				add(f)
-			}
+	for _, e := range rep.Expectations {
+		told := slices.ContainsFunc(demands(), func(d scenarios.Expectation) bool { return d.Text == e.Text }) && len(out) > 0
+		if !e.Met && !told {
+			f := failure(Expectation, "", e.Text, sc.Duration)
+			f.Reason = fmt.Sprintf("%s: was %s", e.Text, e.Shown)
+			add(f)
 		}
 	}
 	return out

@@ -84,7 +84,7 @@ func Shrink(ctx context.Context, sc *scenarios.Scenario, opts ShrinkOptions) (*S
 	s.possible = (s.fail.Invariant == Settled || s.fail.Invariant == Unsettled) && Possible(sc) == nil
 	s.cost, _ = s.costOf(s.sc)
 	if s.fail.Invariant != Expectation {
-		// Its own expectations are what the cut scenario no longer is about.
+		// Its other expectations are what the cut scenario no longer is about.
 		bare := clone(s.sc)
 		bare.Expect = demands()
 		s.try(ctx, "expectations", []*scenarios.Scenario{bare})

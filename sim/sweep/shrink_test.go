@@ -55,7 +55,7 @@ func TestShrink(t *testing.T) {
 	var texts []string
 	for _, jobs := range []int{1, 3} {
 		watched := 0
-		got, err := Shrink(t.Context(), sc, ShrinkOptions{Play: Play{Expectations: true}, Jobs: jobs, Watch: func(Shrinking) { watched++ }})
+		got, err := Shrink(t.Context(), sc, ShrinkOptions{Jobs: jobs, Watch: func(Shrinking) { watched++ }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestShrink(t *testing.T) {
 			t.Errorf("more is left than the crash")
 		}
 		back := parse(t, text)
-		out, err := Play{Expectations: true}.Run(t.Context(), back)
+		out, err := Play{}.Run(t.Context(), back)
 		if err != nil || !slices.ContainsFunc(out.Failures, func(f Failure) bool { return f.Group == got.Failure.Group }) {
 			t.Errorf("what is written does not fail as it should: %v %v", out.Failures, err)
 		}
@@ -82,14 +82,16 @@ func TestShrink(t *testing.T) {
 // TestShrinkNothing says what holds, and what ends before it is done.
 func TestShrinkNothing(t *testing.T) {
 	sc := parse(t, crowded)
-	if _, err := Shrink(t.Context(), sc, ShrinkOptions{}); !errors.Is(err, ErrHolds) {
+	good := clone(sc)
+	good.Expect = demands()
+	if _, err := Shrink(t.Context(), good, ShrinkOptions{}); !errors.Is(err, ErrHolds) {
 		t.Errorf("without its expectations it holds: %v", err)
 	}
-	if _, err := Shrink(t.Context(), sc, ShrinkOptions{Play: Play{Expectations: true}, Group: "00000000"}); err == nil || !strings.Contains(err.Error(), "not for 00000000") {
+	if _, err := Shrink(t.Context(), sc, ShrinkOptions{Group: "00000000"}); err == nil || !strings.Contains(err.Error(), "not for 00000000") {
 		t.Errorf("a group that it does not fail for: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	got, err := Shrink(ctx, sc, ShrinkOptions{Play: Play{Expectations: true}, Watch: func(Shrinking) { cancel() }})
+	got, err := Shrink(ctx, sc, ShrinkOptions{Watch: func(Shrinking) { cancel() }})
 	if err != nil || got.Whole {
 		t.Fatalf("cut off: %v %v", got, err)
 	}

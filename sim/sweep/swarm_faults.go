@@ -14,7 +14,6 @@ import (
 // nothing of the others; the number of a fault in its class names its stream, so
 // that one more moves none of those before it.
 func (s *swarm) faults() {
-	s.sc.Faults = nil
 	for _, c := range Classes {
 		r := s.stream("class", string(c))
 		n := timeline.Pick(r, []int{1, 1, 1, 2, 2, 3, 5})

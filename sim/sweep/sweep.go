@@ -107,7 +107,6 @@ func (s *sweep) one(ctx context.Context) bool {
 	s.started(run)
 	began := time.Now()
 	play := s.opts.Play
-	play.Expectations = !s.opts.Swarm
 	play.watch = func() { s.watch() }
 	out, err := play.Run(ctx, run.Scenario)
 	run.Outcome, run.Wall = out, time.Since(began)
