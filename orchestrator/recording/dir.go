@@ -33,8 +33,9 @@ type DirConfig struct {
 	Kinds   []reconcile.Config
 	Log     *slog.Logger // nil: discards
 
-	// Queue bounds the bytes that wait to be written; 0: 64 MiB. What happens
-	// while it is full is not recorded.
+	// Queue bounds the bytes that wait to be written; 0: 64 MiB, but at least four
+	// times the largest that came at once. What happens while it is full is not
+	// recorded.
 	Queue int64
 }
 

@@ -92,7 +92,7 @@ func TestDirRotates(t *testing.T) {
 	m := machine(t)
 	for range 40 {
 		follow(d, m, 5000)
-		eventually(t, func() bool { return d.disk.waiting() == 0 }) // a disk that keeps up
+		eventually(t, func() bool { return idle(d) }) // a disk that keeps up
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
@@ -209,6 +209,12 @@ func TestDirOverflows(t *testing.T) {
 	}
 }
 
+// idle says that all has been written.
+func idle(d *Dir) bool {
+	waits, _ := d.disk.waiting()
+	return waits == 0
+}
+
 // holding is a log that keeps whoever logs an error.
 type holding struct {
 	slog.Handler
@@ -228,7 +234,7 @@ func TestDirSurvives(t *testing.T) {
 	d := openDir(t, nil)
 	m := machine(t)
 	follow(d, m, 10)
-	eventually(t, func() bool { return len(files(t, d)) == 2 && d.disk.waiting() == 0 })
+	eventually(t, func() bool { return len(files(t, d)) == 2 && idle(d) })
 	s := d.streams["Thing"]
 	s.out.close() // the disk's goroutine is idle, but for the flush, which has nothing to write
 	gone := d.cfg.Path + "-gone"

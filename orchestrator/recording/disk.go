@@ -26,6 +26,7 @@ type disk struct {
 	mu     sync.Mutex
 	queue  []item
 	waits  int64    // bytes in queue
+	large  int64    // of the largest item there was: a state, or a listing of everything
 	spare  [][]byte // buffers that were written
 	ending bool
 	wake   chan struct{} // has room for one
@@ -112,14 +113,25 @@ func (k *disk) segments(kind fleet.Kind) *segments {
 	return s
 }
 
-func (k *disk) waiting() int64 {
+// waiting answers how much waits, and how much may: some of the largest items that
+// there are, at least, or a large state would be a gap of its own each time.
+func (k *disk) waiting() (bytes, most int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.waits
+	return k.waits, max(k.dir.cfg.Queue, largeOnes*k.large)
 }
 
-func (k *disk) full() bool     { return k.waiting() > k.dir.cfg.Queue }
-func (k *disk) halfFull() bool { return k.waiting() > k.dir.cfg.Queue/2 }
+const largeOnes = 4
+
+func (k *disk) full() bool {
+	bytes, most := k.waiting()
+	return bytes > most
+}
+
+func (k *disk) halfFull() bool {
+	bytes, most := k.waiting()
+	return bytes > most/2
+}
 
 // push hands over something to be done, and answers an empty buffer in place of
 // the one that goes with it.
@@ -127,6 +139,7 @@ func (k *disk) push(i item) []byte {
 	k.mu.Lock()
 	k.queue = append(k.queue, i)
 	k.waits += int64(len(i.raw))
+	k.large = max(k.large, int64(len(i.raw)))
 	var spare []byte
 	if n := len(k.spare); n > 0 && i.raw != nil {
 		spare, k.spare = k.spare[n-1], k.spare[:n-1]

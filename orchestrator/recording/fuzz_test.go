@@ -2,8 +2,10 @@ package recording
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -79,23 +81,7 @@ func FuzzReader(f *testing.F) {
 
 // FuzzRecords reads blocks whose frames are right and whose records are anything.
 func FuzzRecords(f *testing.F) {
-	whole := sample(f)
-	unpack, err := zstd.NewReader(nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	var records []byte
-	for at := len(magic) + 1; at < len(whole); {
-		n := int(binary.LittleEndian.Uint32(whole[at:]))
-		raw, err := unpack.DecodeAll(whole[at+frameBytes:at+frameBytes+n], nil)
-		if err != nil {
-			f.Fatal(err)
-		}
-		if at > len(magic)+1 {
-			records = append(records, raw...)
-		}
-		at += frameBytes + n
-	}
+	records := unpacked(f, sample(f))
 	f.Add(records, uint8(200))
 	f.Fuzz(func(t *testing.T, records []byte, size uint8) {
 		var p packer
@@ -194,3 +180,36 @@ func TestReadError(t *testing.T) {
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestFormatStays notices a change of what is written: raise Version, keep reading
+// what was written before, and say so in docs/recording.md.
+func TestFormatStays(t *testing.T) {
+	if got := fmt.Sprintf("%x", sha256.Sum256(unpacked(t, sample(t)))); Version != 1 || got != version1 {
+		t.Errorf("the records of the sample, in version %d, are %s, and were %s in version 1", Version, got, version1)
+	}
+}
+
+const version1 = "0ff2386255575aeab477b648e69cc8d37f6538813462333c68ce668a1bf5d9f9"
+
+// unpacked are a recording's records.
+func unpacked(t testing.TB, whole []byte) []byte {
+	t.Helper()
+	unpack, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unpack.Close()
+	var records []byte
+	for at := len(magic) + 1; at < len(whole); {
+		n := int(binary.LittleEndian.Uint32(whole[at:]))
+		raw, err := unpack.DecodeAll(whole[at+frameBytes:at+frameBytes+n], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at > len(magic)+1 { // behind the header
+			records = append(records, raw...)
+		}
+		at += frameBytes + n
+	}
+	return records
+}
