@@ -90,7 +90,7 @@ func (c console) simShrink(ctx context.Context, name string, f shrinkFlags) erro
 	began := time.Now()
 	timed, cancel := context.WithTimeout(ctx, f.time)
 	defer cancel()
-	play := sweep.Play{Open: openFile, Expectations: !f.swarm}
+	play := sweep.Play{Open: openFile}
 	small, err := sweep.Shrink(timed, sc, sweep.ShrinkOptions{
 		Play: play, Jobs: f.jobs, Group: f.group,
 		Watch: func(s sweep.Shrinking) {
