@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"dacorch/scenarios"
@@ -16,6 +17,8 @@ import (
 //     the orchestrator;
 //   - so many pods that hang at once that silence says more about the channel than
 //     about them (see reconcile's liveness), and pods that hang without heartbeats;
+//   - zombies that nobody replaces: what runs a list that does not change, beats and
+//     has nothing to confirm looks like all others;
 //   - too few instances or machines for what comes;
 //   - pods that take longer to start than they may be Pending;
 //   - throttles, or an end, that leave no time to settle.
@@ -132,12 +135,22 @@ func hangs(f *scenarios.Fault) bool {
 	return f.What == scenarios.PodHang || f.What == scenarios.PodZombie
 }
 
+// ended says that an operator replaces the pod of that instance once all is well.
+func ended(sc *scenarios.Scenario, f *scenarios.Fault) bool {
+	return f.One && slices.ContainsFunc(sc.Orders, func(o scenarios.Order) bool {
+		return o.What == scenarios.Replace && o.Kind == f.Kind && o.Instance == f.Instance && o.At >= sc.Heal+healthyAfter
+	})
+}
+
 func findsHung(sc *scenarios.Scenario, k *scenarios.Kind) error {
 	n := 0
 	for i := range sc.Faults {
 		f := &sc.Faults[i]
 		if !hangs(f) || f.Kind != k.Kind {
 			continue
+		}
+		if f.What == scenarios.PodZombie && !ended(sc, f) {
+			return fmt.Errorf("a pod of %s becomes a zombie, and nobody replaces instance %d at %v or later", k.Kind, f.Instance, sc.Heal+healthyAfter)
 		}
 		times := 1
 		if f.Every > 0 {

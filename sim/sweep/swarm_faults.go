@@ -28,6 +28,9 @@ func (s *swarm) faults() {
 			r := s.stream("class", string(c), fmt.Sprint(i))
 			if f, ok := s.fault(r, timeline.Pick(r, words)); ok {
 				s.sc.Faults = append(s.sc.Faults, f)
+				if f.What == scenarios.PodZombie {
+					s.sc.Orders = append(s.sc.Orders, scenarios.Order{What: scenarios.Replace, Kind: f.Kind, Instance: f.Instance, At: s.heal + healthyAfter + 5*time.Second})
+				}
 				if hangs(&f) && findsHung(s.sc, s.sc.KindNamed(f.Kind)) != nil {
 					s.sc.Faults = s.sc.Faults[:len(s.sc.Faults)-1]
 				}
@@ -123,7 +126,7 @@ func (s *swarm) target(r *timeline.Stream, w *scenarios.FaultWord, f *scenarios.
 		return false
 	}
 	switch {
-	case how == 0:
+	case how == 0 || f.What == scenarios.PodZombie:
 		f.One, f.Instance = true, r.IntN(k.InitInstances)
 	case how == 1 || hangs(f):
 		f.Count = count
