@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/recording"
@@ -59,6 +60,9 @@ func (t *teller) addBand(b Band) (int, bool) {
 	return len(s.Bands) - 1, true
 }
 
+// closingTime is how long a process takes at most to end in order.
+const closingTime = 10 * time.Second
+
 // planFaults draws the scenario's faults as they were planned, where the
 // simulation has marked none.
 func (t *teller) planFaults() {
@@ -84,8 +88,14 @@ func (t *teller) planFaults() {
 // finishBands ends those that still last.
 func (t *teller) finishBands() {
 	t.planFaults()
+	s := t.story
 	for _, at := range t.open {
-		t.story.Bands[at].To = t.story.To
+		s.Bands[at].To = s.To
+	}
+	if s.Ended { // whoever ends in order gives up what it leads and closes its channels
+		s.Bands = slices.DeleteFunc(s.Bands, func(b Band) bool {
+			return b.Class == BandOutage && b.Open && b.From >= s.To-closingTime
+		})
 	}
 	slices.SortStableFunc(t.story.Bands, func(a, b Band) int {
 		return int(min(max(a.From-b.From, -1), 1))

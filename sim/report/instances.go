@@ -147,7 +147,7 @@ func (s *Story) laneRows(sh *sheet, lanes []*Lane, row float64, n int, top float
 	if row < tallRow {
 		gap = 0.5
 	}
-	var ticks vg.Path
+	var ticks, casing vg.Path // so that a tick shows on every load
 	for i, l := range lanes {
 		if len(s.Kinds) > 1 && (i == 0 || lanes[i-1].Kind != l.Kind) {
 			sh.text(sh.left, top+titleHeight-5, textStyle{bold: true}, sh.fit(textStyle{bold: true}, shortened(string(l.Kind), maxIDShown), sh.dataWidth()))
@@ -174,6 +174,7 @@ func (s *Story) laneRows(sh *sheet, lanes []*Lane, row float64, n int, top float
 		}
 		for c := range columns {
 			if columns[c].Ticks > 0 {
+				sh.addRect(&casing, sh.left+float64(c)*width-2, top-gap, 3.8, row)
 				sh.addRect(&ticks, sh.left+float64(c)*width-1, top-gap, 1.8, row)
 			}
 		}
@@ -192,6 +193,7 @@ func (s *Story) laneRows(sh *sheet, lanes []*Lane, row float64, n int, top float
 			sh.fill(*p, i)
 		}
 	}
+	sh.fill(casing, inkCard)
 	sh.fill(ticks, inkTick)
 }
 

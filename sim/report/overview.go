@@ -64,6 +64,11 @@ func (s *Story) moveCharts() []chart {
 	}
 }
 
+// moveChartsThatShow leaves out what never happened.
+func (s *Story) moveChartsThatShow() []chart {
+	return slices.DeleteFunc(s.moveCharts(), func(c chart) bool { return c.track.Sum() == 0 })
+}
+
 // overTime draws charts above one another on one axis of time, with what went on
 // above them where bands is set.
 func (s *Story) overTime(sz size, charts []chart, bands bool) (*sheet, error) {
@@ -140,11 +145,15 @@ func (s *sheet) timeTicks(top, bottom float64) {
 // chart draws one figure.
 func (s *Story) chart(sh *sheet, c chart, top float64) error {
 	xys := s.points(c.track, c.rate)
-	lo, hi, step := axisRange(xys, c.zero)
+	both := xys
 	var within plotter.XYs
 	if c.within != nil {
 		within = s.points(c.within, c.rate)
-		lo, hi, step = axisRange(slices.Concat(xys, within), c.zero)
+		both = slices.Concat(xys, within)
+	}
+	lo, hi, step := axisRange(both, c.zero)
+	if !c.time && !c.rate {
+		step = max(step, 1) // nothing is half placed
 	}
 	p := sh.panel(top+titleHeight, c.height, 0, 1, lo, hi)
 	sh.text(sh.left, top+titleHeight-5, textStyle{bold: true}, c.title)

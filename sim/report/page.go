@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,6 +181,7 @@ func (p *page) simulationVerdict(rep *history.Report) {
 		}
 		p.Expectations = append(p.Expectations, expectationRow{shortened(e.Text, maxTextShown), shortened(shown, maxIDShown), e.Met})
 	}
+	slices.SortStableFunc(p.Expectations, func(a, b expectationRow) int { return count(a.Met) - count(b.Met) })
 	for _, c := range rep.Invariants {
 		broken += c.Broken
 	}
@@ -188,6 +190,14 @@ func (p *page) simulationVerdict(rep *history.Report) {
 		p.Badge, p.BadgeClass, p.Failed = "✗ FAIL", "fail", true
 	}
 	p.Verdict = fmt.Sprintf("%d of %s met, %s.", met, plural(len(rep.Expectations), "expectation"), plural(int(min(broken, 1<<40)), "violation"))
+	const named = 3
+	for i, e := range p.Expectations[:len(p.Expectations)-met] {
+		if i == named {
+			p.Verdict += " And more."
+			break
+		}
+		p.Verdict += fmt.Sprintf(" Not met: %s, it was %s.", e.Text, e.Shown)
+	}
 	if n := len(rep.Pending); n > 0 {
 		p.Verdict += " Not everything was settled at the end: see below."
 	}

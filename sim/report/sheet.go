@@ -40,6 +40,7 @@ const (
 	inkMoveArea
 	inkTick
 	inkOnBand
+	inkCard
 	inkPending
 	inkLeaving
 	inkMissing
@@ -56,7 +57,7 @@ const loadSteps = 9
 
 var inkNames = [...]string{
 	"text", "muted", "grid", "fault", "outage", "alarm", "order", "heal", "line", "area", "bad", "bad-area",
-	"move", "move-area", "tick", "on-band", "pending", "leaving", "missing", "node-lost", "failed", "hung", "unseen",
+	"move", "move-area", "tick", "on-band", "card", "pending", "leaving", "missing", "node-lost", "failed", "hung", "unseen",
 }
 
 // css is how a style sheet names it.

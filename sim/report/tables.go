@@ -72,7 +72,7 @@ func (p *page) plots() error {
 	if s.Tracks.Moves.Sum()+s.Tracks.Replaced.Sum() > 0 {
 		p.MovesNote = fmt.Sprintf("In steps of %s: times a resource got another instance than its last, and pods deleted to be created anew.", span(s.Bucket))
 		if p.Moves, err = both(fmt.Sprintf("Over time: %s moves and %s pods replaced", number(t.Moves), number(t.Replaced)),
-			func(sz size) (*sheet, error) { return s.overTime(sz, s.moveCharts(), false) }); err != nil {
+			func(sz size) (*sheet, error) { return s.overTime(sz, s.moveChartsThatShow(), false) }); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (s *Story) legend() []legendItem {
 		}
 	}
 	if ticks {
-		items = append(items, legendItem{template.HTML(fmt.Sprintf(`<svg viewBox="0 0 22 12" aria-hidden="true"><rect x="9.5" width="3" height="12" style="fill:%s"/></svg>`, inkTick.css())), "replaced"})
+		items = append(items, legendItem{template.HTML(fmt.Sprintf(`<svg viewBox="0 0 22 12" aria-hidden="true"><rect x="9.5" width="2.5" height="12" style="fill:%s"/></svg>`, inkTick.css())), "replaced"})
 	}
 	return items
 }
@@ -227,6 +227,9 @@ func (p *page) slowest() {
 		}
 		last, more = sl, 0
 		row := slowRow{Took: span(sl.For), At: p.axis.when(sl.At), What: sl.What, Resource: sl.Resource, Instance: sl.Instance.String(), Cause: sl.Cause}
+		if sl.Cause == "" {
+			row.Cause = "no outage, alarm or order at that time"
+		}
 		if sl.Open {
 			row.At = "not by the end"
 		}

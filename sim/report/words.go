@@ -21,6 +21,8 @@ func span(d time.Duration) string {
 		d = d.Round(10 * time.Millisecond)
 	case abs >= time.Millisecond:
 		d = d.Round(10 * time.Microsecond)
+	case abs >= time.Microsecond:
+		d = d.Round(time.Microsecond)
 	}
 	return trimUnits(d.String())
 }
