@@ -39,6 +39,7 @@ func TestRecording(t *testing.T) {
 	if _, err := c.Orchestrate(t.Context(), "Thing", api.OrchestrateRequest{ResourcePerInstance: &few}); err != nil {
 		t.Error(err)
 	}
+	scraped(t, r, trusts)
 	r.end(t)
 
 	text := recorded(t, cfg.Record.Dir)
