@@ -80,13 +80,7 @@ func room(sc *scenarios.Scenario, k *scenarios.Kind) int {
 			each = min(each, o.ResourcePerInstance)
 		}
 	}
-	n := 2*(k.Resources+created(sc, k.Kind))/each + 2*len(k.Groups) + k.InitInstances + 5
-	for i := range sc.Orders {
-		if o := &sc.Orders[i]; o.Kind == k.Kind && o.What == scenarios.Drain {
-			n++
-		}
-	}
-	return n
+	return 2*(k.Resources+created(sc, k.Kind))/each + 2*len(k.Groups) + k.InitInstances + drains(sc, k) + 5
 }
 
 // created bounds the rows that the churn creates of a kind.
@@ -128,8 +122,24 @@ func endsMaintenance(sc *scenarios.Scenario, k *scenarios.Kind) error {
 }
 
 // maxHung is how many of the instances may hang: silence of more than a third of
-// them is taken for the channel's.
-func maxHung(k *scenarios.Kind) int { return max(1, k.InitInstances*3/10) }
+// them is taken for the channel's. By groups there may be as few as there are
+// groups.
+func maxHung(sc *scenarios.Scenario, k *scenarios.Kind) int {
+	if k.Policy == "group" {
+		return 1
+	}
+	return max(1, (k.InitInstances-drains(sc, k))*3/10)
+}
+
+func drains(sc *scenarios.Scenario, k *scenarios.Kind) int {
+	n := 0
+	for i := range sc.Orders {
+		if o := &sc.Orders[i]; o.Kind == k.Kind && o.What == scenarios.Drain {
+			n++
+		}
+	}
+	return n
+}
 
 func hangs(f *scenarios.Fault) bool {
 	return f.What == scenarios.PodHang || f.What == scenarios.PodZombie
@@ -168,7 +178,7 @@ func findsHung(sc *scenarios.Scenario, k *scenarios.Kind) error {
 	switch {
 	case n > 0 && !k.Heartbeat:
 		return fmt.Errorf("pods of %s hang, which sends no heartbeats", k.Kind)
-	case n > maxHung(k):
+	case n > maxHung(sc, k):
 		return fmt.Errorf("%d pods of %s may hang at once, of %d", n, k.Kind, k.InitInstances)
 	}
 	return nil
