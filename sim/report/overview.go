@@ -152,7 +152,11 @@ func (s *Story) chart(sh *sheet, c chart, top float64) error {
 		both = slices.Concat(xys, within)
 	}
 	lo, hi, step := axisRange(both, c.zero)
-	if !c.time && !c.rate {
+	switch {
+	case c.time && step > 1:
+		step = roundTime(step)
+		hi = math.Ceil(hi/step) * step
+	case !c.time && !c.rate:
 		step = max(step, 1) // nothing is half placed
 	}
 	p := sh.panel(top+titleHeight, c.height, 0, 1, lo, hi)
@@ -286,6 +290,17 @@ func axisRange(xys plotter.XYs, zero bool) (lo, hi, step float64) {
 	lo = math.Floor(lo/step) * step
 	hi = math.Ceil(hi/step) * step
 	return lo, hi, step
+}
+
+// roundTime is the least distance of ticks of a clock that is not below v, in
+// seconds.
+func roundTime(v float64) float64 {
+	for _, s := range steps {
+		if s.Seconds() >= v {
+			return s.Seconds()
+		}
+	}
+	return v
 }
 
 // nice is the least of 1, 2, 2.5 and 5 times a power of ten that is not below v.

@@ -298,7 +298,11 @@ func (p *page) tiles() {
 		{"Transactions", metric(history.Transactions, t.Transactions), fmt.Sprintf("%s refused for a version, %s failed", number(t.Conflicts), number(t.Failed)), false},
 		{"Alarms", metric(history.Alarms, t.Alarms), s.alarmsNote(), false},
 	}
-	if s.Settle.Count() == 0 {
+	if s.Report != nil {
+		f := history.SettleTimeP99.Format
+		p.Tiles[3].Value = f(value(history.SettleTimeP99))
+		p.Tiles[3].Note = "p50 " + f(value(history.SettleTimeP50)) + ", max " + f(value(history.SettleTimeMax))
+	} else if s.Settle.Count() == 0 {
 		p.Tiles[3].Value, p.Tiles[3].Note = "–", "nothing was created or deleted"
 	}
 }

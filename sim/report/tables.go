@@ -250,12 +250,16 @@ func (p *page) kindRow(k *Kind) {
 }
 
 func (p *page) sections() {
-	if p.HasVerdict {
-		p.Sections = append(p.Sections, section{"verdict", "Verdict"})
+	verdict := section{"verdict", "Verdict"}
+	if p.Failed { // what is wrong comes first
+		p.Sections = append(p.Sections, verdict)
 	}
 	p.Sections = append(p.Sections, section{"overview", "Overview"})
 	if p.Lanes != "" {
 		p.Sections = append(p.Sections, section{"instances", "Instances"})
+	}
+	if p.HasVerdict && !p.Failed {
+		p.Sections = append(p.Sections, verdict)
 	}
 	p.Sections = append(p.Sections, section{"moves", "Moves and replacements"}, section{"settle", "Settle time"},
 		section{"quality", "Quality"}, section{"log", "Decisions"}, section{"kinds", "Kinds"})
