@@ -1,7 +1,7 @@
 // Package report turns a recording into what an engineer needs to see of it: a
 // Story, which is plain values, and one self-contained HTML page about it.
 //
-//	story, err := report.Read(reader)
+//	story, err := report.Load(recording)
 //	err = story.HTML(file)
 //
 // A Story is made in one pass and in bounded memory, whatever the recording
