@@ -95,6 +95,8 @@ func (s *swarm) fault(r *timeline.Stream, w *scenarios.FaultWord) (scenarios.Fau
 		f.Command = command
 		f.By = timeline.Pick(r, []time.Duration{time.Second, 5 * time.Second, 20 * time.Second})
 		f.Chance = min(f.Chance, 0.2) // else it strikes at once, again and again
+	} else if takes("command") {
+		f.Chance, f.Stable = 1, 0
 	}
 	return f, s.target(r, w, &f)
 }
