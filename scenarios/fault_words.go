@@ -30,6 +30,7 @@ var (
 	amounts  = []string{"rate"}
 	zkKeys   = append([]string{"of"}, podKeys...)
 	zkBy     = append([]string{"by"}, zkKeys...)
+	zkClass  = []string{"of"} // servers tell clients apart by class alone
 	turn     = "turn"
 )
 
@@ -73,10 +74,10 @@ var FaultWords = []FaultWord{
 
 	{What: ZooKeeperExpire, Case: "session", Keys: zkKeys, Of: OfOrchestrator, About: "Sessions expire."},
 	{What: ZooKeeperCut, Case: "write", Keys: zkBy, By: time.Second, Of: OfOrchestrator, About: "Connections break in the middle of a write, before or after it took effect, and come back after `by`."},
-	{What: ZooKeeperSlow, Case: turn, Keys: zkBy, By: time.Second, Of: OfAll, About: "Requests take `by` longer."},
-	{What: ZooKeeperReadOnly, Case: turn, Keys: zkKeys, Of: OfAll, About: "A minority: it reads what was, and refuses every write and session."},
+	{What: ZooKeeperSlow, Case: turn, Keys: append(amount, zkClass...), By: time.Second, Of: OfAll, About: "Requests take `by` longer."},
+	{What: ZooKeeperReadOnly, Case: turn, Keys: zkClass, Of: OfAll, About: "A minority: it reads what was, and refuses every write and session."},
 	{What: ZooKeeperDown, Case: turn, Keys: zkKeys, Of: OfAll, About: "A restart: no connection until it ends; what was written is there."},
-	{What: ZooKeeperFull, Case: turn, Keys: zkKeys, Of: OfAll, About: "Writes that need room are refused."},
+	{What: ZooKeeperFull, Case: turn, Keys: zkClass, Of: OfAll, About: "Writes that need room are refused."},
 
 	{What: KubernetesError, Case: "call", About: "Calls are answered 500, executed or not."},
 	{What: KubernetesSlow, Case: "call or event", Keys: amount, By: 5 * time.Second, About: "Calls and watches take `by` longer."},
@@ -91,7 +92,7 @@ var FaultWords = []FaultWord{
 	{What: DatabaseSlow, Case: turn, Keys: amount, By: 20 * time.Second, About: "Listings take `by` longer."},
 	{What: DatabaseTorn, Case: turn, Keys: amount, By: 2 * time.Second, About: "Rows change under a listing: its pages are read over `by`."},
 
-	{What: OrchestratorCrash, Case: "command, or turn", Keys: []string{"command", "by"}, About: "The orchestrator is gone with all it held in memory, and starts again in the end. With `command`: struck down at such commands, and back after `by` each time."},
+	{What: OrchestratorCrash, Case: "command", Keys: []string{"command", "by"}, About: "The orchestrator is gone with all it held in memory, and starts again in the end. With `command`: struck down at such commands, and back after `by` each time."},
 	{What: OrchestratorPause, Case: turn, About: "Stopped (SIGSTOP), and resumed in the end as if nothing had been."},
 	{What: OrchestratorSplit, Case: turn, About: "ZooKeeper ends the leader's session, and the leader does not hear of it until the end, while another leads."},
 	{What: OrchestratorClock, Case: "each time", Keys: amount, By: time.Minute, About: "Its clock jumps `by` ahead."},
@@ -189,11 +190,11 @@ func faultSection() Section {
 		{Name: "count", Type: "number", Default: "", Range: "1 to 100000", Example: "5", About: "So many instances, or nodes, drawn at random. It excludes share."},
 		{Name: "share", Type: "share", Default: "", Range: "above 0%, up to 100%", Example: "10%", About: "This share of the instances, or nodes, rounded up, drawn at random."},
 		{Name: "where", Type: "list of text", Default: "none", Range: "1 to 10 conditions", Example: "[load > 90%, age < 1m]", About: "Only instances of which all the conditions hold at the moment when they are chosen; see Whom a fault hits."},
-		{Name: "of", Type: "word", Default: "orchestrator for expire and cut, else all", Range: "orchestrator, dacs, all", Example: "dacs", About: "Whose sessions and connections a ZooKeeper fault is about. Instances can be told with dacs alone."},
+		{Name: "of", Type: "word", Default: "orchestrator for expire and cut, else all", Range: "orchestrator, dacs, all", Example: "dacs", About: "Whose sessions and connections a ZooKeeper fault is about. Instances can be told with dacs alone, and where the table of faults says target."},
 		{Name: "command", Type: "word", Default: "none: it strikes at `at`", Range: strings.Join(Commands, ", "), Example: "commit", About: "The command of the core at which the orchestrator crashes."},
 		{Name: "by", Type: "duration", Default: "each word's own; see the table of faults", Range: "above 0s, up to 1d", Example: "30s", About: "How late, how slow, how far off, or after how long it is back."},
 		{Name: "rate", Type: "rate", Default: "10/s", Range: "above 0, up to 100000/s", Example: "100/s", About: "How many messages."},
-		{Name: "chance", Type: "share", Default: "100%", Range: "above 0%, up to 100%", Example: "20%", About: "How likely each single case is; the table of faults says what a case is."},
+		{Name: "chance", Type: "share", Default: "100%", Range: "above 0%, up to 100%", Example: "20%", About: "How likely each single case is; the table of faults says what a case is. A crash of the orchestrator takes it beside command."},
 		{Name: "stable", Type: "duration", Default: "0s: each case is decided alone; 30s for node: flap, 10s for kafka: rebalance", Range: "0s to 1d", Example: "30s", About: "How long what `chance` has decided stands. It needs chance, but for flap and rebalance, whose turns it measures."},
 	}...)}
 }

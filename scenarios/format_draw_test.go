@@ -206,7 +206,9 @@ func (d draws) fault(s *Scenario) Fault {
 	if has("of") && d.yes("of") {
 		f.Of = d.word("of", OfOrchestrator, OfDACs, OfAll)
 	}
-	if f.Chance = d.share("chance"); f.Chance < 1 || f.Stable > 0 {
+	if f.Chance = d.share("chance"); has("command") && f.Command == "" {
+		f.Chance = 1
+	} else if f.Chance < 1 || f.Stable > 0 {
 		f.Stable = d.length("stable", 1, day)
 	}
 	if has("share") && (f.Of == "" || f.Of == OfDACs) {

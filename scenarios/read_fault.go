@@ -88,6 +88,14 @@ func (o object) faultAmounts(f *Fault, w *FaultWord) {
 	} else if slices.Contains(w.Keys, "command") && o.has("by") {
 		o.d.fail(o.at("by"), "by has no meaning without command", "want command: commit beside it; without, the orchestrator is back after for")
 	}
+	if slices.Contains(w.Keys, "command") && !o.has("command") && (o.has("chance") || o.has("stable")) {
+		key := "chance"
+		if !o.has(key) {
+			key = "stable"
+		}
+		o.d.fail(o.at(key), key+" has no meaning without command", "want command: commit beside it, to strike at some such commands; without, the crash is certain")
+		return
+	}
 	if slices.Contains(w.Keys, "by") {
 		f.By = o.length("by", f.By, 1, maxLatency)
 	}

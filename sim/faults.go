@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -28,7 +27,6 @@ type faults struct {
 	drains   map[string]int                    // cordoned machines: by how many faults
 	parted   map[dacAt][]string                // unreachable machines on which DACs run on
 	switched map[scenarios.FaultKind]bool      // what onOff has switched on
-	notes    []string                          // what the report must say of them
 	apart    bool                              // a split has parted the leader from ZooKeeper
 }
 
@@ -61,24 +59,8 @@ func (r *run) makeFaults() {
 	}
 	r.faults = faults{happenings: happenings(), changes: changes(), active: map[scenarios.FaultKind][]*broken{}, out: map[string]int{}, drains: map[string]int{}, parted: map[dacAt][]string{}, switched: map[scenarios.FaultKind]bool{}}
 	for i, f := range fault.New(r.seed, specs) {
-		r.broken = append(r.broken, &broken{Fault: r.widened(&r.sc.Faults[i]), dice: f, nth: i, chosen: map[dacAt]bool{}, before: f.Stream("before")})
+		r.broken = append(r.broken, &broken{Fault: &r.sc.Faults[i], dice: f, nth: i, chosen: map[dacAt]bool{}, before: f.Stream("before")})
 	}
-}
-
-// widened is a fault as it can be played: the models slow down, outvote and refuse
-// ZooKeeper's clients by class, so what is to befall some DACs befalls them all.
-func (r *run) widened(f *scenarios.Fault) *scenarios.Fault {
-	switch f.What {
-	case scenarios.ZooKeeperSlow, scenarios.ZooKeeperReadOnly, scenarios.ZooKeeperFull:
-	default:
-		return f
-	}
-	wide := *f
-	wide.Target = scenarios.Target{}
-	if f.Kind != "" || f.One || f.Count > 0 || f.Share > 0 || len(f.Where) > 0 {
-		r.notes = append(r.notes, fmt.Sprintf("The fault %q was played on all DACs: virtual time cannot tell them apart for it.", f.Label()))
-	}
-	return &wide
 }
 
 // faultOn begins a fault that lasts, or lets one happen that happens at a moment.

@@ -88,7 +88,7 @@ func randomFault(t *rapid.T, w scenarios.FaultWord) scenarios.Fault {
 	} else if has(w.Keys, "count") && f.Of == "" {
 		f.Count = rapid.IntRange(1, 3).Draw(t, "nodes")
 	}
-	if rapid.Bool().Draw(t, "with chance") && w.Case != "the whole" {
+	if rapid.Bool().Draw(t, "with chance") && (f.What != scenarios.OrchestratorCrash || f.Command != "") {
 		f.Chance = float64(rapid.IntRange(1, 99).Draw(t, "chance")) / 100
 		f.Stable = max(f.Stable, seconds("stable", 0, 30))
 	}

@@ -269,7 +269,6 @@ func (r *run) result() *Result {
 	if len(r.sc.Load) > 0 {
 		rep.Notes = append(rep.Notes, "The load was not played: virtual time has no REST interface to call. --on wire plays it.")
 	}
-	rep.Notes = append(rep.Notes, r.notes...)
 	for _, e := range r.sc.Expect {
 		met, shown := e.Check(rep.Metric)
 		value, _ := rep.Metric(e.Metric)
