@@ -46,9 +46,9 @@ type Config struct {
 	Patience time.Duration
 
 	// Unconfirmed is how long an instance whose pod runs and has confirmed a list
-	// may leave a later one unconfirmed before it is replaced; without a ZooKeeper
-	// session it may be for twice as long. Seen at the next listing of the pods
-	// (Monitor). At most a day; 0: never. Default 5 min.
+	// may leave a later one unconfirmed before it is replaced; without a status in
+	// ZooKeeper, which most others of the kind have, it may be for twice as long. Seen
+	// at the next listing of the pods (Monitor). At most a day; 0: never. Default 5 min.
 	Unconfirmed time.Duration
 
 	// MovesInFlight bounds the resources that are between two owners at once;

@@ -179,6 +179,8 @@ func (m *Machine) countDown() (downs, wanted int) {
 func (m *Machine) cameUp(in *instance) {
 	in.down, in.ran, in.silent = false, true, false
 	in.lastBeat = m.now
+	in.owing = false // until now it could not answer
+	m.reckon(in, false)
 	m.settleReplacing(in)
 	if m.stage == StageActive && in.evacuated {
 		in.evacuated = false

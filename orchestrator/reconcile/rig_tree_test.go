@@ -111,7 +111,7 @@ func (g *rig) apply(ch fleet.Change) int {
 // the DAC has confirmed, and the machine has had the news.
 func (g *rig) checkStall(c DeletePod) {
 	ti := g.tree[c.Instance]
-	if ti == nil || !strings.Contains(c.Why, "nothing more for") && !strings.Contains(c.Why, "session has been lost") {
+	if ti == nil || !strings.Contains(c.Why, "nothing more for") && !strings.Contains(c.Why, "it can be told nothing") {
 		return
 	}
 	g.stalls++

@@ -13,7 +13,10 @@ import (
 // Config.Unconfirmed although its list has changed, does nothing: it hangs in
 // all but its heartbeats. One whose tmp/status has vanished has lost its session:
 // it beats and works on, but can be told nothing, so it gets twice as long to come
-// back and is then replaced as well. Both only while
+// back and is then replaced as well. So is one that has not written a status since
+// its pod came up, if the others of its kind do: of those that have confirmed there
+// must be no fewer than of those without a word, or the kind's DACs are taken for
+// such that confirm nothing. All that only while
 //
 //   - ZooKeeper answers us: nothing is being read anew or tried again; and
 //   - no more than SilentShare of those that had something to confirm, or to
@@ -25,8 +28,8 @@ import (
 type answering struct {
 	vouched     bool          // its pod has confirmed something: it can
 	confirmedAt time.Duration // when that was last seen to rise; 0: it was found so
-	owing       bool          // it has not confirmed its list, or has no session
-	owingSince  time.Duration // since when, or since it last confirmed another part
+	owing       bool          // it has not confirmed its list, or has no status
+	owingSince  time.Duration // since when, since it last confirmed another part, or since its pod came up
 	stalls      int           // pods replaced for it, not yet forgotten
 	stalledAt   time.Duration // when last
 	stalled     bool          // replaced for it, and the new pod has not confirmed yet
@@ -58,7 +61,7 @@ func (m *Machine) heardOf(in *instance, found bool) {
 // reckon notes whether the instance owes something; progress says that it has
 // just confirmed a part.
 func (m *Machine) reckon(in *instance, progress bool) {
-	owing := in.vouched && in.exists && (!in.status.Present || in.status.Times < in.times)
+	owing := in.exists && (!in.status.Present || in.vouched && in.status.Times < in.times)
 	if owing && (progress || !in.owing) {
 		in.owingSince = m.now
 	}
@@ -93,41 +96,48 @@ func (m *Machine) sweepUnconfirmed() {
 				in.status.Times, in.times, (m.now-in.owingSince).Round(time.Second)))
 		}
 	}
-	if m.believe("mass-cut-off", "have lost their ZooKeeper sessions", away) {
+	if m.believe("mass-cut-off", "have no status in ZooKeeper", away) {
 		for _, in := range away.late {
-			m.stall(in, fmt.Sprintf("its ZooKeeper session has been lost for %v: it can be told nothing", (m.now-in.owingSince).Round(time.Second)))
+			why := "its ZooKeeper session has been lost for %v: it can be told nothing"
+			if !in.vouched {
+				why = "it has run for %v without a status in ZooKeeper, which the others have: it can be told nothing"
+			}
+			m.stall(in, fmt.Sprintf(why, (m.now-in.owingSince).Round(time.Second)))
 		}
 	}
 }
 
-// countUnconfirmed finds who does not answer, among those that owe something or
-// have confirmed something since the first of the late ones owes, and who has no session, among those that had one. As with silence, who is
-// on the way there counts, and who is being replaced for it.
+// countUnconfirmed finds who does not answer: among those that owe something or
+// have confirmed something since the first of the late ones owes; and who has no
+// status, among those that should. As with silence, who is on the way there counts,
+// and who is being replaced for it.
 func (m *Machine) countUnconfirmed() (idle, away lateness) {
-	since := m.now // since when whoever has confirmed anything speaks against a common fault
-	for _, in := range m.order {
-		if m.plan.Has(in.id) && m.up(in) && in.vouched && in.owing && in.status.Present && m.now-in.owingSince >= m.grace(in) {
-			since = min(since, in.owingSince)
-		}
-	}
+	since, confirm := m.witnessed()
 	for _, in := range m.order {
 		if in.stalls > 0 && !in.owing && m.now-in.stalledAt > 4*m.grace(in) {
 			in.stalls = 0
 		}
-		if !m.plan.Has(in.id) || !m.up(in) || !in.vouched {
-			if in.stalled && !m.up(in) {
+		which := &away
+		switch {
+		case !m.plan.Has(in.id):
+			continue
+		case !m.up(in):
+			if in.stalled {
 				idle.asked, idle.overdue = idle.asked+1, idle.overdue+1
 			}
 			continue
-		}
-		away.asked++
-		which := &idle
-		if in.status.Present {
-			if in.owing || in.confirmedAt > since {
-				idle.asked++
+		case in.vouched:
+			away.asked++
+			if in.status.Present {
+				which = &idle
+				if in.owing || in.confirmedAt > since {
+					idle.asked++
+				}
 			}
-		} else {
-			which = &away
+		case in.status.Present || !confirm:
+			continue // it confirms nothing, as may be
+		default:
+			away.asked++
 		}
 		if !in.owing {
 			continue
@@ -140,6 +150,27 @@ func (m *Machine) countUnconfirmed() (idle, away lateness) {
 		}
 	}
 	return idle, away
+}
+
+// witnessed finds since when whoever has confirmed anything speaks against a common
+// fault, and whether the kind's DACs confirm at all: no fewer have than have long
+// been without a word.
+func (m *Machine) witnessed() (since time.Duration, confirm bool) {
+	since = m.now
+	can, mute := 0, 0
+	for _, in := range m.order {
+		switch {
+		case !m.plan.Has(in.id) || !m.up(in):
+		case in.vouched:
+			can++
+			if in.owing && in.status.Present && m.now-in.owingSince >= m.grace(in) {
+				since = min(since, in.owingSince)
+			}
+		case in.owing && m.now-in.owingSince > m.cfg.Unconfirmed/2:
+			mute++
+		}
+	}
+	return since, can >= mute
 }
 
 // believe says that those late are themselves at fault, and raises the alarm code
