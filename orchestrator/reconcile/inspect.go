@@ -49,6 +49,17 @@ func (m *Machine) EachInstance(f func(Instance) bool) {
 	}
 }
 
+// EachResource tells each resource that the machine knows, in no order that means
+// anything, and the instance on which it stands in ZooKeeper as far as it knows,
+// until f answers false.
+func (m *Machine) EachResource(f func(r fleet.Resource, on fleet.InstanceID) bool) {
+	for _, r := range m.knownRows() {
+		if on, _ := m.Where(r.ID); !f(r, on) {
+			return
+		}
+	}
+}
+
 // Preview answers the size that an Orchestrate order would lead to for the
 // resources known now, and what computes the plan. Nothing changes. The machine
 // must wait only while the assignment is copied, 50 to 150 ms for a million

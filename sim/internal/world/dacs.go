@@ -33,6 +33,7 @@ type DACs struct {
 
 	kinds map[fleet.Kind]*dacKind
 	stats DACStats
+	warm  bool // programs that start now have loaded already
 
 	// OnRun, unless nil, hears of each resource that a DAC starts or stops.
 	// A hung DAC still holds its resources; they stop when its pod ends.
@@ -188,7 +189,11 @@ func (f *DACs) StartContainer(now time.Duration, kind fleet.Kind, id fleet.Insta
 	}
 	k.dacs[id] = d
 	f.process(now, d, ProcessStarted)
-	f.tl.After(f.loading.draw(), d, opLoaded, 0, nil)
+	load := time.Duration(0)
+	if !f.warm {
+		load = f.loading.draw()
+	}
+	f.tl.After(load, d, opLoaded, 0, nil)
 }
 
 // Responds says whether an instance's program has not hung.
