@@ -278,3 +278,39 @@ func TestAuditOfAnOrphan(t *testing.T) {
 		t.Error("the orphan runs less, and the audit does not see it")
 	}
 }
+
+// A program that runs nothing when the next pod comes is told apart as well: once
+// it reads its list, being within reach for a moment, it runs that beside the new
+// one.
+func TestAuditOfALateStray(t *testing.T) {
+	c := healthy(fleet.HandoffFast)
+	c.AlivePod(at(11), thing, 0, "uid-0", true)
+	for _, id := range []string{"a", "b"} {
+		c.RunningPod(at(11), thing, 0, "uid-0", id, false)
+	}
+	c.Disturbed(at(12), thing, 0, true, "its machine cannot be reached")
+	c.PodDeleted(at(15), thing, 0, "uid-0")
+	c.PodGone(at(20), thing, 0, "uid-0")
+	c.PodCreated(at(21), thing, 0, "uid-2")
+	c.AlivePod(at(30), thing, 0, "uid-2", true)
+	for _, id := range []string{"a", "b"} {
+		c.RunningPod(at(31), thing, 0, "uid-2", id, true)
+	}
+	c.RunningPod(at(32), thing, 0, "uid-0", "a", true)
+	truth := Truth{
+		Rows: []fleet.Resource{{ID: "a"}, {ID: "b"}, {ID: "x"}},
+		Tree: fleet.Tree{Instances: []fleet.TreeInstance{
+			{ID: 0, Capacity: 3, Used: 2, IDs: []string{"a", "b"}, Times: 1},
+			{ID: 1, Capacity: 3, Used: 1, IDs: []string{"x"}, Times: 1},
+		}},
+		Running: map[fleet.InstanceID][]string{0: {"a", "b"}, 1: {"x"}},
+		Orphans: map[string][]string{"uid-0": {"a"}},
+	}
+	if diffs := c.Audit(at(33), thing, truth); len(diffs) > 0 {
+		t.Errorf("nothing differs, but the audit says %v", diffs)
+	}
+	c.RunningPod(at(40), thing, 0, "uid-0", "a", false)
+	if diffs := c.Audit(at(41), thing, Truth{Rows: truth.Rows, Tree: truth.Tree, Running: truth.Running}); len(diffs) > 0 {
+		t.Errorf("the stray has ended, but the audit says %v", diffs)
+	}
+}

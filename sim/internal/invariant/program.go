@@ -62,7 +62,8 @@ func (k *kindState) program(by fleet.InstanceID) *instance {
 }
 
 // programOf is the number of the program in a pod; the first thing that a new
-// pod's starts makes the program before it an orphan.
+// pod's starts makes the program before it an orphan, and so does the first thing
+// that one before it starts after it.
 func (c *Checker) programOf(k *kindState, by fleet.InstanceID, pod string, on bool) fleet.InstanceID {
 	in := &k.instances[by]
 	if in.dac == pod {
@@ -73,23 +74,35 @@ func (c *Checker) programOf(k *kindState, by fleet.InstanceID, pod string, on bo
 			return fleet.InstanceID(maxInstanceID + n)
 		}
 	}
-	if on {
-		if in.runs > 0 && in.dac != "" {
-			c.makeOrphan(k, by, in)
-		}
-		in.dac, in.outlived = pod, false
+	if !on {
+		return by
 	}
+	if in.alivePod != "" && in.alivePod != pod { // it ran nothing when the next came, whose name was free
+		n := k.freeOrphan()
+		k.orphans[n] = orphan{of: by, instance: instance{dac: pod, outlived: true}}
+		return fleet.InstanceID(maxInstanceID + n)
+	}
+	if in.runs > 0 && in.dac != "" {
+		c.makeOrphan(k, by, in)
+	}
+	in.dac, in.outlived = pod, false
 	return by
 }
 
-// makeOrphan gives what an instance's program runs a number of its own. It looks
-// at every resource: programs seldom outlive their pods.
-func (c *Checker) makeOrphan(k *kindState, by fleet.InstanceID, in *instance) {
+// freeOrphan is the place of an orphan that runs nothing any more, or a new one.
+func (k *kindState) freeOrphan() int {
 	n := slices.IndexFunc(k.orphans, func(o orphan) bool { return o.runs == 0 })
 	if n < 0 {
 		n = len(k.orphans)
 		k.orphans = append(k.orphans, orphan{})
 	}
+	return n
+}
+
+// makeOrphan gives what an instance's program runs a number of its own. It looks
+// at every resource: programs seldom outlive their pods.
+func (c *Checker) makeOrphan(k *kindState, by fleet.InstanceID, in *instance) {
+	n := k.freeOrphan()
 	k.orphans[n] = orphan{of: by, instance: instance{dac: in.dac, runs: in.runs, outlived: in.outlived, hung: in.hung, hungAt: in.hungAt, ends: in.ends}}
 	in.runs = 0
 	number := fleet.InstanceID(maxInstanceID + n)
