@@ -3,12 +3,14 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/reconcile"
 	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
+	"dacorch/sim/internal/history"
 	"dacorch/sim/internal/stage"
 	"dacorch/sim/internal/world"
 )
@@ -57,8 +59,29 @@ func (r *run) keepMark(now time.Duration, k *kind, id fleet.InstanceID, what rec
 	if k != nil {
 		number = int(k.number)
 	}
-	w.Process(0, 0)
-	w.Mark(now, number, recording.Mark{What: what, Instance: id, Text: text})
+	r.keep(now, number, recording.Mark{What: what, Instance: id, Text: text})
+}
+
+func (r *run) keep(now time.Duration, kind int, m recording.Mark) {
+	r.opts.Record.Process(0, 0)
+	r.opts.Record.Mark(now, kind, m)
+}
+
+// keepTime records that a row's creation or deletion is done, or that it runs
+// again. What took long is explained in the report alone: only at the end is it
+// known what the slowest are.
+func (r *run) keepTime(now time.Duration, kind fleet.Kind, id string, in fleet.InstanceID, took time.Duration, recovered bool) {
+	m := recording.Mark{What: recording.Settled, Instance: in, Resource: id, For: took}
+	if recovered {
+		m.What = recording.Recovered
+	}
+	r.keep(now, int(r.kindNamed(kind).number), m)
+}
+
+// keepBroken records that an invariant broke.
+func (r *run) keepBroken(v history.Violation) {
+	number := max(slices.IndexFunc(r.kinds, func(k *kind) bool { return k.name == v.Kind }), 0)
+	r.keep(v.At, number, recording.Mark{What: recording.Broken, Instance: fleet.NoInstance, Text: v.Invariant + ": " + v.Reason})
 }
 
 // programMarks are what a recording calls the states of a DAC's program.

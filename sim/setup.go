@@ -35,6 +35,9 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 	}
 	r.world = w
 	check := invariant.Config{Pod: r.podState}
+	if opts.Record != nil {
+		check.OnTime, check.OnBroken = r.keepTime, r.keepBroken
+	}
 	for i := range sc.Kinds {
 		spec := &sc.Kinds[i]
 		if err := stage.Machine(spec).Validate(); err != nil {

@@ -60,6 +60,13 @@ type Config struct {
 	// instance is fleet.NoInstance when no list holds the resource. It is asked
 	// after End, about the slowest alone, and may be nil.
 	Why func(kind fleet.Kind, resource string, instance fleet.InstanceID, from, to time.Duration) string
+
+	// OnTime, unless nil, is told each time that enters the settle times or, with
+	// recovered, the times to recover, when it does; what never ended, at the End.
+	// The instance is that on whose list the resource is, or of the last that ran it.
+	OnTime func(now time.Duration, kind fleet.Kind, resource string, instance fleet.InstanceID, took time.Duration, recovered bool)
+	// OnBroken, unless nil, is told each violation that is kept.
+	OnBroken func(history.Violation)
 }
 
 // KindConfig says what holds for one kind. A bound of zero is not checked.
@@ -81,6 +88,7 @@ type Checker struct {
 	pod   func(fleet.Kind, fleet.InstanceID) string
 
 	whyCaller func(fleet.Kind, string, fleet.InstanceID, time.Duration, time.Duration) string
+	onBroken  func(history.Violation)
 	now       time.Duration
 
 	healed bool
@@ -96,10 +104,10 @@ type Checker struct {
 
 // New makes a checker that has seen nothing.
 func New(cfg Config) *Checker {
-	c := &Checker{pod: cfg.Pod, whyCaller: cfg.Why}
+	c := &Checker{pod: cfg.Pod, whyCaller: cfg.Why, onBroken: cfg.OnBroken}
 	for _, k := range cfg.Kinds {
 		c.kinds = append(c.kinds, &kindState{
-			cfg:   k,
+			cfg: k, onTime: cfg.OnTime,
 			index: make(map[string]int32, k.Resources),
 			recs:  make([]record, 0, k.Resources),
 		})
@@ -256,9 +264,11 @@ func (c *Checker) keeps(inv Invariant) bool {
 
 func (c *Checker) record(inv Invariant, kind fleet.Kind, reason string) {
 	if c.keeps(inv) {
-		c.violations = append(c.violations, history.Violation{
-			At: c.now, Kind: kind, Invariant: inv.String(), Reason: reason,
-		})
+		v := history.Violation{At: c.now, Kind: kind, Invariant: inv.String(), Reason: reason}
+		c.violations = append(c.violations, v)
+		if c.onBroken != nil {
+			c.onBroken(v)
+		}
 	}
 	c.counts[inv]++
 }

@@ -110,6 +110,7 @@ func (k *kindState) unowned(r *record, since, now time.Duration, hangs bool) {
 	if hangs || k.hasFailed(r) {
 		what = slowRecover
 		k.recover.Add(now - since)
+		k.tell(r, now, now-since, true)
 	}
 	k.slowed(&k.slowOutages, r, what, since, now)
 }
@@ -132,8 +133,31 @@ func (k *kindState) hasFailed(r *record) bool {
 
 // deleted measures the time that a deleted row ran on.
 func (k *kindState) deleted(r *record, now time.Duration) {
+	k.settles(r, slowDelete, now)
+}
+
+// settles measures how long a row's creation or deletion took.
+func (k *kindState) settles(r *record, what string, now time.Duration) {
 	k.settle.Add(now - r.rowAt)
-	k.slowed(&k.slowSettles, r, slowDelete, r.rowAt, now)
+	k.slowed(&k.slowSettles, r, what, r.rowAt, now)
+	k.tell(r, now, now-r.rowAt, false)
+}
+
+// tell hands on a time that was measured.
+func (k *kindState) tell(r *record, now, took time.Duration, recovered bool) {
+	if k.onTime == nil {
+		return
+	}
+	by := r.owner
+	if by == fleet.NoInstance {
+		if by = r.runner; by == fleet.NoInstance {
+			by = r.stoppedBy
+		}
+	}
+	if by >= maxInstanceID {
+		by = k.orphans[by-maxInstanceID].of
+	}
+	k.onTime(now, k.cfg.Kind, r.id, by, took, recovered)
 }
 
 // waited ends a row's wait for its first DAC, or for its deletion.
@@ -142,8 +166,7 @@ func (k *kindState) waited(r *record, now time.Duration) {
 		k.toStart--
 		k.checkStarted(now)
 	} else {
-		k.settle.Add(now - r.rowAt)
-		k.slowed(&k.slowSettles, r, slowSettle, r.rowAt, now)
+		k.settles(r, slowSettle, now)
 	}
 	r.waiting, r.present = false, false
 }

@@ -166,8 +166,7 @@ func (k *kindState) close(r *record, now time.Duration) {
 	switch {
 	case r.present:
 	case r.waiting:
-		k.settle.Add(now - r.rowAt)
-		k.slowed(&k.slowSettles, r, slowSettle, r.rowAt, now)
+		k.settles(r, slowSettle, now)
 	case r.row && (r.runners == 0 || k.idle(r)):
 		since, _ := k.out(r)
 		k.unowned(r, since, now, k.idle(r))

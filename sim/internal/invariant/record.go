@@ -12,6 +12,7 @@ import (
 // record of a slab, found by one map, so that a change costs one look-up.
 type kindState struct {
 	cfg       KindConfig
+	onTime    func(time.Duration, fleet.Kind, string, fleet.InstanceID, time.Duration, bool)
 	index     map[string]int32 // id → record
 	recs      []record
 	free      []int32
