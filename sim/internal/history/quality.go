@@ -3,11 +3,12 @@ package history
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 )
 
-// shownSlowest is how many of the slowest cases the table tells of.
+// shownSlowest is how many of the slowest cases that are not alike the table tells of.
 const shownSlowest = 3
 
 // qualityLine is a line of the table's block on the schedule's quality: one
@@ -57,19 +58,43 @@ func (t *table) quality() {
 	}
 }
 
-// slowest tells of the slowest cases of all kinds.
+// slowest tells of the slowest cases of all kinds, once of those that are alike.
 func (t *table) slowest() {
 	if len(t.report.Slowest) == 0 {
 		return
 	}
 	all := slices.Clone(t.report.Slowest)
 	slices.SortStableFunc(all, func(a, b Slow) int { return cmp.Compare(b.Took, a.Took) })
+	likes := map[Slow]int{}
+	for _, s := range all {
+		likes[s.alike()]++
+	}
 	t.out.WriteString("\nslowest\n")
-	for _, s := range all[:min(len(all), shownSlowest)] {
+	shown := 0
+	for _, s := range all {
+		more := likes[s.alike()] - 1
+		if more < 0 || shown == shownSlowest {
+			continue
+		}
+		likes[s.alike()] = 0 // told
+		shown++
 		took := shortDuration(s.Took)
 		if s.Open {
 			took += " and not over"
 		}
-		t.wrap("  ", "    ", fmt.Sprintf("%s of %s %s since %v took %s: %s", s.What, s.Kind, s.Resource, s.From.Round(time.Millisecond), took, s.Why))
+		text := fmt.Sprintf("%s of %s %s since %v took %s: %s", s.What, s.Kind, s.Resource, s.From.Round(time.Millisecond), took, s.Why)
+		if more > 0 {
+			text += fmt.Sprintf("; and %d more like it", more)
+		}
+		t.wrap("  ", "    ", text)
 	}
+}
+
+// durations are those in a cause, such as 1m2.345s.
+var durations = regexp.MustCompile(`([0-9]+(\.[0-9]+)?(ns|µs|ms|h|m|s))+`)
+
+// alike is what cases have in common that are told of once: the same befell the
+// same instance, whichever resource it was and however long it took.
+func (s *Slow) alike() Slow {
+	return Slow{Kind: s.Kind, What: s.What, Instance: s.Instance, Open: s.Open, Why: durations.ReplaceAllString(s.Why, "t")}
 }
