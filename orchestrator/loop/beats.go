@@ -55,7 +55,7 @@ func (d *driver) listen(ctx context.Context, t *term) error {
 // heard hands heartbeats to the machine.
 func (d *driver) heard(now time.Duration, ids []fleet.InstanceID) {
 	for _, id := range ids {
-		for _, c := range d.machine.Step(now, reconcile.Heartbeat{Instance: id}) {
+		for _, c := range d.answers(now, reconcile.Heartbeat{Instance: id}, nil) {
 			d.execute(c)
 		}
 	}

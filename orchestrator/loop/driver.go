@@ -158,21 +158,28 @@ func (d *driver) step(ev reconcile.Event) {
 	case reconcile.PodGone:
 		d.podGone(ev)
 	}
-	if d.l.cfg.Record != nil {
-		d.l.cfg.Record.Told(d.kind, began, ev)
-	}
-	stepped := d.l.now()
-	commands := d.machine.Step(began, ev)
-	if d.l.cfg.Observe != nil {
-		d.l.cfg.Observe.Stepped(d.kind, d.l.now()-stepped)
-	}
-	if d.l.cfg.Record != nil {
-		d.l.cfg.Record.Answered(d.kind, began, commands, d.machine)
-	}
-	for _, c := range commands {
+	for _, c := range d.answers(began, ev, d.l.cfg.Observe) {
 		d.execute(c)
 	}
 	d.tellProgress()
+}
+
+// answers is the only place that steps the machine: what goes past it is in no
+// recording. took, unless nil, is told how long the step alone took.
+func (d *driver) answers(now time.Duration, ev reconcile.Event, took Observer) []reconcile.Command {
+	rec := d.l.cfg.Record
+	if rec != nil {
+		rec.Told(d.kind, now, ev)
+	}
+	began := d.l.now()
+	commands := d.machine.Step(now, ev)
+	if took != nil {
+		took.Stepped(d.kind, d.l.now()-began)
+	}
+	if rec != nil {
+		rec.Answered(d.kind, now, commands, d.machine)
+	}
+	return commands
 }
 
 // begin takes up a leadership.

@@ -366,7 +366,12 @@ func machineConfig(kind fleet.Kind) reconcile.Config {
 
 func startLoop(t *testing.T, w *world, name string, kinds ...reconcile.Config) (l *Loop, stop func() error) {
 	t.Helper()
-	l, err := New(Config{Who: fleet.Candidate{Name: name, URL: "http://" + name}, Kinds: kinds}, w.ports())
+	return startRecorded(t, w, nil, name, kinds...)
+}
+
+func startRecorded(t *testing.T, w *world, rec Recorder, name string, kinds ...reconcile.Config) (l *Loop, stop func() error) {
+	t.Helper()
+	l, err := New(Config{Who: fleet.Candidate{Name: name, URL: "http://" + name}, Kinds: kinds, Record: rec}, w.ports())
 	if err != nil {
 		t.Fatal(err)
 	}
