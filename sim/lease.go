@@ -41,9 +41,16 @@ func (r *run) leaseLeft() time.Duration {
 	return time.Duration((0.65 - 0.25*r.leases.Float64()) * float64(timeout))
 }
 
-// assure says that the session has given a sign of life.
+// assure says that the session has given a sign of life. One that comes once the
+// lease is over is too late, also when that had not been noticed: what was commanded
+// in between has not been executed.
 func (p *process) assure() {
-	if p.deaf || p.lease.over || !p.session.Connected() {
+	now := p.run.tl.Now()
+	switch {
+	case p.deaf || p.lease.over || !p.session.Connected():
+		return
+	case !p.proved(now):
+		p.layDown(now)
 		return
 	}
 	p.run.tl.Cancel(p.lease.timer)
