@@ -20,9 +20,10 @@ import (
 
 func simReplayCommand(c console) *cobra.Command {
 	var asJSON bool
+	var f whatIfFlags
 	cmd := &cobra.Command{
 		Use:   "replay REC… [flags]",
-		Short: "Tell the core what a recording says it was told, and compare what it answers",
+		Short: "Tell the core what a recording says it was told, and compare what it answers; or ask what would have been",
 		Long: `Tell the orchestrator's core every event of a recording at its time, and compare
 the commands that it answers with those recorded. REC is a file that
 "dacorch sim run --record" or "dacorch serve --record" wrote, or a directory of
@@ -31,13 +32,32 @@ describes the format.
 
 A recording that is cut off, as by a crash, is replayed as far as it goes.
 
-Exit codes: 0 the same commands; 1 they differ, and where is said; 2 the
-recording cannot be read, or the usage is wrong; 130 interrupted.`,
+With --set, the question is another one: what if? What the platform did (rows that
+came and went, pods that failed, channels and servers that were away, operators'
+orders) is turned into a scenario and simulated, once with the settings recorded
+and once with those of --set; a table shows both beside what happened. KEY is one of
+a kind's in scenarios/README.md, for all kinds or after a kind's name; or any path
+of the derived scenario, which --scenario writes.
+What stood on instances when the recording began stands there at the start too. If
+a sizing is asked for (resourcePerInstance, maxInstances, initInstances, policy), an
+operator re-orchestrates to it at once, which moves resources, unless --from-nothing
+has the run begin with an empty ZooKeeper.
+
+Exit codes: 0 the same commands, or an answer; 1 the commands differ, and where is
+said; 2 the recording cannot be read, or the usage is wrong; 130 interrupted.`,
 		Example: `  dacorch sim run first-light --record light.dacrec
   dacorch sim replay light.dacrec
 
   # what a process in production was told
-  dacorch sim replay /var/lib/dacorch/recordings`,
+  dacorch sim replay /var/lib/dacorch/recordings
+
+  # what if instances had been smaller, of all kinds or of one
+  dacorch sim replay /var/lib/dacorch/recordings --set resourcePerInstance=2000
+  dacorch sim replay light.dacrec --set Thing.policy=balance --set silence=3m
+
+  # the scenario behind it, to be run with other seeds
+  dacorch sim replay light.dacrec --scenario light.yaml
+  dacorch sim sweep light.yaml --seeds 100`,
 		DisableFlagsInUseLine: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -45,9 +65,19 @@ recording cannot be read, or the usage is wrong; 130 interrupted.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return c.simReplay(cmd.Context(), args, asJSON) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.asks() {
+				return c.whatIf(cmd.Context(), args, f, asJSON)
+			}
+			return c.simReplay(cmd.Context(), args, asJSON)
+		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	flags := cmd.Flags()
+	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	flags.StringArrayVar(&f.set, "set", nil, "ask what if this `key=value` had been set, such as resourcePerInstance=2000 or\nThing.policy=balance; repeatable")
+	flags.StringVar(&f.scenario, "scenario", "", "write the derived scenario to this `file`, and its trace files beside it")
+	flags.StringVar(&f.record, "record", "", "keep the run with --set in this `file` (see sim report, sim diff)")
+	flags.BoolVar(&f.fromNothing, "from-nothing", false, "simulate from an empty ZooKeeper, not from what stood when the recording began")
 	return cmd
 }
 
