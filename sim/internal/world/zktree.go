@@ -208,6 +208,7 @@ type statusWatch struct {
 	kind    *kindTree
 	on      func(now time.Duration, id fleet.InstanceID, s fleet.Status)
 	events  queue[statusEvent]
+	missed  []fleet.InstanceID // whose changes the session could not be told
 }
 
 type statusEvent struct {
@@ -216,8 +217,8 @@ type statusEvent struct {
 }
 
 // WatchStatus tells of every change of a tmp/status of the kind from now on,
-// after the watch latency, until the session ends. What changes while the
-// session is cut off is not told: read the tree after a reconnect.
+// after the watch latency, until the session ends. Of what changes while the
+// session is cut off, it tells after the reconnect what is then.
 func (s *Session) WatchStatus(kind fleet.Kind, on func(now time.Duration, id fleet.InstanceID, status fleet.Status)) {
 	if s.expired {
 		return
@@ -234,18 +235,40 @@ func (w *statusWatch) close() {
 
 func (w *statusWatch) deliver(now time.Duration, gen int64) {
 	e := w.events.pop()
-	if gen == w.session.gen && !w.session.dead {
+	switch {
+	case w.session.dead || w.session.expired:
+	case gen == w.session.gen:
 		w.on(now, e.id, e.status)
+	default: // lost with its connection
+		w.miss(e.id)
+		w.catchUp(now)
 	}
+}
+
+func (w *statusWatch) miss(id fleet.InstanceID) {
+	if !slices.Contains(w.missed, id) {
+		w.missed = append(w.missed, id)
+	}
+}
+
+// catchUp tells the session what it has missed, if that can be told.
+func (w *statusWatch) catchUp(now time.Duration) {
+	if !w.session.hears() {
+		return
+	}
+	z := w.session.zk
+	for _, id := range w.missed {
+		w.events.push(statusEvent{id, z.instance(w.kind, id).currentStatus()})
+		z.tl.At(w.session.noticed(now), z, opStatusSeen, w.session.gen, w)
+	}
+	w.missed = w.missed[:0]
 }
 
 // statusChanged tells every watch what an instance's status is now.
 func (in *instanceNodes) statusChanged(now time.Duration) {
 	for _, w := range in.kind.statuses {
-		if w.session.hears() {
-			w.events.push(statusEvent{in.id, in.currentStatus()})
-			in.zk.tl.At(w.session.noticed(now), in.zk, opStatusSeen, w.session.gen, w)
-		}
+		w.miss(in.id)
+		w.catchUp(now)
 	}
 }
 

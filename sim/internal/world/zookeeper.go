@@ -287,6 +287,9 @@ func (s *Session) reconnect() {
 		for _, c := range s.votes {
 			c.campaign()
 		}
+		for _, w := range s.statuses {
+			w.catchUp(s.zk.tl.Now())
+		}
 	}
 }
 

@@ -193,6 +193,27 @@ func TestAMinorityReadsWhatWas(t *testing.T) {
 	z.SetMinority(DACClients, false)
 }
 
+// What a session has missed of the statuses while it was cut off, it is told once
+// it is back, as it stands then.
+func TestStatusesMissedAreTold(t *testing.T) {
+	w, _ := podOf(t)
+	c, other := connect(w), connect(w)
+	other.elect()
+	wait(w, time.Second)
+	c.s.WatchStatus(thing, func(_ time.Duration, id fleet.InstanceID, s fleet.Status) { c.log("status %+v", s) })
+	c.s.Cut()
+	other.submit(0, "b")
+	wait(w, 2*time.Second)
+	other.submit(1, "c")
+	wait(w, 2*time.Second)
+	c.expect(t, "cut off", "disconnected")
+	c.s.Restore()
+	wait(w, time.Second)
+	c.expect(t, "back", "connected", "status {Present:true Times:2}")
+	wait(w, time.Minute)
+	c.expect(t, "nothing more")
+}
+
 func TestDACsInAMinorityKeepTheirLists(t *testing.T) {
 	w, s := podOf(t)
 	z := w.ZooKeeper
