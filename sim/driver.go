@@ -22,6 +22,7 @@ type driver struct {
 	pods     *world.PodWatch
 	leads    bool // as far as it knows
 	led      bool // it has led before
+	epoch    int64
 	beatsUp  bool // what its consumer said last
 	tick     timeline.Token
 	armed    bool          // a tick is due
@@ -160,7 +161,8 @@ func (d *driver) gained(now time.Duration, epoch int64) {
 	}
 	d.k.led = true
 	again := d.led
-	d.leads, d.led = true, true
+	d.leads, d.led, d.epoch = true, true, epoch
+	d.p.run.check.Leads(now, d.name, epoch)
 	d.told(now, reconcile.Led{Epoch: epoch})
 	if again && !d.p.dead { // a machine that followed was not told
 		d.told(now, reconcile.NotificationChannel{Up: d.p.notesUp})
@@ -265,6 +267,7 @@ func (d *driver) execute(now time.Duration, c reconcile.Command) {
 		if c.On {
 			r.check.Add(d.name, history.Alarms, 1)
 		}
+		r.check.Alarm(now, d.name, d.epoch, c.Code, c.On)
 		return
 	case reconcile.Note: // for people: in the log
 		return
@@ -272,6 +275,7 @@ func (d *driver) execute(now time.Duration, c reconcile.Command) {
 	if !d.p.proved(now) {
 		return // the leadership is about to end, and nobody waits for the answer
 	}
+	r.acts(now, d, c)
 	switch c := c.(type) {
 	case reconcile.Commit:
 		d.sent = underway{txn: c.Txn}

@@ -33,8 +33,10 @@ func (r *run) observe() {
 	}
 	w.DACs.OnProcess = func(now time.Duration, kind fleet.Kind, id fleet.InstanceID, uid string, state world.ProcessState) {
 		switch state {
-		case world.ProcessHung, world.ProcessZombie:
+		case world.ProcessHung:
 			r.check.Hung(now, kind, id)
+		case world.ProcessZombie:
+			r.check.Zombie(now, kind, id)
 		case world.ProcessStarted:
 			r.rejoined(now, dacAt{kind, id})
 			r.check.AlivePod(now, kind, id, uid, true)
@@ -149,6 +151,20 @@ func (r *run) node(ev churn.NodeEvent) {
 		return
 	}
 	r.world.Kubernetes.RemoveNode(ev.Node, "Preempting")
+}
+
+// acts tells the checker what the newest leader does to pods by itself.
+func (r *run) acts(now time.Duration, d *driver, c reconcile.Command) {
+	switch c := c.(type) {
+	case reconcile.CreatePod:
+		if r.newest(d) {
+			r.check.Acted(now, d.name, c.Instance, "create")
+		}
+	case reconcile.DeletePod:
+		if r.newest(d) && c.Purpose != reconcile.PurposeOrdered {
+			r.check.Acted(now, d.name, c.Instance, "delete")
+		}
+	}
 }
 
 // replaced notes the order to replace a pod, and whether that pod was in truth

@@ -33,6 +33,10 @@ func (r *run) order(now time.Duration, o *scenarios.Order) {
 		return
 	}
 	r.orders[r.nextReq] = openOrder{o, now, p}
+	r.kindNamed(fleet.Kind(o.Kind)).ordered = r.nextReq
+	if o.What == scenarios.Maintenance && !o.On {
+		r.check.Lifting(now, fleet.Kind(o.Kind), true)
+	}
 	for _, d := range p.kinds {
 		if d.name == fleet.Kind(o.Kind) {
 			d.step(now, reconcile.Ordered{Req: r.nextReq, Order: machineOrder(o)})
@@ -70,12 +74,42 @@ func (r *run) replied(now time.Duration, d *driver, c reconcile.Reply) {
 		return
 	}
 	delete(r.orders, c.Req)
+	if c.Err == "" && r.newest(d) && r.kindNamed(d.name).ordered == c.Req { // else a later one may have undone it
+		r.done(now, d, open.order)
+	}
 	switch {
 	case c.Err != "":
+		r.unlift(now, open.order)
 		r.refused(now, open.order)
 	case open.order.What == scenarios.Orchestrate:
 		r.check.Add(d.name, history.OrchestrationsDone, 1)
 		r.check.Raise(d.name, history.OrchestrationTimeMax, (now - open.given).Seconds())
+	}
+}
+
+// done has the checker compare what an operator is told with what ZooKeeper holds.
+func (r *run) done(now time.Duration, d *driver, o *scenarios.Order) {
+	id := fleet.InstanceID(o.Instance)
+	switch o.What {
+	case scenarios.Maintenance:
+		r.check.MaintenanceDone(now, d.name, o.On)
+	case scenarios.Drain:
+		r.check.DrainDone(now, d.name, id)
+	case scenarios.Undrain:
+		r.check.UndrainDone(now, d.name, id)
+	case scenarios.Orchestrate:
+		r.check.OrchestrationDone(now, d.name, o.ResourcePerInstance)
+	}
+}
+
+// newest says that a driver's machine leads with the newest epoch: what another
+// does and says, a newer leader has overtaken.
+func (r *run) newest(d *driver) bool { return d.leads && d.epoch == r.world.ZooKeeper.Epoch(d.name) }
+
+// unlift tells the checker that an order to end maintenance is lost.
+func (r *run) unlift(now time.Duration, o *scenarios.Order) {
+	if o.What == scenarios.Maintenance && !o.On {
+		r.check.Lifting(now, fleet.Kind(o.Kind), false)
 	}
 }
 
@@ -93,6 +127,7 @@ func (r *run) dropOrders(now time.Duration, p *process) {
 	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
 		if open := r.orders[req]; open.to == p {
 			r.pics.mark(now, orderLabel(open.order)+" unanswered")
+			r.unlift(now, open.order)
 			delete(r.orders, req)
 		}
 	}

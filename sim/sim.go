@@ -130,6 +130,7 @@ type kind struct {
 	cast    *stage.Cast
 	pending churn.Op                           // the operation that is scheduled
 	led     bool                               // somebody has led it
+	ordered uint64                             // the last order that somebody was given
 	sizes   map[fleet.InstanceID]size          // of the instances in ZooKeeper
 	born    map[fleet.InstanceID]time.Duration // when each newest pod was created
 	pods    int                                // above the highest instance that has had one

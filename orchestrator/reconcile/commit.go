@@ -245,6 +245,7 @@ func (m *Machine) applied(txn *fleet.Txn) {
 	m.stats.Committed++
 	if txn.Control != nil {
 		m.controlVersion = max(0, m.controlVersion+1)
+		m.answerNoted()
 	}
 	for i := range txn.Changes {
 		ch := &txn.Changes[i]

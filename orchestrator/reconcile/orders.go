@@ -14,6 +14,7 @@ type orders struct {
 	control        fleet.Control
 	controlVersion int32
 	controlDirty   bool
+	unnoted        []uint64 // orders that are answered once ZooKeeper holds control
 
 	orchestration *orchestration
 }
@@ -40,7 +41,8 @@ func (m *Machine) ordered(ev Ordered) {
 	}
 	if mode, ok := ev.Order.(Maintenance); ok {
 		m.maintain(mode.On)
-		m.emit(Reply{Req: ev.Req})
+		m.unnoted = append(m.unnoted, ev.Req)
+		m.answerNoted()
 		return
 	}
 	if m.control.Maintenance {
@@ -82,7 +84,8 @@ func (m *Machine) ordered(ev Ordered) {
 			refuse("instance %d is empty and about to go", o.Instance)
 		default:
 			m.reopen(in)
-			m.emit(Reply{Req: ev.Req})
+			m.unnoted = append(m.unnoted, ev.Req)
+			m.answerNoted()
 		}
 	case Replace:
 		in := m.instances[o.Instance]
@@ -100,6 +103,17 @@ func (m *Machine) ordered(ev Ordered) {
 	default:
 		refuse("unknown order %T", o)
 	}
+}
+
+// answerNoted answers the orders that a restart must know of, once it would.
+func (m *Machine) answerNoted() {
+	if m.controlDirty || m.txn != nil && m.txn.Control != nil {
+		return
+	}
+	for _, req := range m.unnoted {
+		m.emit(Reply{Req: req})
+	}
+	m.unnoted = nil
 }
 
 func (m *Machine) maintain(on bool) {
@@ -274,6 +288,9 @@ func (m *Machine) finishOrchestration(err string) {
 func (m *Machine) failOrders(why string) {
 	if o := m.orchestration; o != nil && o.req != 0 {
 		m.emit(Reply{Req: o.req, Err: why})
+	}
+	for _, req := range m.unnoted {
+		m.emit(Reply{Req: req, Err: why})
 	}
 	for _, in := range m.order {
 		if in.drainReq != 0 {

@@ -9,7 +9,7 @@ import (
 )
 
 // snapshotVersion is raised with every change of what is written.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 const snapshotMagic = "dacorch machine"
 
@@ -260,6 +260,7 @@ func (o *orders) code(c *placement.Coder) {
 	codeControl(c, &o.control)
 	placement.Int(c, &o.controlVersion)
 	c.Bool(&o.controlDirty)
+	placement.List(c, &o.unnoted, func(req *uint64) { c.Uint(req) })
 	if !codePointer(c, &o.orchestration) {
 		return
 	}

@@ -91,7 +91,7 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 	}
 	data[len(snapshotMagic)+1]++
-	if _, err := Restore(m.cfg, summed(data)); err == nil || err.Error() != "snapshot: byte 17, in the header: version 2: this program reads version 1" {
+	if _, err := Restore(m.cfg, summed(data)); err == nil || err.Error() != "snapshot: byte 17, in the header: version 3: this program reads version 2" {
 		t.Error(err)
 	}
 }

@@ -168,6 +168,7 @@ func sample(t testing.TB) *Machine {
 	m.backlog = []*fleet.Notification{{Table: "Thing", Resources: m.rows}}
 	m.lookup, m.lookupNext = []string{"0"}, []string{"1"}
 	m.fresh, m.lookupFresh = map[string]struct{}{"0": {}}, map[string]struct{}{"1": {}}
+	m.unnoted = []uint64{1}
 	in := m.order[0]
 	in.confirm = []unconfirm{{id: "0"}}
 	x, y := &change{id: "8", at: 1}, &change{id: "9", at: inUrgent}

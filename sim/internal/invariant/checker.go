@@ -29,13 +29,16 @@ const (
 	ReloadReaches                  // a healthy DAC applies each change of its list within the bound
 	PodName                        // a pod's name is not used again before its deletion was seen
 	Settled                        // after heal nothing stays unsettled longer than the bound
+	Maintenance                    // in maintenance nothing is done automatically
+	Orders                         // what an operator is told is done stands in ZooKeeper
+	Pods                           // after heal each instance in ZooKeeper has a pod, and each pod its instance
 	Facts                          // what the driver tells fits together
 	invariantCount
 )
 
 var invariantNames = [invariantCount]string{
 	"one-owner", "counters", "capacity", "times-rise", "versions", "epoch", "tree-shape",
-	"overlap", "reload-reaches", "pod-name", "settled", "facts",
+	"overlap", "reload-reaches", "pod-name", "settled", "maintenance", "orders", "pods", "facts",
 }
 
 // String is the invariant's name in reports.
@@ -77,6 +80,12 @@ type KindConfig struct {
 	OverlapBound time.Duration // fast handoff: longest time that two DACs may run a resource
 	ReloadBound  time.Duration // longest time from a commit to its DAC having applied it
 	SettleBound  time.Duration // longest time that anything may be unsettled after heal
+
+	// NoHeartbeat says that its DACs send none: those that hang are found as zombies
+	// are, by the list that they leave unconfirmed for Unconfirmed (0: never), which is
+	// looked at every Monitor.
+	NoHeartbeat          bool
+	Unconfirmed, Monitor time.Duration
 
 	Resources int // how many are expected at once: room is made beforehand
 }

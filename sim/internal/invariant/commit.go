@@ -23,12 +23,11 @@ type instance struct {
 	unhealthyAt time.Duration
 	sick        bool // unhealthy since unhealthyAt and not yet replaced
 	replacing   bool // from its replacement until its DAC is healthy again
-	hung        bool // its DAC has done nothing since hungAt, though its pod runs
-	hungAt      time.Duration
+	hanging
 
 	pod         string // uid; empty: the name is free
 	terminating bool
-	replaced    string // the pod whose replacement was ordered last
+	replacedPod string // the pod whose replacement was ordered last
 
 	ends     uint32        // how often its DAC has come not to work any more
 	endedAt  time.Duration // the last time
@@ -40,6 +39,9 @@ type instance struct {
 	outlived bool          // that pod is gone, its program is not
 
 	disturbance
+
+	oddAt time.Duration // since when it and its pod do not fit together
+	isOdd bool
 
 	weighed int // its load among its kind's, plus one; 0: none
 }
@@ -68,7 +70,7 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 	for i := range k.recs {
 		k.recs[i].owners, k.recs[i].owner = 0, fleet.NoInstance
 	}
-	k.moreOwners = nil
+	k.moreOwners, k.control = nil, tree.Control
 	for i := range k.instances {
 		in := &k.instances[i]
 		in.exists, in.used, in.life, in.owed = false, 0, in.life+1, -1
@@ -90,6 +92,7 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 	k.loads.pass(now, k.started)
 	for id := range k.instances {
 		k.weigh(&k.instances[id])
+		k.instances[id].odd(now)
 	}
 	for i := range k.recs { // only now: nothing was unplaced in between
 		if at, ok := k.index[k.recs[i].id]; ok && at == int32(i) {
@@ -113,6 +116,7 @@ func (c *Checker) Committed(now time.Duration, kind fleet.Kind, epoch int64, txn
 		c.fail(k, Epoch, "transaction %d of epoch %d committed at %v, but epoch %d was there already", txn.ID, txn.Epoch, now, k.epoch)
 	}
 	k.epoch = max(k.epoch, txn.Epoch)
+	c.noted(k, txn)
 
 	// A move's two sides may come in either order: what leaves goes first.
 	for n := range txn.Changes {
@@ -131,6 +135,7 @@ func (c *Checker) Committed(now time.Duration, kind fleet.Kind, epoch int64, txn
 		c.apply(k, txn, &txn.Changes[n])
 		if in := c.instance(k, txn.Changes[n].Instance); in != nil {
 			k.weigh(in)
+			in.odd(now)
 		}
 	}
 	for _, i := range k.touched { // only now: in the middle of a move nothing is unplaced
@@ -225,6 +230,9 @@ func (c *Checker) apply(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
 	}
 	if in.healthy && len(ch.Add)+len(ch.Remove) > 0 {
 		k.demandReload(ch.Instance, in, c.now)
+	}
+	if in.applied < in.times {
+		in.wants(c.now)
 	}
 }
 

@@ -70,8 +70,8 @@ func (c *Checker) stopped(k *kindState, by fleet.InstanceID, id string) {
 		r.stoppedBy = by
 		if r.row {
 			r.stoppedAt, r.failed, r.ends = c.now, !in.healthy, in.ends // who hangs is not healthy
-			if in.hung {
-				r.stoppedAt = max(r.rowAt, in.hungAt)
+			if in.wanting {
+				r.stoppedAt = max(r.rowAt, in.wantingAt)
 			}
 		} else if r.hadRow {
 			k.deleted(r, c.now)
@@ -209,37 +209,13 @@ func (c *Checker) Alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID,
 		}
 		return
 	}
-	in.applied, in.owed, in.sick, in.replacing, in.hung, in.aliveAt = -1, -1, false, false, false, now
+	in.applied, in.owed, in.sick, in.replacing, in.aliveAt = -1, -1, false, false, now
+	in.revived()
 	k.worked = true
 	k.checkStarted(now)
 	if in.exists && in.used > 0 {
 		k.demandReload(id, in, now)
 	}
-}
-
-// Hung says that an instance's DAC does nothing any more although its program
-// has not ended. It still counts among those that run its resources, since a
-// second runner would be one too many; but who waits for one has waited since now.
-func (c *Checker) Hung(now time.Duration, kind fleet.Kind, id fleet.InstanceID) {
-	c.Alive(now, kind, id, false)
-	if k := c.kind(now, kind); k != nil {
-		if in := c.instance(k, id); in != nil && !in.hung {
-			in.hung, in.hungAt = true, now
-		}
-	}
-}
-
-// idle says that a row's only runner hangs.
-func (k *kindState) idle(r *record) bool {
-	return r.row && r.runners == 1 && k.program(r.runner).hung
-}
-
-// out says since when a row that has run before does not, if so it is.
-func (k *kindState) out(r *record) (since time.Duration, is bool) {
-	if k.idle(r) {
-		return max(r.rowAt, k.program(r.runner).hungAt), true
-	}
-	return r.stoppedAt, r.row && r.runners == 0
 }
 
 // Reloaded says that an instance's DAC has applied its list as of _reload times.
@@ -273,6 +249,7 @@ func (c *Checker) PodCreated(now time.Duration, kind fleet.Kind, id fleet.Instan
 		c.fail(k, PodName, "pod %s of instance %d created, but pod %s of that name was not seen gone", uid, id, in.pod)
 	}
 	in.pod, in.terminating = uid, false
+	in.odd(now)
 }
 
 // PodRefused says that Kubernetes has refused the creation of an instance's pod
@@ -314,11 +291,12 @@ func (c *Checker) PodGone(now time.Duration, kind fleet.Kind, id fleet.InstanceI
 		return
 	}
 	in.pod, in.terminating = "", false
+	in.odd(now)
 	if in.dac == uid && in.runs > 0 && uid != "" {
 		in.outlived = true
 		return
 	}
-	in.hung = false
+	in.revived()
 }
 
 // Replaced says that the orchestrator has ordered an instance's pod deleted to
@@ -333,10 +311,11 @@ func (c *Checker) Replaced(now time.Duration, kind fleet.Kind, id fleet.Instance
 	if in == nil {
 		return
 	}
-	if in.pod != "" && in.replaced == in.pod {
+	if in.pod != "" && in.replacedPod == in.pod {
 		return
 	}
-	in.replaced = in.pod
+	in.replacedPod = in.pod
+	k.countReplaced(in, healthy)
 	k.counted[history.InstancesReplaced]++
 	switch {
 	case healthy:

@@ -74,6 +74,7 @@ func (c *Checker) Tick(now time.Duration) {
 
 func (c *Checker) expire(work int) {
 	for _, k := range c.kinds {
+		c.lookAtHung(k)
 		for range work {
 			d, ok := k.overlaps.due(c.now)
 			if !ok {
@@ -99,6 +100,10 @@ func (c *Checker) expire(work int) {
 				break
 			}
 			if r := &k.recs[d.of]; r.state&pending != 0 && r.unsettledAt == d.since && !r.overdue {
+				if c.waits(k, d.of) {
+					k.demandSettled(d.of, c.now)
+					continue
+				}
 				r.overdue = true
 				c.fail(k, Settled, "%s %q is not settled %v after it had to be: %s", k.cfg.Kind, r.id, c.now-d.at, c.why(k, d.of))
 			}
@@ -137,27 +142,13 @@ func (c *Checker) End(now time.Duration) {
 		if !k.started {
 			k.counted[history.StartTime] = now.Seconds()
 		}
-		c.endHung(k)
+		c.endPods(k)
 		for i := range k.recs {
 			k.close(&k.recs[i], c.now)
 		}
 		c.explainOpen(k)
 		k.loads.pass(c.now, k.started)
 		k.imbalanceEnd = k.imbalance()
-	}
-}
-
-// endHung looks for DACs that hang and were not replaced within the bound: what
-// they hold stands where it should, and yet nobody runs it.
-func (c *Checker) endHung(k *kindState) {
-	for id := range k.instances {
-		in := &k.instances[id]
-		if !c.healed || !in.hung || !in.exists || in.used == 0 || k.cfg.SettleBound == 0 {
-			continue
-		}
-		if c.now-max(in.hungAt, c.healAt) > k.cfg.SettleBound {
-			c.fail(k, Settled, "instance %d hangs since %v and was not replaced: nobody runs the %d resources on its list", id, in.hungAt, in.used)
-		}
 	}
 }
 

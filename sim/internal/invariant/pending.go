@@ -107,12 +107,17 @@ func (c *Checker) dac(k *kindState, id fleet.InstanceID) string {
 		s = fmt.Sprintf("; instance %d has no pod", id)
 	}
 	switch {
+	case in.zombie:
+		s += fmt.Sprintf("; its DAC does nothing but send heartbeats since %v", in.hungAt)
 	case !in.healthy:
 		s += "; its DAC does not work"
 	case in.applied < in.times:
 		s += fmt.Sprintf("; its DAC works, but has applied _reload times %s of %d", appliedTimes(in.applied), in.times)
 	default:
 		s += "; its DAC works and has applied every change"
+	}
+	if code := k.alarm(); code != "" && in.hung {
+		s += "; people must act: the alarm " + code + " stands"
 	}
 	switch {
 	case in.disturbed > 0:

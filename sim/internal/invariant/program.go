@@ -103,7 +103,7 @@ func (k *kindState) freeOrphan() int {
 // at every resource: programs seldom outlive their pods.
 func (c *Checker) makeOrphan(k *kindState, by fleet.InstanceID, in *instance) {
 	n := k.freeOrphan()
-	k.orphans[n] = orphan{of: by, instance: instance{dac: in.dac, runs: in.runs, outlived: in.outlived, hung: in.hung, hungAt: in.hungAt, ends: in.ends}}
+	k.orphans[n] = orphan{of: by, instance: instance{dac: in.dac, runs: in.runs, outlived: in.outlived, hanging: in.hanging, ends: in.ends}}
 	in.runs = 0
 	number := fleet.InstanceID(maxInstanceID + n)
 	for i := range k.recs {

@@ -43,6 +43,8 @@ type kindState struct {
 	idleEnd      int // rows at the end whose only runner hangs
 
 	measures
+	alarms
+	promises
 
 	slowSettles, slowOutages slowest
 

@@ -25,7 +25,8 @@ type twin struct {
 	demands []*twinDemand
 	ends    map[fleet.InstanceID][]time.Duration // when their DACs came not to work any more
 
-	disturbed map[fleet.InstanceID]int // NoInstance: all of them
+	since     map[fleet.InstanceID]time.Duration // when the lists came; none of them has a pod
+	disturbed map[fleet.InstanceID]int           // NoInstance: all of them
 	owed      map[fleet.InstanceID]int64
 	startedAt time.Duration // when the first DAC worked; -1: not yet
 	loads     []twinLoads
@@ -70,7 +71,7 @@ func newTwin(handoff fleet.Handoff) *twin {
 	return &twin{
 		handoff: handoff, rows: map[string]bool{}, lists: map[fleet.InstanceID]*twinInstance{},
 		running: map[fleet.InstanceID]map[string]bool{}, healAt: -1, startedAt: -1,
-		disturbed: map[fleet.InstanceID]int{}, owed: map[fleet.InstanceID]int64{},
+		disturbed: map[fleet.InstanceID]int{}, since: map[fleet.InstanceID]time.Duration{}, owed: map[fleet.InstanceID]int64{},
 		ends: map[fleet.InstanceID][]time.Duration{}, applied: map[fleet.InstanceID]int64{}, healthy: map[fleet.InstanceID]bool{},
 	}
 }
@@ -316,6 +317,12 @@ func (w *twin) commit(now time.Duration, epoch int64, txn *fleet.Txn) {
 		used = append(used, len(l.ids))
 	}
 	w.loads = append(w.loads, twinLoads{now, used})
+	maps.DeleteFunc(w.since, func(by fleet.InstanceID, _ time.Duration) bool { return w.lists[by] == nil })
+	for by := range w.lists {
+		if _, known := w.since[by]; !known {
+			w.since[by] = now
+		}
+	}
 }
 
 func (w *twin) truth() Truth {
@@ -432,6 +439,11 @@ func (w *twin) measures() (settle, outage, recovered, overlap []time.Duration) {
 	for _, d := range w.demands {
 		if !d.over && w.end > d.at+20*time.Second {
 			w.broken[ReloadReaches]++
+		}
+	}
+	for _, since := range w.since {
+		if w.healAt >= 0 && w.end > max(since, w.healAt)+time.Minute {
+			w.broken[Pods]++
 		}
 	}
 	return settle, outage, recovered, overlap
