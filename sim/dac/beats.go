@@ -82,8 +82,13 @@ var errClosed = errors.New("the producer is closed")
 
 // Send is Beats' Send.
 func (b *KafkaBeats) Send(ctx context.Context, kind fleet.Kind, id fleet.InstanceID) error {
+	return b.SendAt(ctx, kind, id, time.Now())
+}
+
+// SendAt is Send for whom the time is another.
+func (b *KafkaBeats) SendAt(ctx context.Context, kind fleet.Kind, id fleet.InstanceID, at time.Time) error {
 	value, err := json.Marshal(map[string]string{
-		"resource": string(kind), "instanceId": id.String(), "timestamp": strconv.FormatInt(time.Now().Unix(), 10)})
+		"resource": string(kind), "instanceId": id.String(), "timestamp": strconv.FormatInt(at.Unix(), 10)})
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -25,6 +27,8 @@ type Config struct {
 	Instance fleet.InstanceID
 	// ZooKeeper are the servers, host:port.
 	ZooKeeper []string
+	// Dial, unless nil, makes the connections to ZooKeeper, as net.DialTimeout does.
+	Dial func(network, address string, timeout time.Duration) (net.Conn, error)
 	// Root is the node above the kinds, "/iota/orchestration" by default.
 	Root string
 	// Session is the ZooKeeper session's timeout, 10 s by default. The server may
@@ -38,6 +42,9 @@ type Config struct {
 	// by default.
 	Heartbeat bool
 	Interval  time.Duration
+	// Late, unless nil, is asked after each Interval how much longer it is, as one
+	// is that is measured with a slow clock.
+	Late func() time.Duration
 	// Beats is how they are sent; DACs of one process may share it, and whoever
 	// made it closes it. When it is nil, Run sends them to Kafka, host:port of some
 	// brokers, with a producer of its own.
@@ -81,6 +88,7 @@ type DAC struct {
 
 	hang, kill         chan struct{}
 	hangOnce, killOnce sync.Once
+	zombie             atomic.Bool
 
 	mu    sync.Mutex
 	state State
@@ -93,7 +101,7 @@ func New(cfg Config) (*DAC, error) {
 		return nil, fmt.Errorf("dac: %w", err)
 	}
 	d := &DAC{
-		cfg: cfg, path: fmt.Sprintf("%s/%s/%d", cfg.Root, cfg.Kind, cfg.Instance), link: new(link),
+		cfg: cfg, path: fmt.Sprintf("%s/%s/%d", cfg.Root, cfg.Kind, cfg.Instance), link: &link{via: cfg.Dial},
 		hang: make(chan struct{}), kill: make(chan struct{}),
 	}
 	d.state.Times = -1
@@ -121,6 +129,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.Interval == 0 {
 		cfg.Interval = time.Minute
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = net.DialTimeout
 	}
 	if cfg.Topic == "" {
 		cfg.Topic = "HeartBeat"
@@ -206,6 +217,11 @@ func (d *DAC) Hang() {
 	})
 }
 
+// Zombie has the program do nothing any more but send heartbeats and keep its
+// session: what it runs runs on, and no change is applied or confirmed. It says
+// whether it was none before.
+func (d *DAC) Zombie() bool { return !d.zombie.Swap(true) }
+
 // Kill ends the program as SIGKILL does: Run returns, and nobody is told; its
 // session expires by itself.
 func (d *DAC) Kill() {
@@ -248,7 +264,15 @@ func (d *DAC) beat(ctx context.Context, beats Beats) {
 		}
 		select {
 		case <-ctx.Done():
+			return
 		case <-tick.C:
+		}
+		if d.cfg.Late == nil {
+			continue
+		}
+		if late := d.cfg.Late(); late > 0 {
+			pause(ctx, late)
+			tick.Reset(d.cfg.Interval)
 		}
 	}
 }

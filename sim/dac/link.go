@@ -13,6 +13,7 @@ import (
 // the connection that the client library forgets when a session has expired, and
 // keeps the number of the last transaction that was seen, see line.
 type link struct {
+	via  func(network, address string, timeout time.Duration) (net.Conn, error)
 	zxid atomic.Int64
 
 	mu     sync.Mutex
@@ -23,7 +24,7 @@ type link struct {
 var errSilent = errors.New("the DAC hangs or has ended")
 
 func (l *link) dial(network, address string, timeout time.Duration) (net.Conn, error) {
-	conn, err := net.DialTimeout(network, address, timeout)
+	conn, err := l.via(network, address, timeout)
 	if err != nil {
 		return nil, err
 	}

@@ -96,6 +96,9 @@ func (s *session) follow(ctx context.Context) {
 			return
 		case <-s.wake:
 		}
+		if s.zombie.Load() {
+			continue
+		}
 		err := s.update(ctx)
 		switch {
 		case ctx.Err() != nil:

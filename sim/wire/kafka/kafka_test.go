@@ -184,3 +184,79 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Error("two servers on one port")
 	}
 }
+
+// reader is a group's member that tells of its sessions and of what it reads.
+type reader struct {
+	sessions chan struct{}
+	read     chan string
+}
+
+func (r *reader) Setup(sarama.ConsumerGroupSession) error   { r.sessions <- struct{}{}; return nil }
+func (r *reader) Cleanup(sarama.ConsumerGroupSession) error { return nil }
+func (r *reader) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
+	for m := range c.Messages() {
+		s.MarkMessage(m, "")
+		r.read <- string(m.Value)
+	}
+	return nil
+}
+
+// TestGroupsAreUpset: a group's member joins again after Rebalance, and reads
+// everything again after ResetOffsets.
+func TestGroupsAreUpset(t *testing.T) {
+	s := start(t, Config{Topics: map[string]int{"HeartBeat": 2}, MinSession: 100 * time.Millisecond})
+	cfg := s.clientConfig()
+	cfg.Consumer.Offsets.Initial = sarama.OffsetNewest
+	cfg.Consumer.Group.Session.Timeout = 10 * time.Second
+	cfg.Consumer.Group.Heartbeat.Interval = 50 * time.Millisecond
+	group, err := sarama.NewConsumerGroup(s.Addrs(), "g", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = group.Close() })
+	r := &reader{sessions: make(chan struct{}, 10), read: make(chan string, 100)}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			_ = group.Consume(ctx, []string{"HeartBeat"}, r) // it is tried again
+		}
+	}()
+	defer func() { cancel(); <-ended }()
+	awaitMember := func(what string) {
+		t.Helper()
+		select {
+		case <-r.sessions:
+		case <-ctx.Done():
+			t.Fatal(what)
+		}
+	}
+	awaitMember("it never joined")
+	s.Rebalance("g", 1)
+	awaitMember("it did not join again after a rebalance")
+	p := producer(t, s)
+	want := map[string]bool{}
+	for i := range 20 {
+		want[fmt.Sprint(i)] = true
+		if err := send(p, fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := func(what string) {
+		t.Helper()
+		for got := map[string]bool{}; len(got) < len(want); {
+			select {
+			case v := <-r.read:
+				got[v] = true
+			case <-ctx.Done():
+				t.Fatalf("%s: %d of %d were read", what, len(got), len(want))
+			}
+		}
+	}
+	all("at first")
+	s.ResetOffsets("g", "HeartBeat", 1)
+	awaitMember("it did not join again when its offsets were reset")
+	all("again")
+}

@@ -26,6 +26,7 @@ type rule struct {
 	// before and after are how long a request waits before it is carried out, and
 	// its answer thereafter.
 	before, after time.Duration
+	done          bool // it is carried out before it is refused
 	cut           bool // its connection ends without an answer, once it is carried out
 	down          bool // its connection ends at once
 }
@@ -34,7 +35,10 @@ type rule struct {
 type faults struct {
 	mu      sync.Mutex
 	rules   []*rule
+	judge   func(Request) Verdict
 	stalled chan struct{} // closed when the stall ends; nil when there is none
+	silent  chan struct{} // the same, of watches
+	late    time.Duration // of watches
 	watches map[*http.Request]context.CancelCauseFunc
 }
 
@@ -51,10 +55,44 @@ func (f *faults) add(r rule) (end func()) {
 	}
 }
 
+// Request is a request as Judge sees it.
+type Request struct {
+	Method, Path string
+	Watch        bool
+}
+
+// Verdict is what Judge wants done with a request. The zero value is nothing.
+type Verdict struct {
+	Late time.Duration // it is carried out so much later
+	Code int           // it is refused with this HTTP status, as Refuse does, when not 0
+	Done bool          // and yet carried out
+}
+
+// Judge has f decide what becomes of each request, besides all other faults; nil
+// for nothing. f is called before the request is carried out, on several
+// goroutines at once; while it does not return, the request waits.
+func (s *Server) Judge(f func(Request) Verdict) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.judge = f
+}
+
 // meet answers what a request meets, all rules together.
-func (f *faults) meet(method, path string) (met rule) {
+func (f *faults) meet(r *http.Request) rule {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	judge, met := f.judge, f.ruled(r.Method, r.URL.Path)
+	f.mu.Unlock()
+	if judge != nil {
+		v := judge(Request{r.Method, r.URL.Path, r.URL.Query().Has("watch")})
+		met.before += v.Late
+		if met.code == 0 {
+			met.code, met.done = v.Code, v.Done
+		}
+	}
+	return met
+}
+
+func (f *faults) ruled(method, path string) (met rule) {
 	f.rules = slices.DeleteFunc(f.rules, func(r *rule) bool { return r.left == 0 })
 	for _, r := range f.rules {
 		if r.match != nil && !r.match(method, path) {
@@ -75,20 +113,46 @@ func (f *faults) meet(method, path string) (met rule) {
 }
 
 // unstalled waits for the end of a stall.
-func (f *faults) unstalled(ctx context.Context) {
+func (f *faults) unstalled(ctx context.Context) { f.free(ctx, &f.stalled) }
+
+// free waits until a gate is open.
+func (f *faults) free(ctx context.Context, gate *chan struct{}) {
 	for {
 		f.mu.Lock()
-		stalled := f.stalled
+		closed := *gate
 		f.mu.Unlock()
-		if stalled == nil {
+		if closed == nil {
 			return
 		}
 		select {
-		case <-stalled:
+		case <-closed:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// bar closes a gate, or opens it.
+func (f *faults) bar(gate *chan struct{}, on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case on && *gate == nil:
+		*gate = make(chan struct{})
+	case !on && *gate != nil:
+		close(*gate)
+		*gate = nil
+	}
+}
+
+// audible waits until watches may tell what has come, and then for as long as
+// they are late.
+func (f *faults) audible(ctx context.Context) {
+	f.mu.Lock()
+	late := f.late
+	f.mu.Unlock()
+	wait(ctx, late)
+	f.free(ctx, &f.silent)
 }
 
 // Refuse answers n requests (Always: all) that match with an HTTP status, in the
@@ -123,26 +187,28 @@ func (s *Server) Drop(n int, match Match) (end func()) {
 
 // Stall holds every request and every watch still, connections stay open, until
 // it is turned off.
-func (s *Server) Stall(on bool) {
-	f := &s.faults
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case on && f.stalled == nil:
-		f.stalled = make(chan struct{})
-	case !on && f.stalled != nil:
-		close(f.stalled)
-		f.stalled = nil
-	}
+func (s *Server) Stall(on bool) { s.faults.bar(&s.faults.stalled, on) }
+
+// SilenceWatches has watches tell nothing, old ones and new, until it is turned
+// off: then they tell all of it. Their connections stay open.
+func (s *Server) SilenceWatches(on bool) { s.faults.bar(&s.faults.silent, on) }
+
+// DelayWatches has watches tell of what happens from now on at least d later, and
+// at most about twice as late.
+func (s *Server) DelayWatches(d time.Duration) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.late = max(d, 0)
 }
 
 // Heal ends every fault of requests, stalls included. Lost nodes, hung and
 // failed pods stay as they are.
 func (s *Server) Heal() {
 	s.faults.mu.Lock()
-	s.faults.rules = nil
+	s.faults.rules, s.faults.judge, s.faults.late = nil, nil, 0
 	s.faults.mu.Unlock()
 	s.Stall(false)
+	s.SilenceWatches(false)
 }
 
 // CutWatches cuts the connection of every watch and every followed log.

@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -209,4 +211,73 @@ func TestFailAndHang(t *testing.T) {
 	if err := idle.HangPod(namespace, "dac-0"); err == nil {
 		t.Error("a runner that cannot hang hung")
 	}
+}
+
+// Judge decides about each request: it is refused, carried out or not, and late.
+func TestJudge(t *testing.T) {
+	s := start(t, kubernetes.Config{})
+	c := client(t, s)
+	verdicts := map[string]kubernetes.Verdict{"dac-0": {Code: http.StatusInternalServerError, Done: true}, "dac-1": {Code: http.StatusConflict}, "dac-2": {Late: time.Millisecond}}
+	var name atomic.Value
+	s.Judge(func(q kubernetes.Request) kubernetes.Verdict {
+		if n, is := name.Load().(string); is && q.Method == http.MethodPost && strings.HasSuffix(q.Path, "/pods") && !q.Watch {
+			return verdicts[n]
+		}
+		return kubernetes.Verdict{}
+	})
+	for n, want := range map[string]func(error) bool{"dac-0": apierrors.IsInternalError, "dac-1": apierrors.IsConflict, "dac-2": func(err error) bool { return err == nil }} {
+		name.Store(n)
+		if _, err := c.CoreV1().Pods(namespace).Create(within(t), pod(n), metav1.CreateOptions{}); !want(err) {
+			t.Errorf("%s: %v", n, err)
+		}
+	}
+	there := map[string]bool{}
+	for _, p := range s.Pods() {
+		there[p.Name] = true
+	}
+	if !there["dac-0"] || there["dac-1"] || !there["dac-2"] {
+		t.Errorf("there are %v", there)
+	}
+	s.Judge(nil)
+	create(t, c, pod("dac-1"))
+}
+
+// Watches that are silent tell everything when they speak again; late ones tell
+// it late.
+func TestSilentWatches(t *testing.T) {
+	bubble(t, kubernetes.Config{}, func(t *testing.T, s *kubernetes.Server, c *clients.Clientset) {
+		w, err := c.CoreV1().Pods(namespace).Watch(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Stop()
+		told := func() (n int) {
+			for synctest.Wait(); ; n++ {
+				select {
+				case <-w.ResultChan():
+					synctest.Wait()
+				default:
+					return n
+				}
+			}
+		}
+		s.SilenceWatches(true)
+		made(t, c, pod("dac-0"))
+		if n := told(); n != 0 {
+			t.Errorf("a silent watch told of %d", n)
+		}
+		s.SilenceWatches(false)
+		if n := told(); n == 0 {
+			t.Error("a watch that speaks again tells nothing")
+		}
+		s.DelayWatches(time.Minute)
+		made(t, c, pod("dac-1"))
+		if n := told(); n != 0 {
+			t.Errorf("a late watch told of %d at once", n)
+		}
+		pass(2 * time.Minute)
+		if n := told(); n == 0 {
+			t.Error("a late watch tells nothing")
+		}
+	})
 }

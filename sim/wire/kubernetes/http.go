@@ -19,7 +19,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.requests.inside.Done()
-	met := s.faults.meet(r.Method, r.URL.Path)
+	met := s.faults.meet(r)
 	if met.down {
 		panic(http.ErrAbortHandler)
 	}
@@ -30,6 +30,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	plain, _ := negotiate(r.Header.Get("Accept"), false)
 	switch {
 	case met.code != 0:
+		if met.done {
+			s.route(&heldAnswer{header: http.Header{}}, withoutStream(r))
+		}
 		plain.writeError(w, refused(met.code))
 		return
 	case !s.admits(r):

@@ -23,6 +23,7 @@ type kubelet struct {
 	changed bool                     // something about nodes changed
 	workers map[types.UID]*worker    // of pods that have a node, until they are removed
 	lost    map[string]struct{}      // nodes that answer nothing
+	apart   map[string]struct{}      // of those, the ones whose programs run on
 	evict   []*time.Timer            // what empties lost nodes
 	wake    chan struct{}            // has one slot: look again
 
@@ -46,7 +47,7 @@ type incarnation struct {
 func newKubelet(s *Server) *kubelet {
 	k := &kubelet{Server: s,
 		dirty: map[incarnation]struct{}{}, leaving: map[string]struct{}{}, workers: map[types.UID]*worker{},
-		changed: true, lost: map[string]struct{}{}, wake: make(chan struct{}, 1), rooms: map[string]room{},
+		changed: true, lost: map[string]struct{}{}, apart: map[string]struct{}{}, wake: make(chan struct{}, 1), rooms: map[string]room{},
 		placed: map[types.UID]string{}, load: map[string]int{}, waiting: map[key]types.UID{}}
 	k.again()
 	s.store.mu.Lock()
@@ -196,7 +197,10 @@ func (k *kubelet) attend(p *corev1.Pod) {
 func (k *kubelet) end(uid types.UID, forget bool) {
 	k.mu.Lock()
 	w := k.workers[uid]
-	if forget {
+	switch {
+	case w != nil && k.parted(w):
+		w = nil // it hears of it when its node is back
+	case forget:
 		delete(k.workers, uid)
 	}
 	k.mu.Unlock()

@@ -49,7 +49,14 @@ func (s *Server) addNode(name string) error {
 // killed, and nobody hears of that. Its pods stay Running, not ready; deleted
 // ones stay Terminating until they are removed by force. After EvictAfter they
 // are all marked for deletion.
-func (s *Server) LoseNode(name string) error {
+func (s *Server) LoseNode(name string) error { return s.isolate(name, false) }
+
+// PartitionNode cuts a node off, as a machine that loses its network: all is told
+// of its pods as after LoseNode, but their programs run on. Whom those reach, their
+// Runner knows. What is deleted meanwhile ends when the node is back.
+func (s *Server) PartitionNode(name string) error { return s.isolate(name, true) }
+
+func (s *Server) isolate(name string, runsOn bool) error {
 	k := s.kubelet
 	if err := s.turn(name, corev1.ConditionUnknown, "NodeStatusUnknown"); err != nil {
 		return err
@@ -58,10 +65,13 @@ func (s *Server) LoseNode(name string) error {
 	k.lost[name] = struct{}{}
 	var silenced []*worker
 	for _, w := range k.workers {
-		if w.pod.Spec.NodeName == name {
+		if !runsOn && w.pod.Spec.NodeName == name {
 			w.silent = true
 			silenced = append(silenced, w)
 		}
+	}
+	if runsOn {
+		k.apart[name] = struct{}{}
 	}
 	if s.config.EvictAfter > 0 {
 		k.evict = append(k.evict, time.AfterFunc(s.config.EvictAfter, func() { k.evictFrom(name) }))
@@ -70,32 +80,77 @@ func (s *Server) LoseNode(name string) error {
 	for _, w := range silenced {
 		w.kill()
 	}
-	for _, p := range k.on(name) {
-		s.store.mutate(pods, keyOf(p), func(o object) object {
-			if o.GetUID() != p.UID || ended(o.(*corev1.Pod)) {
+	k.ready(name, corev1.ConditionFalse, "NodeNotReady")
+	return nil
+}
+
+// ready sets whether the pods of a node are.
+func (k *kubelet) ready(node string, is corev1.ConditionStatus, reason corev1.PodConditionType) {
+	for _, p := range k.on(node) {
+		k.store.mutate(pods, keyOf(p), func(o object) object {
+			if o.GetUID() != p.UID || ended(o.(*corev1.Pod)) || o.(*corev1.Pod).Status.Phase != corev1.PodRunning {
 				return nil
 			}
-			return withStatus(o.(*corev1.Pod), func(st *corev1.PodStatus) {
-				setCondition(st, corev1.PodReady, corev1.ConditionFalse, "NodeNotReady")
-			})
+			return withStatus(o.(*corev1.Pod), func(st *corev1.PodStatus) { setCondition(st, corev1.PodReady, is, reason) })
 		})
+	}
+}
+
+// parted says that a pod runs on a node that nobody reaches. It needs the lock.
+func (k *kubelet) parted(w *worker) bool {
+	_, apart := k.apart[w.pod.Spec.NodeName]
+	return apart
+}
+
+// RestoreNode brings a lost node back. What should run there starts again, or has
+// run on, what should not is removed.
+func (s *Server) RestoreNode(name string) error {
+	k := s.kubelet
+	k.mu.Lock()
+	_, ranOn := k.apart[name]
+	delete(k.lost, name)
+	delete(k.apart, name)
+	for _, w := range k.workers {
+		if w.pod.Spec.NodeName != name {
+			continue
+		}
+		select {
+		case <-w.gone:
+			w.silent = true // its end has been told to nobody
+		default:
+		}
+		k.dirty[incarnation{keyOf(w.pod), w.pod.UID}] = struct{}{}
+	}
+	k.mu.Unlock()
+	if ranOn {
+		k.ready(name, corev1.ConditionTrue, "")
+	}
+	return s.turn(name, corev1.ConditionTrue, "KubeletReady")
+}
+
+// DrainNode closes a node to new pods and evicts those that are there, each with
+// so much time to stop, rounded up to seconds.
+func (s *Server) DrainNode(name string, grace time.Duration) error {
+	if err := s.Cordon(name, true); err != nil {
+		return err
+	}
+	seconds := int64((grace + time.Second - 1) / time.Second)
+	for _, p := range s.kubelet.on(name) {
+		options := &metav1.DeleteOptions{GracePeriodSeconds: &seconds, Preconditions: &metav1.Preconditions{UID: &p.UID}}
+		_, _ = s.deleteObject(pods, keyOf(p), options, false) // it is gone already
 	}
 	return nil
 }
 
-// RestoreNode brings a lost node back. What should run there starts again,
-// what should not is removed.
-func (s *Server) RestoreNode(name string) error {
-	k := s.kubelet
-	k.mu.Lock()
-	delete(k.lost, name)
-	for _, w := range k.workers {
-		if w.pod.Spec.NodeName == name {
-			k.dirty[incarnation{keyOf(w.pod), w.pod.UID}] = struct{}{}
+// Nodes answers the names of the nodes that are not cordoned, in order.
+func (s *Server) Nodes() (names []string) {
+	all, _ := s.store.now(nodes, "")
+	for _, o := range all {
+		if !o.(*corev1.Node).Spec.Unschedulable {
+			names = append(names, o.GetName())
 		}
 	}
-	k.mu.Unlock()
-	return s.turn(name, corev1.ConditionTrue, "KubeletReady")
+	return names
 }
 
 // Cordon closes a node to new pods, or opens it again.

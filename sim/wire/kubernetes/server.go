@@ -47,6 +47,14 @@ type Runner interface {
 	Run(ctx context.Context, pod *corev1.Pod, log io.Writer) error
 }
 
+// Starter is what a Runner may also be: it is asked before a pod's program starts.
+type Starter interface {
+	// Starting says how much later than usual the program starts, and whether its
+	// image is there. While it is not, the pod is Pending (ImagePullBackOff), and
+	// it is asked again ten times a second. pod is the runner's own.
+	Starting(pod *corev1.Pod) (late time.Duration, image bool)
+}
+
 // Hanger is what a Runner may also be: Hang makes a pod's running program stop
 // doing anything without its end, as HangPod asks.
 type Hanger interface {

@@ -101,6 +101,7 @@ func (c *call) duration() time.Duration {
 // run sends what stands, and then every change, until the watch ends or falls
 // too far behind.
 func (w *watcher) run(initial []object) {
+	w.faults.free(w.ctx, &w.faults.silent)
 	for _, o := range initial {
 		if (w.namespace == "" || o.GetNamespace() == w.namespace) && !w.offer(change{kind: watch.Added, object: o}) {
 			return
@@ -122,6 +123,9 @@ func (w *watcher) run(initial []object) {
 			w.send(watch.Error, statusOf(err))
 			w.flush()
 			return
+		}
+		if len(changes) > 0 {
+			w.faults.audible(w.ctx)
 		}
 		for _, c := range changes {
 			if !w.offer(c) {

@@ -71,7 +71,7 @@ func (w *worker) live() {
 		return
 	}
 	backoff := w.config.RestartBackoff
-	for wait(w.stopping, w.delay(restarts, backoff)) {
+	for w.prepare() && wait(w.stopping, w.delay(restarts, backoff)) {
 		out := w.program(restarts)
 		if w.stopping.Err() != nil {
 			wait(w.killed, w.config.StopDelay)
@@ -90,6 +90,41 @@ func (w *worker) live() {
 		w.note(w.pod, "kubelet", corev1.EventTypeWarning, "BackOff", "Back-off restarting failed container, exit code %d", out.code)
 	}
 	w.last(outcome{ended: time.Now()})
+}
+
+// imageRetry is how often a pod's image is looked for that is not there.
+const imageRetry = 100 * time.Millisecond
+
+// prepare waits for the pod's image, and for as long as its start takes besides.
+// It says whether the pod is still to run.
+func (w *worker) prepare() bool {
+	s, is := w.config.Runner.(Starter)
+	if !is {
+		return true
+	}
+	for told := false; ; told = true {
+		late, image := s.Starting(w.pod.DeepCopy())
+		if image {
+			return wait(w.stopping, late)
+		}
+		if !told {
+			w.status(w.waitsForImage)
+		}
+		if !wait(w.stopping, imageRetry) {
+			return false
+		}
+	}
+}
+
+// waitsForImage is the status of a pod whose image cannot be pulled.
+func (w *worker) waitsForImage(st *corev1.PodStatus) {
+	st.ContainerStatuses = make([]corev1.ContainerStatus, len(w.pod.Spec.Containers))
+	for i := range st.ContainerStatuses {
+		c := &w.pod.Spec.Containers[i]
+		st.ContainerStatuses[i] = corev1.ContainerStatus{Name: c.Name, Image: c.Image, Started: new(false),
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff",
+				Message: "back-off pulling image " + c.Image}}}
+	}
 }
 
 // restartsOf answers how often a pod's program has been restarted, counting the
@@ -232,7 +267,7 @@ func (w *worker) status(f func(*corev1.PodStatus)) *corev1.Pod {
 	w.store.mutate(pods, keyOf(w.pod), func(o object) object {
 		old := o.(*corev1.Pod)
 		w.kubelet.mu.Lock()
-		silent := w.silent
+		silent := w.silent || w.parted(w)
 		w.kubelet.mu.Unlock()
 		if silent || w.ctx.Err() != nil || old.UID != w.pod.UID || ended(old) {
 			return nil

@@ -21,6 +21,7 @@ type Op struct {
 type Fault struct {
 	cut  cutting
 	late time.Duration
+	err  code // instead of being carried out
 }
 
 type cutting int
@@ -38,6 +39,11 @@ var (
 	// CutAfter carries the request out and cuts the connection without an
 	// answer: the client cannot know.
 	CutAfter = Fault{cut: cutAfter}
+	// ReadOnly answers that this server takes no writes, as one does that has lost
+	// the majority; the request is not carried out.
+	ReadOnly = Fault{err: notReadOnly}
+	// Full answers that the quota is exceeded; the request is not carried out.
+	Full = Fault{err: quotaExceeded}
 )
 
 // Late carries the request out at once and answers it later. Answers keep their

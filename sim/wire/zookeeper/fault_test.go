@@ -221,3 +221,30 @@ func TestHook(t *testing.T) {
 	s.Hook(nil)
 	must[string](t)(c.Create("/pass", nil, 0, open))
 }
+
+// A request that is refused for the server's sake is answered so, not carried out,
+// and the connection lives on.
+func TestAnswersWithErrors(t *testing.T) {
+	t.Parallel()
+	s := start(t, Config{})
+	c := connect(t, s.Addr(), 20*time.Second)
+	for path, f := range map[string]Fault{"/read-only": ReadOnly, "/full": Full} {
+		s.Hook(func(op Op) Fault {
+			if op.Name == "create" || op.Name == "multi" {
+				return f
+			}
+			return Pass
+		})
+		if _, err := c.Create(path, nil, 0, open); err == nil || errors.Is(err, zk.ErrConnectionClosed) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if _, err := c.Multi(&zk.CreateRequest{Path: path, Acl: open}); err == nil || errors.Is(err, zk.ErrConnectionClosed) {
+			t.Errorf("%s in a transaction: %v", path, err)
+		}
+		if there, _, err := c.Exists(path); there || err != nil {
+			t.Errorf("%s: there %v, %v", path, there, err)
+		}
+	}
+	s.Hook(nil)
+	must[string](t)(c.Create("/pass", nil, 0, open))
+}

@@ -101,7 +101,9 @@ const (
 	notEmpty                code = -111
 	invalidACL              code = -114
 	authFailed              code = -115
+	notReadOnly             code = -119
 	noWatcher               code = -121
+	quotaExceeded           code = -125
 )
 
 // The events of watches, as they stand on the wire.

@@ -144,6 +144,10 @@ func (c *conn) handle(frame []byte) bool {
 	}
 	c.s.touch(c.session, time.Now())
 	a := answer{c: c, xid: r.xid, late: fault.late}
+	if fault.err != ok {
+		a.send(fault.err, nil)
+		return true
+	}
 	return a.to(r) && fault.cut != cutAfter
 }
 
