@@ -17,6 +17,7 @@ import (
 // TestInterrupted holds that a run whose context ends says how far it came, that
 // no half report stays, and that the log does.
 func TestInterrupted(t *testing.T) {
+	ownCache(t)
 	dir := t.TempDir()
 	report, log, scenario := filepath.Join(dir, "report.json"), filepath.Join(dir, "core.log"), filepath.Join(dir, "long.yaml")
 	if err := os.WriteFile(scenario, []byte(`name: long
@@ -59,6 +60,7 @@ func TestBrokenOutput(t *testing.T) {
 	if _, err := os.Stat(full); err != nil {
 		t.Skipf("no device that is always full: %v", err)
 	}
+	ownCache(t)
 	for _, flag := range []string{"--json", "--junit", "--log"} {
 		var out, errs bytes.Buffer
 		c := console{out: &out, err: &errs, getenv: func(string) string { return "" }}

@@ -43,7 +43,7 @@ is wrong.`,
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return c.simReport(args, out) },
 	}
-	cmd.Flags().StringVarP(&out, "output", "o", "", "write the page to this `file` (- for standard output; default: REC with .html)")
+	cmd.Flags().StringVarP(&out, "output", "o", "", "write the page to this `file` (- for standard output; default: REC with .html;\nof a kept run, in the working directory)")
 	return cmd
 }
 
@@ -77,9 +77,13 @@ func (c console) simReport(paths []string, out string) error {
 	return nil
 }
 
-// reportName is where the page of a recording goes when nobody says: beside it.
+// reportName is where the page of a recording goes when nobody says: beside it;
+// of a run that was kept unasked, into the working directory.
 func reportName(path string) string {
 	path = filepath.Clean(path)
+	if isKept(path) { // nobody looks into that directory
+		path = filepath.Base(path)
+	}
 	if name := filepath.Base(path); name == "." || name == ".." {
 		return filepath.Join(path, "report.html")
 	}

@@ -32,7 +32,7 @@ func simCommand(c console) *cobra.Command {
 		Args: subcommand,
 		RunE: help,
 	}
-	cmd.AddCommand(simRunCommand(c), simListCommand(c), simReplayCommand(c), simDiffCommand(c), simSweepCommand(c), simShrinkCommand(c), simCompareCommand(c), simReportCommand(c), simDACCommand(c))
+	cmd.AddCommand(simRunCommand(c), simListCommand(c), takesLast(simReplayCommand(c)), takesLast(simDiffCommand(c)), simSweepCommand(c), simShrinkCommand(c), simCompareCommand(c), takesLast(simReportCommand(c)), simDACCommand(c))
 	return cmd
 }
 
@@ -86,6 +86,10 @@ Expectations are not changed: those of speed hold on a fast machine, or with a
 smaller N. Invariants that bound a time allow real seconds: 15 for an overlap, 20
 for a reload, 120 for settling beyond what the intervals take.
 
+A run in virtual time is recorded: in the file of --record, else in the user's cache
+directory (dacorch/runs), where the newest 20 are kept and at most 512 MiB. It is
+what "dacorch sim report last", "sim replay last" and "sim diff A last" read.
+
 Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 2 the scenario or the usage is wrong; 130 interrupted.`,
 		Example: `  # the demo
@@ -121,7 +125,7 @@ Exit codes: 0 every expectation met; 1 one failed, or an invariant broke;
 	flags.StringVar(&f.json, "json", "", "write the report as JSON to this `file` (- for standard output)")
 	flags.StringVar(&f.junit, "junit", "", "write the report as JUnit XML to this `file` (- for standard output)")
 	flags.StringVar(&f.log, "log", "", "write every event and command of the core to this `file`;\nwith --on wire: what the orchestrators print")
-	flags.StringVar(&f.record, "record", "", "keep all that the core is told and answers in this `file` (see sim replay)")
+	flags.StringVar(&f.record, "record", "", "keep all that the core is told and answers in this `file`, or nowhere (off)")
 	flags.BoolVar(&f.quiet, "quiet", false, "print nothing but what went wrong")
 	flags.StringVar(&f.on, "on", onModel, "what to run on: `where` is model (virtual time, the core over models of the servers) or\nwire (real time, the production orchestrator over servers that speak the real protocols)")
 	flags.Float64Var(&f.timeScale, "time-scale", 1, "with --on wire: how many `times` shorter the scenario's intervals are, 1 to 120")
@@ -145,7 +149,7 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 	switch {
 	case f.record == "-":
 		return errors.New("--record writes no text: give it a file, such as run" + recording.Suffix)
-	case f.record != "" && f.on == onWire:
+	case f.record != "" && f.record != recordOff && f.on == onWire:
 		return errors.New("--record goes with virtual time: on wire the orchestrator is a process of its own, whose configuration says record.dir")
 	}
 	sc, err := loadScenario(name, f)
@@ -169,10 +173,11 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 			return err
 		}
 	}
-	recordTo, err := outs.open(c, "--record", f.record)
+	recordTo, kept, err := c.recordTo(&outs, sc, f)
 	if err != nil {
 		return err
 	}
+	defer kept.discard()
 	result, err := c.result(ctx, sc, f, logTo, recordTo)
 	if err != nil {
 		return err
@@ -191,6 +196,10 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 	if err := outs.keep(); err != nil {
 		return err
 	}
+	recorded := f.record
+	if kept != nil {
+		recorded = kept.keep()
+	}
 	page := c
 	if f.json == "-" || f.junit == "-" {
 		page.out = c.err // a machine reads standard output
@@ -205,10 +214,13 @@ func (c console) simRun(ctx context.Context, name string, f runFlags) error {
 			return err
 		}
 	}
-	if !rep.OK() {
-		return errFailed
+	if rep.OK() {
+		return nil
 	}
-	return nil
+	if recorded != "" && recorded != recordOff {
+		drawn(page.out, recorded)
+	}
+	return errFailed
 }
 
 // result runs the scenario on what the flags say.
@@ -225,6 +237,9 @@ func (c console) result(ctx context.Context, sc *scenarios.Scenario, f runFlags,
 	opts := sim.Options{Open: openFile, Log: log}
 	if record != nil {
 		opts.Record = recording.NewWriter(record, sim.RecordingHeader(version(debug.ReadBuildInfo()), sc))
+		if f.record == "" {
+			opts.Record.Limit(recordedMost)
+		}
 	}
 	return c.play(ctx, sc, opts, f.quiet)
 }

@@ -24,6 +24,9 @@ type Writer struct {
 	pack packer
 	err  error
 	shut bool
+
+	limit, written int64 // 0: no limit
+	full           bool  // the limit has ended it
 }
 
 // NewWriter begins a segment. The header's kinds are those that later calls name
@@ -37,6 +40,19 @@ func NewWriter(w io.Writer, h Header) *Writer {
 	return wr
 }
 
+// Limit has the recording end, and say why, before the first event that would
+// follow so many bytes. What is told of it after that is left out, and Close
+// answers no error.
+func (w *Writer) Limit(bytes int64) { w.limit = bytes }
+
+// ends closes a recording that has reached its limit.
+func (w *Writer) ends() {
+	if w.limit > 0 && w.written >= w.limit && !w.shut {
+		w.full = true
+		_ = w.end(Closing{Lost: fmt.Sprintf("it had reached its limit of %d MiB", w.limit>>20)}) // stays in err
+	}
+}
+
 // Process says whose machines the calls that follow are about, where several
 // processes run at once or their clocks go astray: its number, 0 or more, and how
 // far its clock is ahead.
@@ -45,14 +61,16 @@ func (w *Writer) Process(number int, skew time.Duration) { w.enc.from = process{
 // Event records what a kind's machine is told. It must be called before the
 // machine hears of it: some events are the machine's to change.
 func (w *Writer) Event(at time.Duration, kind int, ev reconcile.Event) {
-	w.enc.recordEvent(at, kind, ev)
-	w.sealFull()
+	if w.ends(); !w.full {
+		w.enc.recordEvent(at, kind, ev)
+		w.sealFull()
+	}
 }
 
 // Commands records all that the machine answered to the event before; nothing
 // when that is none.
 func (w *Writer) Commands(at time.Duration, kind int, commands []reconcile.Command) {
-	if len(commands) > 0 {
+	if len(commands) > 0 && !w.full {
 		w.enc.recordCommands(at, kind, commands)
 		w.sealFull()
 	}
@@ -60,8 +78,10 @@ func (w *Writer) Commands(at time.Duration, kind int, commands []reconcile.Comma
 
 // Restarted records that the kind's machine was made anew.
 func (w *Writer) Restarted(at time.Duration, kind int) {
-	w.enc.begin(at, kind, codeRestarted)
-	w.sealFull()
+	if !w.full {
+		w.enc.begin(at, kind, codeRestarted)
+		w.sealFull()
+	}
 }
 
 // Snapshot records the state of a kind's machine, as Machine.Snapshot writes it.
@@ -72,8 +92,10 @@ func (w *Writer) Snapshot(at time.Duration, kind int, state []byte) {
 
 // Mark records something that happened around the core.
 func (w *Writer) Mark(at time.Duration, kind int, m Mark) {
-	w.enc.recordMark(at, kind, m)
-	w.sealFull()
+	if !w.full {
+		w.enc.recordMark(at, kind, m)
+		w.sealFull()
+	}
 }
 
 // Flush hands on all that was recorded so far, so that a reader finds it.
@@ -84,9 +106,16 @@ func (w *Writer) Flush() error {
 
 // Close ends the segment. What it was written to is the caller's to close.
 func (w *Writer) Close(c Closing) error {
-	if w.shut {
+	switch {
+	case w.full:
+		return w.err
+	case w.shut:
 		return errors.New("recording: closed twice")
 	}
+	return w.end(c)
+}
+
+func (w *Writer) end(c Closing) error {
 	w.shut = true
 	w.enc.recordClosing(c)
 	return w.Flush()
@@ -104,7 +133,9 @@ func (w *Writer) sealFull() {
 func (w *Writer) seal() {
 	for raw := w.enc.buf; len(raw) > 0 && w.err == nil; {
 		n := min(len(raw), blockBytes)
-		_, w.err = w.w.Write(w.pack.block(raw[:n]))
+		block := w.pack.block(raw[:n])
+		_, w.err = w.w.Write(block)
+		w.written += int64(len(block))
 		raw = raw[n:]
 	}
 	w.enc.emptied()
