@@ -28,6 +28,7 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]fleet.Kind{}, orphans: map[*fleet.Txn]bool{}}
 	r.script = stage.Script{Scenario: sc, Seed: r.seed, Open: opts.Open}
 	r.worldCfg, r.leases = worldConfig(sc), r.seed.Stream("orchestrator", "lease")
+	r.resolves = r.seed.Stream("orchestrator", "resolve")
 	r.makeFaults()
 	w, err := world.New(r.tl, r.seed, r.worldCfg)
 	if err != nil {
@@ -53,7 +54,7 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 		r.kinds = append(r.kinds, k)
 		check.Kinds = append(check.Kinds, invariant.KindConfig{
 			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: overlapBound, ReloadBound: reloadBound,
-			SettleBound: spec.Resync + 2*spec.Silence + 2*time.Minute, Resources: len(k.cast.Initial),
+			SettleBound: spec.Resync + 2*spec.Silence + 2*time.Minute, NoHeartbeat: !spec.Heartbeat, Unconfirmed: spec.Unconfirmed, Monitor: spec.Monitor, Resources: len(k.cast.Initial),
 		})
 	}
 	r.check = invariant.New(check)
