@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -25,7 +25,7 @@ const (
 
 // DirConfig is what a Dir is told.
 type DirConfig struct {
-	Path    string    // made with mode 0700 when it is not there; one process's alone
+	Path    string    // made with mode 0700 when it is not there
 	Segment int64     // bytes from which on a segment is followed by the next; 0: DefaultSegment
 	Total   int64     // bytes of all segments in the directory, also those of earlier processes; 0: DefaultTotal
 	Program string    // for the header
@@ -75,7 +75,7 @@ type stream struct {
 	on      bool
 	segment int // the number of the next
 	state   int // bytes of the snapshot that the segment began with
-	scratch []byte
+	room    int // that the next one is expected to take
 }
 
 // retryFirst and retryLast bound the wait before writing is tried again.
@@ -87,7 +87,8 @@ const (
 // flushEvery is how long something may stay unwritten.
 const flushEvery = time.Second
 
-// OpenDir begins to record. The error says why the directory cannot be used.
+// OpenDir begins to record. The error says what is wrong with the configuration. A
+// directory that cannot be made or written now is logged, and tried again later.
 func OpenDir(cfg DirConfig) (*Dir, error) {
 	cfg.Segment = cmp.Or(cfg.Segment, DefaultSegment)
 	cfg.Total = cmp.Or(cfg.Total, DefaultTotal)
@@ -99,22 +100,20 @@ func OpenDir(cfg DirConfig) (*Dir, error) {
 		return nil, &fleet.FieldError{Field: "record.total", Value: fmt.Sprint(cfg.Total),
 			Want: fmt.Sprintf("at least %d: a segment for each of %d kinds and one that is over", least, len(cfg.Kinds))}
 	}
-	if err := os.MkdirAll(cfg.Path, 0o700); err != nil {
-		return nil, fmt.Errorf("record.dir: %w", err)
-	}
 	d := &Dir{cfg: cfg, streams: map[fleet.Kind]*stream{}}
-	disk, err := openDisk(d)
-	if err != nil {
-		return nil, fmt.Errorf("record.dir: %w", err)
-	}
-	d.disk = disk
+	d.disk = newDisk(d)
 	for _, k := range cfg.Kinds {
-		s := &stream{dir: d, kind: k.Kind, config: k, out: disk.segments(k.Kind)}
+		s := &stream{dir: d, kind: k.Kind, config: k, out: d.disk.segments(k.Kind), segment: -1}
 		d.streams[k.Kind] = s
-		s.segment = -1
 		s.begin(0, nil) // the machine is new: it has no state yet
 	}
-	disk.start()
+	switch err := d.disk.start(); {
+	case errors.Is(err, syscall.ENOTDIR): // it never can be
+		d.disk.end()
+		return nil, fmt.Errorf("record.dir: %w", err)
+	case err != nil:
+		cfg.Log.Error("nothing can be recorded now", "dir", cfg.Path, "error", err)
+	}
 	return d, nil
 }
 
@@ -161,18 +160,20 @@ func (d *Dir) Answered(kind fleet.Kind, now time.Duration, commands []reconcile.
 func (s *stream) begin(now time.Duration, m *reconcile.Machine) {
 	s.segment++
 	h := Header{Program: s.dir.cfg.Program, Began: s.dir.cfg.Began, Segment: s.segment, Kinds: []Kind{{s.config}}}
+	s.room = max(s.room, s.enc.stateRoom())
 	s.enc.restart(1)
 	s.on, s.state = true, 0
 	s.dir.disk.push(item{to: s.out, open: &h})
-	if m != nil {
-		s.scratch = m.Snapshot(s.scratch[:0])
-		s.state = len(s.scratch)
-		s.enc.recordSnapshot(now, 0, s.scratch)
-		if cap(s.scratch) > 4*sealBytes {
-			s.scratch = nil
-		}
-		s.seal()
+	if m == nil {
+		return
 	}
+	// The driver waits: the state is written once, where there is room for all of
+	// it, and handed over without being copied.
+	state := m.Snapshot(make([]byte, 0, s.room))
+	s.state, s.room = len(state), len(state)+len(state)/8
+	s.enc.recordSnapshot(now, 0, len(state))
+	s.seal()
+	s.dir.disk.push(item{to: s.out, raw: state})
 }
 
 // grown says that the segment has its size. A state that is large by itself has

@@ -38,12 +38,15 @@ func follow(d *Dir, m *reconcile.Machine, n int) {
 	word := d.Stats().Events + d.Stats().Lost
 	for i := range n {
 		word = word*6364136223846793005 + 1442695040888963407
-		ev := reconcile.Notified{Token: uint64(i), Note: &fleet.Notification{Op: fleet.OpDelete, Table: "Thing",
-			Resources: []fleet.Resource{{ID: fmt.Sprintf("%016x%016x", word, word*word)}}}}
-		at := time.Duration(i)
-		d.Told("Thing", at, ev)
-		d.Answered("Thing", at, m.Step(at, ev), m)
+		tell(d, "Thing", m, time.Duration(i), word)
 	}
+}
+
+func tell(d *Dir, kind fleet.Kind, m *reconcile.Machine, at time.Duration, word uint64) {
+	ev := reconcile.Notified{Token: uint64(at), Note: &fleet.Notification{Op: fleet.OpDelete, Table: "Thing",
+		Resources: []fleet.Resource{{ID: fmt.Sprintf("%016x%016x", word, word*word)}}}}
+	d.Told(kind, at, ev)
+	d.Answered(kind, at, m.Step(at, ev), m)
 }
 
 func machine(t *testing.T) *reconcile.Machine {
@@ -229,28 +232,32 @@ func (h holding) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// A disk that refuses stops the recording and nothing else; later it goes on.
+// A disk that refuses stops the recording and nothing else; later it goes on, even
+// when somebody has deleted the directory.
 func TestDirSurvives(t *testing.T) {
 	d := openDir(t, nil)
 	m := machine(t)
 	follow(d, m, 10)
 	eventually(t, func() bool { return len(files(t, d)) == 2 && idle(d) })
-	s := d.streams["Thing"]
-	s.out.close() // the disk's goroutine is idle, but for the flush, which has nothing to write
-	gone := d.cfg.Path + "-gone"
-	if err := os.Rename(d.cfg.Path, gone); err != nil {
+	if err := os.RemoveAll(d.cfg.Path); err != nil { // the open files go on, for nobody
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(d.cfg.Path, nil, 0o600); err != nil { // and no other can be made
+		t.Fatal(err)
+	}
+	s := d.streams["Thing"]
 	s.mu.Lock()
 	s.end(Closing{})
 	s.begin(10, m)
 	s.mu.Unlock()
-	eventually(t, func() bool { return d.Stats().Failures == 1 })
+	d.disk.nudge()
+	eventually(t, func() bool { return s.out.broken.Load() == 1 })
+	lost := d.Stats().Lost
 	follow(d, m, 10)
-	if st := d.Stats(); st.Lost != 10 {
+	if st := d.Stats(); st.Lost != lost+10 || st.Failures == 0 {
 		t.Fatalf("%+v", st)
 	}
-	if err := os.Rename(gone, d.cfg.Path); err != nil {
+	if err := os.Remove(d.cfg.Path); err != nil {
 		t.Fatal(err)
 	}
 	s.out.mu.Lock()
@@ -261,8 +268,11 @@ func TestDirSurvives(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if st := d.Stats(); st.Lost != 11 || st.Events != 20 {
+	if st := d.Stats(); st.Lost != lost+11 || st.Events != 20 {
 		t.Fatalf("%+v", st)
+	}
+	if _, entries, err := read(t, filepath.Join(d.cfg.Path, "Thing-20260504T030201.000Z-0002.dacrec")); err != io.EOF || len(entries) < 12 {
+		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }
 

@@ -2,14 +2,16 @@ package recording
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,41 +70,58 @@ type segments struct {
 type file struct {
 	path  string
 	bytes int64
+	at    time.Time // of the last writing, as it was found
 }
 
 // spares bounds the buffers that are kept.
 const spares = 4
 
-func openDisk(d *Dir) (*disk, error) {
-	k := &disk{dir: d, log: d.cfg.Log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	return k, k.look()
+func newDisk(d *Dir) *disk {
+	return &disk{dir: d, log: d.cfg.Log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
-func (k *disk) start() { go k.run() }
+// start begins to write, and answers whether the directory can be used at all. A
+// disk that does not answer is not waited for.
+func (k *disk) start() error {
+	made := make(chan error, 1)
+	go func() {
+		made <- os.MkdirAll(k.dir.cfg.Path, 0o700)
+		k.run()
+	}()
+	late := time.NewTimer(openPatience)
+	defer late.Stop()
+	select {
+	case err := <-made:
+		return err
+	case <-late.C:
+		return errors.New("the disk does not answer")
+	}
+}
 
-// look finds the segments that are there already.
+// openPatience bounds the wait for the disk at the beginning.
+const openPatience = 5 * time.Second
+
+// ownName is what segments are called: nothing else is counted, or deleted.
+var ownName = regexp.MustCompile(`^.+-\d{8}T\d{6}\.\d{3}Z-\d{4,}\.dacrec$`)
+
+// look finds the segments that are there, also those of earlier processes and of
+// others.
 func (k *disk) look() error {
 	entries, err := os.ReadDir(k.dir.cfg.Path)
 	if err != nil {
 		return err
 	}
-	type aged struct {
-		file
-		at time.Time
-	}
-	var found []aged
+	k.files, k.total = k.files[:0], 0
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(e.Name(), Suffix) {
+		if !ownName.MatchString(e.Name()) {
 			continue
 		}
-		found = append(found, aged{file{filepath.Join(k.dir.cfg.Path, e.Name()), info.Size()}, info.ModTime()})
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
+			k.files = append(k.files, file{filepath.Join(k.dir.cfg.Path, e.Name()), info.Size(), info.ModTime()})
+			k.total += info.Size()
+		}
 	}
-	slices.SortFunc(found, func(a, b aged) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.path, b.path)) })
-	for _, f := range found {
-		k.files = append(k.files, f.file)
-		k.total += f.bytes
-	}
+	slices.SortFunc(k.files, func(a, b file) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.path, b.path)) })
 	return nil
 }
 
@@ -177,6 +196,9 @@ func (k *disk) run() {
 		case <-flush.C:
 			for _, s := range k.dir.streams {
 				s.flush()
+				if s.out.deleted() {
+					k.failed(s.out, fmt.Errorf("%s is gone", s.out.path))
+				}
 			}
 		}
 		if k.work() {
@@ -212,16 +234,18 @@ func (k *disk) do(i item) {
 	var err error
 	switch {
 	case i.open != nil:
-		s.close()
 		err = s.begin(*i.open)
 	case i.shut:
-		s.close()
+		err = s.close()
 	default:
 		err = s.write(i.raw)
 	}
-	if err == nil {
-		return
+	if err != nil {
+		k.failed(s, err)
 	}
+}
+
+func (k *disk) failed(s *segments, err error) {
 	k.failures.Add(1)
 	wait := s.fail()
 	k.log.Error("the recording stops, and is tried again later", "kind", string(s.kind), "error", err, "wait", wait.Round(time.Second).String())
@@ -229,7 +253,7 @@ func (k *disk) do(i item) {
 
 // fail gives the open segment up and says how long to wait before the next.
 func (s *segments) fail() time.Duration {
-	s.close()
+	_ = s.close() // something else is wrong already
 	s.mu.Lock()
 	s.wait = min(max(2*s.wait, retryFirst), retryLast)
 	wait := s.wait + rand.N(s.wait/4)
@@ -246,18 +270,36 @@ func (s *segments) due() bool {
 	return !time.Now().Before(s.retry)
 }
 
-func (s *segments) close() {
-	if s.out != nil {
-		s.out.Close() // its bytes have been written one by one; nothing is left that could fail
-		s.out = nil
+// close closes the file. Some file systems tell only now that it is not written.
+func (s *segments) close() error {
+	if s.out == nil {
+		return nil
 	}
+	out := s.out
+	s.out = nil
+	return out.Close()
 }
 
-// begin makes a segment's file.
+// deleted says that the open file is no longer there: what is written into it is
+// lost, and still takes room.
+func (s *segments) deleted() bool {
+	if s.out == nil {
+		return false
+	}
+	_, err := os.Stat(s.path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// begin makes a segment's file, and the directory when somebody has deleted it.
 func (s *segments) begin(h Header) error {
 	s.written.Store(0)
 	s.number.Store(int64(h.Segment))
-	s.disk.makeRoom(s.disk.dir.cfg.Segment)
+	if err := os.MkdirAll(s.disk.dir.cfg.Path, 0o700); err != nil {
+		return err
+	}
+	if err := s.disk.look(); err != nil {
+		return err
+	}
 	name := fmt.Sprintf("%s-%s-%04d%s", url.PathEscape(string(s.kind)), h.Began.UTC().Format("20060102T150405.000Z"), h.Segment, Suffix)
 	s.path = filepath.Join(s.disk.dir.cfg.Path, name)
 	opening, err := s.disk.pack.opening(h)
@@ -266,6 +308,9 @@ func (s *segments) begin(h Header) error {
 	}
 	if s.out, err = os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
 		return err
+	}
+	if err := lock(s.out); err != nil {
+		s.disk.log.Warn("the recording cannot be locked: another process in the same directory could delete it", "error", err)
 	}
 	s.disk.files = append(s.disk.files, file{path: s.path})
 	s.disk.opened.Add(1)
@@ -286,6 +331,9 @@ func (s *segments) write(raw []byte) error {
 }
 
 func (s *segments) put(b []byte) error {
+	if err := s.disk.makeRoom(int64(len(b))); err != nil {
+		return err
+	}
 	n, err := s.out.Write(b)
 	s.written.Add(int64(n))
 	s.disk.grow(s.path, int64(n))
@@ -309,9 +357,15 @@ func (k *disk) grow(path string, n int64) {
 	}
 }
 
-// makeRoom deletes the oldest segments until one more has room. Those that are
-// being written stay.
-func (k *disk) makeRoom(need int64) {
+// makeRoom deletes the oldest segments until there is room for so many bytes.
+// Those that are being written, by this process or another, stay.
+func (k *disk) makeRoom(need int64) error {
+	if k.total+need <= k.dir.cfg.Total {
+		return nil
+	}
+	if err := k.look(); err != nil { // others may have made room, or taken some
+		return err
+	}
 	open := map[string]bool{}
 	for _, s := range k.dir.streams {
 		if s.out.out != nil {
@@ -319,14 +373,18 @@ func (k *disk) makeRoom(need int64) {
 		}
 	}
 	k.files = slices.DeleteFunc(k.files, func(f file) bool {
-		if k.total+need <= k.dir.cfg.Total || open[f.path] {
+		if k.total+need <= k.dir.cfg.Total || open[f.path] || locked(f.path) {
 			return false
 		}
-		if err := os.Remove(f.path); err != nil && !os.IsNotExist(err) {
+		if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			k.log.Warn("an old recording cannot be deleted", "error", err)
 			return false
 		}
 		k.total -= f.bytes
 		return true
 	})
+	if k.total+need > k.dir.cfg.Total {
+		return fmt.Errorf("record.total (%d bytes) has no room for %d more: files that are being written, or cannot be deleted, take %d", k.dir.cfg.Total, need, k.total)
+	}
+	return nil
 }

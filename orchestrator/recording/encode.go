@@ -30,11 +30,27 @@ func newEncoder(kinds int) encoder {
 	return encoder{words: words{index: map[string]uint32{}}, lists: make([]listing, kinds)}
 }
 
-// restart begins a new segment: it refers to nothing of the one before.
+// restart begins a new segment: it refers to nothing of the one before, and keeps
+// its memory.
 func (e *encoder) restart(kinds int) {
-	buf := e.buf[:0]
+	old := *e
 	*e = newEncoder(kinds)
-	e.buf = buf
+	e.buf, e.scratch = old.buf[:0], old.scratch
+	for i := range min(kinds, len(old.lists)) {
+		e.lists[i].rows = old.lists[i].rows[:0]
+	}
+}
+
+// stateRoom estimates the bytes of the state of a machine that has settled what
+// was listed last; too little costs time, too much memory for a moment.
+func (e *encoder) stateRoom() int {
+	n := 64 << 10
+	for _, l := range e.lists {
+		if len(l.rows) > 0 {
+			n += len(l.rows) * (len(l.rows[0].ID) + 48)
+		}
+	}
+	return n
 }
 
 // process is whose machine is told something.
@@ -323,13 +339,24 @@ func (e *encoder) versions(v fleet.Versions) {
 }
 
 func (e *encoder) tree(t *fleet.Tree) {
+	ids := 0
+	for i := range t.Instances {
+		ids += len(t.Instances[i].IDs)
+	}
+	id := (*encoder).string
+	if ids > manyRows {
+		id = (*encoder).unkept
+	}
 	e.list(len(t.Instances), t.Instances == nil)
 	for i := range t.Instances {
 		in := &t.Instances[i]
 		e.instance(in.ID)
 		e.int(int64(in.Capacity))
 		e.int(int64(in.Used))
-		e.strings(in.IDs)
+		e.list(len(in.IDs), in.IDs == nil)
+		for _, s := range in.IDs {
+			id(e, s)
+		}
 		e.int(in.Times)
 		e.int(in.Born)
 		e.versions(in.Versions)

@@ -26,8 +26,9 @@ func (e *encoder) listed(ev *reconcile.Listed) {
 		e.changed(last.rows, ev.Rows)
 	} else {
 		id := (*encoder).string
-		if len(ev.Rows) > manyRows {
+		if n := len(ev.Rows); n > manyRows {
 			id = (*encoder).unkept
+			e.buf = slices.Grow(e.buf, n*(len(ev.Rows[0].ID)+8))
 		}
 		e.byte(rowsPlain)
 		e.resources(ev.Rows, id)

@@ -86,7 +86,8 @@ func (w *Writer) Restarted(at time.Duration, kind int) {
 
 // Snapshot records the state of a kind's machine, as Machine.Snapshot writes it.
 func (w *Writer) Snapshot(at time.Duration, kind int, state []byte) {
-	w.enc.recordSnapshot(at, kind, state)
+	w.enc.recordSnapshot(at, kind, len(state))
+	w.enc.buf = append(w.enc.buf, state...)
 	w.sealFull()
 }
 
@@ -163,10 +164,10 @@ func (e *encoder) recordCommands(at time.Duration, kind int, commands []reconcil
 	}
 }
 
-func (e *encoder) recordSnapshot(at time.Duration, kind int, state []byte) {
+// recordSnapshot is followed by the state itself.
+func (e *encoder) recordSnapshot(at time.Duration, kind int, bytes int) {
 	e.begin(at, kind, codeSnapshot)
-	e.count(len(state))
-	e.buf = append(e.buf, state...)
+	e.count(bytes)
 }
 
 func (e *encoder) recordMark(at time.Duration, kind int, m Mark) {
