@@ -41,7 +41,7 @@ of the derived scenario, which --scenario writes.
 What stood on instances when the recording began stands there at the start too. If
 a sizing is asked for (resourcePerInstance, maxInstances, initInstances, policy), an
 operator re-orchestrates to it at once, which moves resources, unless --from-nothing
-has the run begin with an empty ZooKeeper.
+has the run that is asked for begin with an empty ZooKeeper.
 
 Exit codes: 0 the same commands, or an answer; 1 the commands differ, and where is
 said; 2 the recording cannot be read, or the usage is wrong; 130 interrupted.`,
@@ -76,8 +76,8 @@ said; 2 the recording cannot be read, or the usage is wrong; 130 interrupted.`,
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	flags.StringArrayVar(&f.set, "set", nil, "ask what if this `key=value` had been set, such as resourcePerInstance=2000 or\nThing.policy=balance; repeatable")
 	flags.StringVar(&f.scenario, "scenario", "", "write the derived scenario to this `file`, and its trace files beside it")
-	flags.StringVar(&f.record, "record", "", "keep the run with --set in this `file` (see sim report, sim diff)")
-	flags.BoolVar(&f.fromNothing, "from-nothing", false, "simulate from an empty ZooKeeper, not from what stood when the recording began")
+	flags.StringVar(&f.record, "record", "", "keep the run that is asked for in this `file` (see sim report, sim diff)")
+	flags.BoolVar(&f.fromNothing, "from-nothing", false, "ask what if nothing had stood in ZooKeeper when the recording began")
 	return cmd
 }
 

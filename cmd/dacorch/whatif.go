@@ -50,8 +50,8 @@ func (c console) whatIf(ctx context.Context, paths []string, f whatIfFlags, asJS
 	switch {
 	case f.record == "-":
 		return errors.New("--record writes no text: give it a file, such as asked" + recording.Suffix)
-	case f.record != "" && len(set) == 0:
-		return errors.New("--record keeps the run with --set: want a --set beside it")
+	case f.record != "" && len(set) == 0 && !f.fromNothing:
+		return errors.New("--record keeps the run that --set asks for: want a --set beside it")
 	}
 	rec, err := openRecording(paths)
 	if err != nil {
@@ -148,8 +148,12 @@ func (c console) whatIfText(rec *replay.Recording, d *replay.Derived, f whatIfFl
 		fmt.Fprintf(c.out, "%v\n", originOf(row))
 	}
 	fmt.Fprintf(c.out, "%s, from %s to %s of the recording", clock(d.Length), clock(d.From), clock(d.From+d.Length))
-	if len(f.set) > 0 {
-		fmt.Fprintf(c.out, "; asked with %s", strings.Join(f.set, ", "))
+	asked := slices.Clone(f.set)
+	if f.fromNothing {
+		asked = append(asked, "an empty ZooKeeper at the start")
+	}
+	if len(asked) > 0 {
+		fmt.Fprintf(c.out, "; asked: %s", strings.Join(asked, ", "))
 	}
 	fmt.Fprint(c.out, "\n\n")
 	if err := a.Table(c.out, "asked"); err != nil {
@@ -159,7 +163,7 @@ func (c console) whatIfText(rec *replay.Recording, d *replay.Derived, f whatIfFl
 		"recorded: what happened. simulated: the same platform and settings in the simulator, which shows how near it comes.",
 	}
 	if a.Asked != nil {
-		notes[0] += " asked: the same with --set; compare it with simulated."
+		notes[0] += " asked: the simulation with what is asked for; compare it with simulated."
 	}
 	notes = append(notes, "All are measured alike, by what the orchestrator was told: settle time ends when ZooKeeper has a row on a list or off it;"+
 		" unowned is a row on an instance whose pod does not run, or on its way between two.")

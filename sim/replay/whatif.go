@@ -95,8 +95,8 @@ type Question struct {
 	// Set are the settings, as of --set: a key of a kind for all kinds, or after a
 	// kind's name for that one, or any path of the derived scenario.
 	Set []scenarios.Setting
-	// FromNothing has the run begin with an empty ZooKeeper, rather than with what
-	// stood when the recording began.
+	// FromNothing has the run with the settings begin with an empty ZooKeeper, rather
+	// than with what stood when the recording began.
 	FromNothing bool
 	// Open opens a trace file that Set names; nil refuses them.
 	Open func(path string) (io.ReadCloser, error)
@@ -108,7 +108,7 @@ type Question struct {
 }
 
 // Answer is what happened, what the simulator makes of it, and what it makes of
-// it with the question's settings. Asked is nil when the question has none.
+// it with the question's settings. Asked is nil when the question asks for nothing.
 type Answer struct {
 	Recorded  *Outcome `json:"recorded"`
 	Simulated *Outcome `json:"simulated"`
@@ -134,7 +134,7 @@ func (d *Derived) Ask(q Question) (*Answer, error) {
 	if a.Simulated, err = d.run(plain, "simulated", q); err != nil {
 		return nil, err
 	}
-	if len(q.Set) > 0 {
+	if len(q.Set) > 0 || q.FromNothing {
 		a.Asked, err = d.run(asked, "asked", q)
 	}
 	return a, err
@@ -149,7 +149,7 @@ func (d *Derived) run(sc *scenarios.Scenario, name string, q Question) (*Outcome
 		out = io.MultiWriter(&kept, q.Keep)
 	}
 	opts := sim.Options{Open: d.open(q.Open), Record: recording.NewWriter(out, sim.RecordingHeader("dacorch", sc))}
-	if !q.FromNothing {
+	if name == "simulated" || !q.FromNothing {
 		opts.Start = d.Start
 	}
 	if q.Progress != nil {

@@ -106,7 +106,7 @@ func (k *kindDeriver) moment(m moment) error {
 		if from, known := k.process[m.Process]; known && !k.others(m.Process, from) {
 			k.restarted(from, m.now)
 		} else {
-			k.remarks.count("times a process of the orchestrator began beside another: the simulation has one at a time", 1)
+			k.remarks.count("times that a process of the orchestrator began beside another; the simulation has one at a time", 1)
 			delete(k.leads, m.Process)
 		}
 	}
@@ -348,7 +348,7 @@ func (k *kindDeriver) committed(m moment, ev reconcile.Committed) {
 		k.refused(scenarios.ZooKeeperCut, m.now)
 		return
 	case fleet.OutcomeConflict:
-		k.remarks.count("transactions met what others had written into ZooKeeper: what that was is not recorded", 1)
+		k.remarks.count("transactions that met what others had written into ZooKeeper; what that was is not recorded", 1)
 		return
 	case fleet.OutcomeDeposed:
 		return
@@ -364,7 +364,7 @@ func (k *kindDeriver) committed(m moment, ev reconcile.Committed) {
 }
 
 func (k *kindDeriver) ordered(now time.Duration, order reconcile.Order) {
-	o := scenarios.Order{At: now, Kind: string(k.name)}
+	o := scenarios.Order{At: now.Round(time.Millisecond), Kind: string(k.name)}
 	switch order := order.(type) {
 	case reconcile.Drain:
 		o.What, o.Instance = scenarios.Drain, int(order.Instance)
@@ -443,7 +443,7 @@ func (r *remarks) add(format string, args ...any) {
 	}
 }
 
-// count adds to a remark that begins with a number.
+// count adds to a remark that ends with a number.
 func (r *remarks) count(text string, n int) {
 	if n == 0 {
 		return
@@ -457,10 +457,10 @@ func (r *remarks) count(text string, n int) {
 func (r *remarks) all() []string {
 	out := slices.Clone(r.lines)
 	for _, text := range slices.Sorted(maps.Keys(r.counts)) {
-		out = append(out, fmt.Sprintf("%d %s", r.counts[text], text))
+		out = append(out, fmt.Sprintf("%s: %d", text, r.counts[text]))
 	}
 	if r.more > 0 {
-		out = append(out, fmt.Sprintf("%d more remarks of this sort", r.more))
+		out = append(out, fmt.Sprintf("more of this sort: %d", r.more))
 	}
 	return out
 }

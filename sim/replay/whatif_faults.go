@@ -26,6 +26,7 @@ const (
 	callWaits  = 10 * time.Second       // for the answer of an API server that is down
 	notesLate  = 2 * time.Second        // a broken connection to the broker
 	beatsLate  = 10 * time.Second       // fetches that fail
+	ending     = 5 * time.Second        // a channel that goes so long before the end goes with the process
 	blink      = 15 * time.Second       // a leadership lost for less is a session's, not the process's
 )
 
@@ -104,7 +105,7 @@ func (d *deriver) closeWindow(what scenarios.FaultKind) {
 		f.Chance = max(float64(100*w.bad/(w.bad+w.good)), 1) / 100
 	}
 	f.At, f.For = w.from-lead, w.to-w.from+lead+around
-	d.remarks.count("stretches of failed calls, carried over as outages of what failed: which call fails is drawn anew", 1)
+	d.remarks.count("stretches of failed calls, for which outages of what failed stand; which call fails is drawn anew", 1)
 	d.lasts(f)
 }
 
@@ -129,7 +130,7 @@ const maxFaults = 1000
 
 func (d *deriver) add(f scenarios.Fault) {
 	if len(d.faults) >= maxFaults {
-		d.remarks.count("faults more than a scenario can hold were left out", 1)
+		d.remarks.count("faults left out, since a scenario holds 1000", 1)
 		return
 	}
 	d.faults = append(d.faults, f)
@@ -251,10 +252,11 @@ func (d *deriver) finishFaults(length time.Duration) []scenarios.Fault {
 		d.closeWindow(what)
 	}
 	for _, name := range d.names {
-		if k := d.kinds[name]; k.notesDown >= 0 {
+		k := d.kinds[name]
+		if k.notesDown >= 0 && d.to-k.notesDown > ending {
 			k.notesChannel(d.to, true)
 		}
-		if k := d.kinds[name]; k.beatsDown >= 0 {
+		if k.beatsDown >= 0 && d.to-k.beatsDown > ending {
 			k.beatsChannel(d.to, true)
 		}
 	}

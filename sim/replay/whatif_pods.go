@@ -90,12 +90,12 @@ func (k *kindDeriver) podSeen(now time.Duration, p fleet.Pod) {
 			s.away = now
 		}
 	case s.away > 0:
-		k.remarks.count("times a pod's node was lost and came back: left out", 1)
+		k.remarks.count("times that a pod's node was lost and came back, left out", 1)
 		s.away, s.lastBeat = 0, -1
 	case p.Phase == fleet.PhaseRunning && was != fleet.PhaseRunning:
 		k.runs(now, p.Instance, s)
 	case p.Phase == fleet.PhaseSucceeded && !s.failed:
-		k.remarks.count("pods ended in order: a crash stands for it", 1)
+		k.remarks.count("pods that ended in order, for which a crash stands", 1)
 		k.failed(now, p, s, scenarios.PodCrash)
 	case p.Phase == fleet.PhaseFailed && !s.failed:
 		k.failed(now, p, s, map[string]scenarios.FaultKind{"OOMKilled": scenarios.PodOOM, "Evicted": scenarios.PodEvict}[p.Reason])
@@ -114,7 +114,7 @@ func (k *kindDeriver) runs(now time.Duration, id fleet.InstanceID, s *slot) {
 	s.running, s.failed, s.lastBeat = now, false, -1
 	if s.created > 0 {
 		if waited := now - s.waits; waited >= longWait {
-			k.remarks.count("pods were long in coming: an image that was not there stands for it", 1)
+			k.remarks.count("pods long in coming, for which an image that is not there stands", 1)
 			k.strikes(scenarios.PodNoImage, id, s.waits-around, max(waited-k.took.mean("kubernetes.start", 4*time.Second), time.Second))
 		} else {
 			k.took.add("kubernetes.start", now-s.created)
@@ -136,7 +136,7 @@ func (k *kindDeriver) podGone(now time.Duration, id fleet.InstanceID, uid string
 	case s.away > 0:
 		k.nodeLost(id, s)
 	default:
-		k.remarks.count("pods were deleted by somebody else: an eviction stands for it", 1)
+		k.remarks.count("pods deleted by somebody else, for which an eviction stands", 1)
 		k.strikes(scenarios.PodEvict, id, cmp.Or(s.leaving, now)-seenLate, 0)
 	}
 	s.uid, s.phase, s.present = "", fleet.PhaseMissing, false
@@ -170,7 +170,7 @@ func (k *kindDeriver) podsListed(now time.Duration, pods []fleet.Pod) {
 
 // nodeLost says that a pod has gone with its node.
 func (k *kindDeriver) nodeLost(id fleet.InstanceID, s *slot) {
-	k.remarks.count("pods were lost with their nodes: a crash stands for it", 1)
+	k.remarks.count("pods lost with their nodes, for which a crash stands", 1)
 	k.strikes(scenarios.PodCrash, id, s.away-seenLate, 0)
 }
 
@@ -207,7 +207,7 @@ func (k *kindDeriver) deletes(now time.Duration, c reconcile.DeletePod) {
 	case s.owed > s.confirmed || !s.present:
 		k.strikes(scenarios.PodZombie, c.Instance, max(s.running, s.heardAt)+around, 0)
 	default:
-		k.remarks.count("pods were replaced for what the recording does not show", 1)
+		k.remarks.count("pods replaced for what the recording does not show, left out", 1)
 	}
 }
 

@@ -51,7 +51,7 @@ func (out *Derived) scenario(name string, d *deriver) (*scenarios.Scenario, erro
 	}
 	sc.Faults = d.finishFaults(out.Length)
 	if over := len(sc.Faults) - maxFaults; over > 0 {
-		d.remarks.count("faults more than a scenario can hold were left out", over)
+		d.remarks.count("faults left out, since a scenario holds 1000", over)
 		sc.Faults = sc.Faults[:maxFaults]
 	}
 	sc.Orders = d.givenOrders(sc)
@@ -87,12 +87,12 @@ func (out *Derived) kind(sc *scenarios.Scenario, k *kindDeriver) error {
 		k.remarks.add("%s: the database was never listed in this recording: rows of the start are not known", k.name)
 	}
 	for what, n := range map[string]int{
-		"rows of bulk messages are told one by one":                                                         r.bulk,
-		"updates of rows are left out: they place nothing anew, but where a group changes":                  r.updated,
-		"messages that name no rows are left out: what had changed is taken as when the next listing found": r.unnamed,
-		"rows came without a message that arrived: taken as told of when the listing found them":            r.found,
-		"rows went without a message that arrived: taken as told of when the listing missed them":           r.lost,
-		"rows have ids or groups that a scenario cannot name, and are left out":                             r.bad,
+		"rows of bulk messages, which are told one by one":                                       r.bulk,
+		"updates of rows, left out since they place nothing anew unless a group changes":         r.updated,
+		"messages that name no rows, left out":                                                   r.unnamed,
+		"rows that came without a message that arrived, taken to come when a listing found them": r.found,
+		"rows that went without a message that arrived, taken to go when a listing missed them":  r.lost,
+		"rows whose ids or groups a scenario cannot name, left out":                              r.bad,
 	} {
 		k.remarks.count(what, n)
 	}
@@ -142,10 +142,10 @@ func (d *deriver) givenOrders(sc *scenarios.Scenario) []scenarios.Order {
 		o.At = max(o.At-d.origin, 0)
 		switch {
 		case len(out) == maxOrders:
-			d.remarks.count("orders more than a scenario can hold were left out", 1)
+			d.remarks.count("orders left out, since a scenario holds 1000", 1)
 		case o.Instance < 0 || o.Instance >= k.MaxInstances || o.MaxInstances < 0 || o.ResourcePerInstance < 0 ||
 			o.MaxInstances > 1_000_000 || o.ResourcePerInstance > 10_000_000:
-			d.remarks.count("orders that name what cannot be were left out: they were refused", 1)
+			d.remarks.count("orders left out that name what cannot be: they were refused", 1)
 		case o.At >= sc.Heal:
 		default:
 			out = append(out, o)

@@ -48,7 +48,7 @@ func (d *Derived) With(set []scenarios.Setting, fromNothing bool) (*scenarios.Sc
 			continue
 		}
 		if n := giveWay(sc.Orders, name, sized); n > 0 {
-			remarks = append(remarks, fmt.Sprintf("recorded re-orchestrations of %[2]s that named a sizing of their own are given without it, so that the one asked for holds: %[1]d", n, name))
+			remarks = append(remarks, fmt.Sprintf("re-orchestrations of %[2]s that named a sizing of their own, given without it so that the one asked for holds: %[1]d", n, name))
 		}
 		if start := d.Start[fleet.Kind(name)]; len(start.Tree.Instances) > 0 && !fromNothing {
 			at := min(reorchestrated, d.Length/2).Round(time.Millisecond)
@@ -102,7 +102,7 @@ func fewerInstances(sc *scenarios.Scenario, settings []scenarios.Setting) []stri
 	if left == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%d faults and orders of instances beyond the maxInstances asked for were left out", left)}
+	return []string{fmt.Sprintf("faults and orders left out, since their instances are beyond the maxInstances asked for: %d", left)}
 }
 
 // settings turns what a question sets into settings of the derived scenario: a key
