@@ -68,7 +68,7 @@ func keysTables() string {
 
 func faultsTable() string {
 	var b strings.Builder
-	b.WriteString("\n| subject | word | | what happens | a case is | keys |\n| --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("\n| subject | word | | what happens | a case is | keys | on wire |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	subject := ""
 	for _, w := range FaultWords {
 		shown := ""
@@ -103,7 +103,7 @@ func faultsTable() string {
 		if usual.Once() {
 			when = "once"
 		}
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n", shown, w.What.Word(), when, w.About, w.Case, strings.Join(keys, " "))
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s | %s |\n", shown, w.What.Word(), when, w.About, w.Case, strings.Join(keys, " "), w.Wire)
 	}
 	return b.String() + "\n"
 }
