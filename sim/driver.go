@@ -209,7 +209,7 @@ func (d *driver) bind() {
 		d.step(now, reconcile.PodsListed{Req: l.Ref, Pods: l.Pods, Err: text(l.Err)})
 	}
 	d.onCommit = func(now time.Duration, _ fleet.Kind, txn *fleet.Txn, outcome fleet.Outcome) {
-		d.step(now, reconcile.Committed{Txn: txn.ID, Outcome: outcome})
+		d.answered(now, txn, outcome)
 	}
 	d.onCreated = func(now time.Duration, r world.PodReply) {
 		d.step(now, reconcile.PodCreated{Instance: r.Instance, UID: r.UID, Answer: answer(r.Err), Err: text(r.Err)})

@@ -54,6 +54,9 @@ func (r *run) observe() {
 			k := r.kindNamed(kind)
 			k.born[id], k.pods = now, max(k.pods, int(id)+1)
 			r.check.PodCreated(now, kind, id, uid)
+			for _, b := range r.broken {
+				r.newcomer(now, dacAt{kind, id}, b)
+			}
 		case world.PodWasRefused:
 			r.check.PodRefused(now, kind, id)
 		case world.PodIsTerminating:

@@ -41,6 +41,7 @@ type broken struct {
 	on       bool             // what is decided by turns: it applies now
 	before   *timeline.Stream // whether what breaks breaks before or after it took effect
 	undo     []func(now time.Duration)
+	disturbs *disturbance // nil: no DAC
 }
 
 // makeFaults gives every fault of the scenario its streams.

@@ -34,21 +34,42 @@ func (r *run) disturb(now time.Duration, b *broken) {
 const catchingUp = 5 * time.Second
 
 // disturbed tells the checker of the DACs that a fault is about: all of them, or
-// those chosen; until undo is called.
+// those chosen, now or when they come; until undo is called.
 func (r *run) disturbed(now time.Duration, b *broken, why string) (undo func(now time.Duration)) {
 	if !b.targeted() {
 		kind := fleet.Kind(b.Kind)
 		r.check.DisturbedAll(now, kind, true, why)
 		return func(now time.Duration) { r.check.DisturbedAll(now, kind, false, why) }
 	}
-	hit := slices.DeleteFunc(r.everyDAC(), func(at dacAt) bool { return !b.hits(r, now, at.kind, at.id) })
-	for _, at := range hit {
-		r.check.Disturbed(now, at.kind, at.id, true, why)
+	about := &disturbance{why: why, hit: map[dacAt]bool{}}
+	b.disturbs = about
+	for _, at := range r.everyDAC() {
+		r.newcomer(now, at, b)
 	}
 	return func(now time.Duration) {
-		for _, at := range hit {
-			r.check.Disturbed(now, at.kind, at.id, false, why)
+		for _, at := range r.everyDAC() {
+			if about.hit[at] {
+				r.check.Disturbed(now, at.kind, at.id, false, why)
+			}
 		}
+		if b.disturbs == about { // else it has happened again
+			b.disturbs = nil
+		}
+	}
+}
+
+// disturbance is what the checker has been told of the DACs that a fault is about.
+type disturbance struct {
+	why string
+	hit map[dacAt]bool
+}
+
+// newcomer tells the checker of a DAC that a fault is about: when the fault
+// begins, or when the DAC comes, if that is later.
+func (r *run) newcomer(now time.Duration, at dacAt, b *broken) {
+	if d := b.disturbs; d != nil && !d.hit[at] && b.hits(r, now, at.kind, at.id) {
+		d.hit[at] = true
+		r.check.Disturbed(now, at.kind, at.id, true, d.why)
 	}
 }
 

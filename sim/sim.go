@@ -119,6 +119,7 @@ type run struct {
 
 	worldCfg world.Config
 	leases   *timeline.Stream // how processes fare that cannot prove their leadership
+	resolves *timeline.Stream // and that do not know what became of a transaction
 	faults
 }
 

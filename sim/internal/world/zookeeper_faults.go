@@ -159,6 +159,9 @@ func (s *Session) stands() bool { return s.known && !s.expired }
 // hears says whether what changes is told to the session.
 func (s *Session) hears() bool { return s.connected && s.minority() == nil }
 
+// Serves says whether the session's requests are answered by the majority now.
+func (s *Session) Serves() bool { return s.hears() }
+
 // join has the majority end the session, which it does not hear of, in time.
 func (s *Session) join() {
 	if m := s.minority(); m != nil && s.connected && !s.expired {
