@@ -98,7 +98,7 @@ var Vocabulary = append([]Section{
 		Key{Name: "where", Type: "mapping of column to text", Default: "all rows", Range: "1 to 100 columns", Example: "{CTRY: US}", About: "Use only rows whose columns hold these values."},
 	)},
 	faultSection(),
-	{"order", "`orders[]`", "One entry is one of five.", []Key{
+	{"order", "`orders[]`", "One entry is one of five. While the orchestrator is down, does not lead yet or ceases to, it is given again every 5s, as people and scripts do, until it is answered otherwise, a later order about the same is given, or 2m have passed since heal and since `at`. Figures count it once; who is told that what it began is under way already was not refused.", []Key{
 		{Name: "at", Type: "duration", Default: required, Range: "before duration", Example: "5m", About: "When the operator asks."},
 		{Name: "kind", Type: "text", Default: required, Range: "one of kinds", Example: "Thing", About: "Of which kind."},
 		{Name: "orchestrate", Type: "orchestrate", Default: "", Range: "", Example: "{resourcePerInstance: 2000}", About: "Re-orchestrate; `{}` with the sizing as it is."},

@@ -67,8 +67,8 @@ orders: `+orders))
 		done, refused float64
 	}{
 		{"1m", 1, 0},     // long before the crash
-		{"2m10s", 0, 1},  // nobody is there
-		{"119.9s", 0, 0}, // the caller never hears of it
+		{"2m10s", 1, 0},  // nobody is there: it is given again
+		{"119.9s", 1, 0}, // the process dies without an answer: it is given again
 	} {
 		rep := run(crash, "[{at: "+c.at+", "+order).Report
 		if d, f := rep.Totals[history.OrchestrationsDone], rep.Totals[history.OrchestrationsRefused]; d != c.done || f != c.refused {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -14,34 +15,96 @@ import (
 	"dacorch/sim/internal/history"
 )
 
-// openOrder is an operator's order that has not been answered.
+// openOrder is an operator's order that has not been answered for good.
 type openOrder struct {
 	order *scenarios.Order
-	given time.Duration
-	to    *process
+	given time.Duration // for the first time
+	to    *process      // nil: nobody has it, and it is given again
+	begun bool          // one that leads no longer had it, and may have begun it
+	over  bool          // a later order is about the same: it is not given again
 }
 
-// order gives an operator's order to the kind's machine. While the orchestrator
-// is down nobody takes it: its caller sees the connection refused.
+// Whoever orders something and is told that nobody can take it now tries again, as
+// people and scripts do.
+const (
+	orderAgain    = 5 * time.Second
+	orderPatience = 2 * time.Minute // after heal, and after it was given
+)
+
+// order is an operator's order. Its figures count it once, however often it is
+// given.
 func (r *run) order(now time.Duration, o *scenarios.Order) {
-	r.nextReq++
 	r.keepMark(now, r.kindNamed(fleet.Kind(o.Kind)), fleet.InstanceID(o.Instance), recording.OrderGiven, orderLabel(o))
-	p := r.leader()
-	if p == nil {
-		r.recordLostOrder(now, o)
-		r.refused(now, o)
+	r.supersede(now, o)
+	r.give(now, openOrder{order: o, given: now})
+}
+
+// give hands an order to the kind's machine. While the orchestrator is down nobody
+// takes it: its caller sees the connection refused.
+func (r *run) give(now time.Duration, open openOrder) {
+	r.nextReq++
+	req, o := r.nextReq, open.order
+	open.to = r.leader()
+	r.orders[req] = open
+	if open.to == nil {
+		if now == open.given {
+			r.recordLostOrder(now, o)
+		}
+		r.again(now, req)
 		return
 	}
-	r.orders[r.nextReq] = openOrder{o, now, p}
-	r.kindNamed(fleet.Kind(o.Kind)).ordered = r.nextReq
+	r.kindNamed(fleet.Kind(o.Kind)).ordered = req
 	if o.What == scenarios.Maintenance && !o.On {
 		r.check.Lifting(now, fleet.Kind(o.Kind), true)
 	}
-	for _, d := range p.kinds {
+	for _, d := range open.to.kinds {
 		if d.name == fleet.Kind(o.Kind) {
-			d.step(now, reconcile.Ordered{Req: r.nextReq, Order: machineOrder(o)})
+			d.step(now, reconcile.Ordered{Req: req, Order: machineOrder(o)})
 		}
 	}
+}
+
+// again sees to it that an order that nobody has is given once more, or gives it up.
+func (r *run) again(now time.Duration, req uint64) {
+	open := r.orders[req]
+	open.to = nil
+	r.orders[req] = open
+	if open.over || now+orderAgain > max(open.given, r.sc.Heal)+orderPatience {
+		delete(r.orders, req)
+		r.refused(now, open)
+		return
+	}
+	r.at(now+orderAgain, func(now time.Duration) {
+		if open, waits := r.orders[req]; waits {
+			delete(r.orders, req)
+			r.give(now, open)
+		}
+	})
+}
+
+// supersede takes back what waits to be given again and is about the same as a
+// newer order: given after it, it would undo it.
+func (r *run) supersede(now time.Duration, o *scenarios.Order) {
+	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
+		switch open := r.orders[req]; {
+		case subject(open.order) != subject(o):
+		case open.to == nil:
+			delete(r.orders, req)
+			r.refused(now, open)
+		default:
+			open.over = true
+			r.orders[req] = open
+		}
+	}
+}
+
+// subject is what an order is about.
+func subject(o *scenarios.Order) scenarios.Order {
+	s := scenarios.Order{Kind: o.Kind, Instance: o.Instance, What: o.What}
+	if o.What == scenarios.Undrain {
+		s.What = scenarios.Drain
+	}
+	return s
 }
 
 // machineOrder is an order as the core is told it.
@@ -67,6 +130,12 @@ func machineOrder(o *scenarios.Order) reconcile.Order {
 	return reconcile.Orchestrate{Request: req}
 }
 
+// How the core words that another, or the same later, can take an order.
+const (
+	notReady = "not ready: "
+	noLonger = "no longer the leader: "
+)
+
 // replied notes the answer to an order.
 func (r *run) replied(now time.Duration, d *driver, c reconcile.Reply) {
 	open, ok := r.orders[c.Req]
@@ -77,10 +146,16 @@ func (r *run) replied(now time.Duration, d *driver, c reconcile.Reply) {
 	if c.Err == "" && r.newest(d) && r.kindNamed(d.name).ordered == c.Req { // else a later one may have undone it
 		r.done(now, d, open.order)
 	}
-	switch {
-	case c.Err != "":
+	if c.Err != "" {
 		r.unlift(now, open.order)
-		r.refused(now, open.order)
+	}
+	switch {
+	case strings.HasPrefix(c.Err, notReady), strings.HasPrefix(c.Err, noLonger):
+		open.begun = open.begun || strings.HasPrefix(c.Err, noLonger)
+		r.orders[c.Req] = open
+		r.again(now, c.Req)
+	case c.Err != "":
+		r.refused(now, open)
 	case open.order.What == scenarios.Orchestrate:
 		r.check.Add(d.name, history.OrchestrationsDone, 1)
 		r.check.Raise(d.name, history.OrchestrationTimeMax, (now - open.given).Seconds())
@@ -113,22 +188,29 @@ func (r *run) unlift(now time.Duration, o *scenarios.Order) {
 	}
 }
 
-// refused notes an order that was not carried out, or whose end nobody learnt.
-func (r *run) refused(now time.Duration, o *scenarios.Order) {
-	if o.What == scenarios.Orchestrate {
+// refused notes an order that was not carried out. One that was begun by somebody
+// who leads no longer is, by whoever comes next: who gives it again is told that it
+// is under way or has been done, which is no refusal.
+func (r *run) refused(now time.Duration, open openOrder) {
+	if open.begun {
+		return
+	}
+	if o := open.order; o.What == scenarios.Orchestrate {
 		r.check.Add(fleet.Kind(o.Kind), history.OrchestrationsRefused, 1)
 	}
-	r.pics.mark(now, orderLabel(o)+" refused")
+	r.pics.mark(now, orderLabel(open.order)+" refused")
 }
 
 // dropOrders is the fate of the orders that a process leaves unanswered when it
-// dies. What it had begun of them a restart may well finish, but nobody is told.
+// dies.
 func (r *run) dropOrders(now time.Duration, p *process) {
 	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
 		if open := r.orders[req]; open.to == p {
 			r.pics.mark(now, orderLabel(open.order)+" unanswered")
 			r.unlift(now, open.order)
-			delete(r.orders, req)
+			open.begun = true
+			r.orders[req] = open
+			r.again(now, req)
 		}
 	}
 }

@@ -40,6 +40,8 @@ duration: 15m
 heal: 1m
 kinds:
   - {kind: Thing, resources: 20}
+faults:
+  - {at: 0s, for: 1m, database: down}
 churn:
   - {kind: Thing, create: 1/s, until: 2m}
 orders:
