@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"dacorch/orchestrator/api"
@@ -74,13 +73,12 @@ func (r *run) perform(now time.Time) time.Duration {
 
 // schedule puts everything that the scenario foresees on the agenda.
 func (r *run) schedule() error {
-	for i := range r.sc.Faults {
-		f := &r.sc.Faults[i]
-		r.plan(f.At, func(now time.Duration) error { return r.faultOn(now, i, f) })
-		if f.For == 0 {
-			r.pics.series.Mark(f.At, string(f.What))
+	for _, b := range r.faults.broken {
+		r.plan(b.At, func(now time.Duration) error { return r.faults.begin(now, b) })
+		if b.For == 0 {
+			r.pics.series.Mark(b.At, b.Label())
 		} else {
-			r.pics.series.Band(string(f.What), f.At, f.At+f.For)
+			r.pics.series.Band(b.Label(), b.At, b.At+b.For)
 		}
 	}
 	for i := range r.sc.Orders {
@@ -172,91 +170,6 @@ func (r *run) churn(k *kind, op *churn.Op) error {
 		return nil
 	}
 	return err
-}
-
-// faultOn begins a fault; one of pods happens once, or again every so often.
-func (r *run) faultOn(now time.Duration, i int, f *scenarios.Fault) error {
-	if f.What == scenarios.PodCrash || f.What == scenarios.PodHang {
-		if next := now + f.Every; f.Every > 0 && next < f.At+f.For {
-			r.plan(next, func(now time.Duration) error { return r.faultOn(now, i, f) })
-		}
-		return r.breakPods(now, i, f)
-	}
-	r.plan(f.At+f.For, func(time.Duration) error { return r.faultOff(f) })
-	if r.down[f.What]++; r.down[f.What] > 1 {
-		return nil // down already
-	}
-	switch f.What {
-	case scenarios.KafkaDown:
-		r.p.Kafka.Down(true)
-	case scenarios.MQTTDown:
-		r.p.Centre.Mute(true)
-		r.p.MQTT.Refuse(true)
-		r.p.MQTT.Cut(nil)
-	case scenarios.OrchestratorCrash:
-		r.leave(true)
-		for _, p := range r.procs {
-			p.kill()
-		}
-		r.takeFacts()
-		r.asked = time.Time{}
-	}
-	return nil
-}
-
-// faultOff ends a fault. Where another of the same sort lasts longer, that one
-// keeps it down.
-func (r *run) faultOff(f *scenarios.Fault) error {
-	if r.down[f.What]--; r.down[f.What] > 0 {
-		return nil
-	}
-	switch f.What {
-	case scenarios.KafkaDown:
-		r.p.Kafka.Down(false)
-	case scenarios.MQTTDown:
-		r.p.MQTT.Refuse(false)
-		r.p.Centre.Mute(false)
-	case scenarios.OrchestratorCrash:
-		for _, p := range r.procs {
-			if err := p.start(); err != nil {
-				r.wrong.add(r.last, "", invariantProcess, err.Error())
-			}
-		}
-	}
-	return nil
-}
-
-// breakPods crashes or hangs the pods that a fault is about. Each fault draws
-// from a stream of its own.
-func (r *run) breakPods(now time.Duration, i int, f *scenarios.Fault) error {
-	kind := fleet.Kind(f.Kind)
-	targets := []fleet.InstanceID{fleet.InstanceID(f.Instance)}
-	if f.Count > 0 || f.Share > 0 {
-		targets = r.p.DACs.Working(kind)
-		n := f.Count
-		if f.Share > 0 {
-			n = int(math.Ceil(f.Share * float64(len(targets))))
-		}
-		if r.streams[i] == nil {
-			r.streams[i] = r.script.Seed.Stream("fault", fmt.Sprint(i))
-		}
-		r.streams[i].Shuffle(len(targets), func(a, b int) { targets[a], targets[b] = targets[b], targets[a] })
-		targets = targets[:min(n, len(targets))]
-	}
-	var errs []error
-	for _, id := range targets {
-		name := r.p.DACs.pod(kind, id)
-		if f.What == scenarios.PodHang {
-			errs = append(errs, r.p.Kubernetes.HangPod(Namespace, name))
-			continue
-		}
-		err := r.p.Kubernetes.CrashPod(Namespace, name)
-		if err == nil {
-			r.check.Add(kind, history.PodsCrashed, 1)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 // order gives an operator's order over REST, and takes the answer when it comes.

@@ -29,7 +29,11 @@ type DataCentre struct {
 	number  string // what stands before a parameter's number
 	publish func(payload []byte) error
 	muted   bool
-	mu      sync.Mutex // one statement and its message at a time, so that their orders agree
+	hidden  bool // the tables are out of sight
+	// carry, unless nil, publishes a message in publish's stead. It is set before
+	// the first statement.
+	carry func(kind fleet.Kind, payload []byte, publish func([]byte) error) error
+	mu    sync.Mutex // one statement and its message at a time, so that their orders agree
 }
 
 // openCentre makes the tables of the kinds in a database: PostgreSQL at a URL, or
@@ -103,7 +107,11 @@ func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, err
 	}
 	for _, m := range messages(s) {
 		payload, err := json.Marshal(m)
-		if err == nil {
+		switch {
+		case err != nil:
+		case c.carry != nil:
+			err = c.carry(s.Kind, payload, c.publish)
+		default:
 			err = c.publish(payload)
 		}
 		if err != nil {
@@ -121,6 +129,41 @@ func (c *DataCentre) Mute(on bool) {
 	c.muted = on
 }
 
+// Hide keeps everybody else from the tables while on, so that each of their
+// statements fails; the data centre itself goes on.
+func (c *DataCentre) Hide(ctx context.Context, on bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if on == c.hidden {
+		return nil
+	}
+	var errs []error
+	for kind := range c.tables {
+		from, to := quote(kind), quote(kind+hiddenSuffix)
+		if !on {
+			from, to = to, from
+		}
+		_, err := c.db.ExecContext(ctx, "ALTER TABLE "+from+" RENAME TO "+to)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("the data centre's tables: %w", err)
+	}
+	c.hidden = on
+	return nil
+}
+
+// hiddenSuffix ends the name of a table that is out of sight.
+const hiddenSuffix = " (hidden)"
+
+// table is a kind's table as it is called now. It needs the lock.
+func (c *DataCentre) table(kind fleet.Kind) string {
+	if c.hidden {
+		kind += hiddenSuffix
+	}
+	return quote(kind)
+}
+
 // errNotAnnounced says that rows changed and nobody was told.
 var errNotAnnounced = errors.New("the rows are committed, but not announced")
 
@@ -130,7 +173,7 @@ func (c *DataCentre) commit(ctx context.Context, s Statement) (changed []fleet.R
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rolledBack(tx)) }()
-	table, one, two := quote(s.Kind), c.number+"1", c.number+"2"
+	table, one, two := c.table(s.Kind), c.number+"1", c.number+"2"
 	text := map[Verb]string{
 		Create: "INSERT INTO " + table + " (id, grp) VALUES (" + one + ", " + two + ") ON CONFLICT DO NOTHING",
 		Update: "UPDATE " + table + " SET grp = " + two + " WHERE id = " + one,
@@ -163,7 +206,10 @@ func rolledBack(tx *sql.Tx) error {
 
 // Rows lists a kind's table.
 func (c *DataCentre) Rows(ctx context.Context, kind fleet.Kind) ([]fleet.Resource, error) {
-	rows, err := c.db.QueryContext(ctx, "SELECT id, coalesce(grp, '') FROM "+quote(kind)+" ORDER BY id")
+	c.mu.Lock()
+	table := c.table(kind)
+	c.mu.Unlock()
+	rows, err := c.db.QueryContext(ctx, "SELECT id, coalesce(grp, '') FROM "+table+" ORDER BY id")
 	if err != nil {
 		return nil, err
 	}

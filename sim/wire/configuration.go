@@ -115,8 +115,8 @@ func (p *Platform) template(k Kind) []byte {
 // entry is a scenario's kind as an entry of the configuration, its intervals in
 // real time.
 func (r *run) entry(k *scenarios.Kind) string {
-	timings := fmt.Sprintf("timings: {heartbeatInterval: %v, silence: %v, monitor: %v, resync: %v, resyncFloor: %v, pending: %v, patience: %v, retryMin: %v, retryMax: %v}",
-		r.real(k.HeartbeatInterval), r.real(k.Silence), r.real(k.Monitor), r.real(k.Resync), r.real(min(time.Second, k.Resync)), r.real(k.Pending), r.real(k.Patience),
+	timings := fmt.Sprintf("timings: {heartbeatInterval: %v, silence: %v, monitor: %v, resync: %v, resyncFloor: %v, pending: %v, patience: %v, unconfirmed: %v, retryMin: %v, retryMax: %v}",
+		r.real(k.HeartbeatInterval), r.real(k.Silence), r.real(k.Monitor), r.real(k.Resync), r.real(min(time.Second, k.Resync)), r.real(k.Pending), r.real(k.Patience), r.real(k.Unconfirmed),
 		max(time.Millisecond, r.real(100*time.Millisecond)), r.real(time.Minute))
 	return fmt.Sprintf("policy: %s, handoff: %s, maxIdBytes: %d, limits: {initInstances: %d, maxInstances: %d, resourcePerInstance: %d}, throttles: {movesInFlight: %d, replacing: %d}, %s",
 		k.Policy, k.Handoff, k.MaxIDBytes, k.InitInstances, k.MaxInstances, k.ResourcePerInstance, k.MovesInFlight, k.Replacing, timings)

@@ -1,14 +1,19 @@
 package wire
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/sim/dac"
@@ -25,8 +30,47 @@ type DACs struct {
 	beats *dac.KafkaBeats
 	kinds map[fleet.Kind]Kind
 
+	// troubles, unless nil, says what goes wrong with a DAC. It is set before the
+	// first pod is created, and asked on any goroutine.
+	troubles troubles
+
 	mu       sync.Mutex
 	programs map[dacAt]*program
+	strays   map[*program]struct{} // that run on, although another pod has their instance
+	crashes  map[string]time.Duration
+	parted   map[string]bool // nodes that nobody reaches
+
+	wiresMu sync.Mutex       // never held while another is taken
+	wires   map[string]dacAt // connections to ZooKeeper, by their own address
+}
+
+// troubles is what goes wrong with DACs.
+type troubles interface {
+	// starting is asked before a pod's program starts, again while its image is not
+	// there.
+	starting(at dacAt, uid string) startTrouble
+	// sending is asked about each heartbeat that is sent.
+	sending(at dacAt) sendTrouble
+	// beatLate is asked after each interval between two heartbeats how much longer
+	// it is.
+	beatLate(at dacAt) time.Duration
+	// after does something later, unless the run is over.
+	after(d time.Duration, do func(ctx context.Context))
+}
+
+// startTrouble is what happens to a pod that starts, in real time.
+type startTrouble struct {
+	late    time.Duration
+	crash   time.Duration // it crashes so long after its start; 0: it does not
+	noImage bool
+}
+
+// sendTrouble is what happens to a heartbeat, in real time.
+type sendTrouble struct {
+	lost       bool // it is never sent
+	gone       bool // it is sent, and goes nowhere
+	late, skew time.Duration
+	copies     int // besides itself
 }
 
 // dacAt names a DAC.
@@ -38,9 +82,13 @@ type dacAt struct {
 // program is a DAC that runs.
 type program struct {
 	at   dacAt
+	uid  string // of its pod
+	node string
 	dac  *dac.DAC
-	hung bool
+	hung bool          // or a zombie
 	gone chan struct{} // closed when everything about it has been told
+
+	wire *dacWire // to ZooKeeper, nil before the first; guarded by the lock of all
 
 	mu   sync.Mutex
 	held map[string]struct{}
@@ -52,7 +100,8 @@ func newDACs(p *Platform, cfg Config) (*DACs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the DACs' heartbeats: %w", err)
 	}
-	d := &DACs{p: p, facts: cfg.Facts, beats: beats, kinds: map[fleet.Kind]Kind{}, programs: map[dacAt]*program{}}
+	d := &DACs{p: p, facts: cfg.Facts, beats: beats, kinds: map[fleet.Kind]Kind{}, programs: map[dacAt]*program{},
+		strays: map[*program]struct{}{}, crashes: map[string]time.Duration{}, wires: map[string]dacAt{}, parted: map[string]bool{}}
 	if d.facts == nil {
 		d.facts = noFacts{}
 	}
@@ -87,24 +136,26 @@ func (p *Platform) environment(k Kind) []variable {
 
 // Run is kubernetes.Runner's.
 func (d *DACs) Run(ctx context.Context, pod *corev1.Pod, log io.Writer) error {
-	env := map[string]string{}
-	for _, v := range pod.Spec.Containers[0].Env {
-		env[v.Name] = v.Value
+	at, err := d.instanceOf(pod)
+	if err != nil {
+		return err
 	}
-	k, known := d.kinds[fleet.Kind(env[envKind])]
-	id, err := strconv.ParseInt(env[envInstance], 10, 32)
-	if !known || err != nil {
-		return fmt.Errorf("%s: the environment names kind %q and instance %q: want a kind and a number", pod.Name, env[envKind], env[envInstance])
-	}
+	k := d.kinds[at.kind]
 	if k.Idle {
 		<-ctx.Done()
 		return nil
 	}
-	at := dacAt{k.Kind, fleet.InstanceID(id)}
-	p := &program{at: at, held: map[string]struct{}{}, gone: make(chan struct{})}
+	p := &program{at: at, uid: string(pod.UID), node: pod.Spec.NodeName, held: map[string]struct{}{}, gone: make(chan struct{})}
+	var late func() time.Duration
+	if d.troubles != nil {
+		late = func() time.Duration { return d.troubles.beatLate(at) }
+	}
 	p.dac, err = dac.New(dac.Config{
 		Kind: at.kind, Instance: at.id, ZooKeeper: []string{d.p.ZooKeeperAddr()}, Session: k.Session,
-		Heartbeat: k.Heartbeat, Interval: k.HeartbeatInterval, Beats: told{d.beats, d.facts}, Confirms: k.Confirms,
+		Dial: func(network, address string, timeout time.Duration) (net.Conn, error) {
+			return d.dial(p, network, address, timeout)
+		},
+		Heartbeat: k.Heartbeat, Interval: k.HeartbeatInterval, Late: late, Beats: told{d, p}, Confirms: k.Confirms,
 		OnRun:    func(resource string, on bool) { p.ran(d.facts, resource, on) },
 		OnReload: func(times int64) { d.facts.Reloaded(at.kind, at.id, times) },
 		Log:      slog.New(slog.NewTextHandler(log, nil)),
@@ -115,19 +166,61 @@ func (d *DACs) Run(ctx context.Context, pod *corev1.Pod, log io.Writer) error {
 	if !d.begin(ctx, p) {
 		return nil
 	}
-	d.facts.Alive(at.kind, at.id, true)
+	d.facts.Alive(at.kind, at.id, p.uid, true)
+	crash, crashed := d.crash(p)
 	err = p.run(ctx)
+	if crash.Stop(); crashed.Load() && ctx.Err() == nil {
+		err = errCrashed
+	}
 	d.ended(p)
 	return err
 }
 
+// errCrashed is how a program ends in a crash loop.
+var errCrashed = errors.New("crashed soon after its start")
+
+// crash has a program crash if that was decided when its pod started.
+func (d *DACs) crash(p *program) (*time.Timer, *atomic.Bool) {
+	d.mu.Lock()
+	after := d.crashes[p.uid]
+	delete(d.crashes, p.uid)
+	d.mu.Unlock()
+	crashed := &atomic.Bool{}
+	timer := time.AfterFunc(cmp.Or(after, time.Hour), func() {
+		crashed.Store(true)
+		p.dac.Kill()
+	})
+	if after == 0 {
+		timer.Stop()
+	}
+	return timer, crashed
+}
+
+// instanceOf reads a pod's environment.
+func (d *DACs) instanceOf(pod *corev1.Pod) (dacAt, error) {
+	env := map[string]string{}
+	for _, v := range pod.Spec.Containers[0].Env {
+		env[v.Name] = v.Value
+	}
+	k, known := d.kinds[fleet.Kind(env[envKind])]
+	id, err := strconv.ParseInt(env[envInstance], 10, 32)
+	if !known || err != nil {
+		return dacAt{}, fmt.Errorf("%s: the environment names kind %q and instance %q: want a kind and a number", pod.Name, env[envKind], env[envInstance])
+	}
+	return dacAt{k.Kind, fleet.InstanceID(id)}, nil
+}
+
 // begin has a program be its instance's, once the one before has ended: a pod
-// that was deleted without grace may end after its successor has come. False: it
-// was not to begin any more.
+// that was deleted without grace may end after its successor has come. One that
+// nobody reaches runs on beside it. False: it was not to begin any more.
 func (d *DACs) begin(ctx context.Context, p *program) bool {
 	for {
 		d.mu.Lock()
 		before := d.programs[p.at]
+		if before != nil && d.parted[before.node] && before.node != p.node {
+			d.strays[before] = struct{}{}
+			before = nil
+		}
 		if before == nil {
 			d.programs[p.at] = p
 			d.mu.Unlock()
@@ -178,7 +271,7 @@ func (p *program) ran(facts Facts, resource string, on bool) {
 	} else {
 		delete(p.held, resource)
 	}
-	facts.Ran(p.at.kind, p.at.id, resource, on)
+	facts.Ran(p.at.kind, p.at.id, p.uid, resource, on)
 }
 
 // ended tells that what a program ran has ended with it.
@@ -186,13 +279,16 @@ func (d *DACs) ended(p *program) {
 	p.mu.Lock()
 	p.over = true
 	for _, id := range slices.Sorted(maps.Keys(p.held)) {
-		d.facts.Ran(p.at.kind, p.at.id, id, false)
+		d.facts.Ran(p.at.kind, p.at.id, p.uid, id, false)
 	}
 	clear(p.held)
 	p.mu.Unlock()
-	d.facts.Alive(p.at.kind, p.at.id, false)
+	d.facts.Alive(p.at.kind, p.at.id, p.uid, false)
 	d.mu.Lock()
-	delete(d.programs, p.at)
+	delete(d.strays, p)
+	if d.programs[p.at] == p {
+		delete(d.programs, p.at)
+	}
 	d.mu.Unlock()
 	close(p.gone)
 }
@@ -208,6 +304,32 @@ func (d *DACs) Hang(pod *corev1.Pod) {
 			d.facts.Hung(at.kind, at.id)
 		}
 	}
+}
+
+// zombie makes a zombie of an instance's DAC; see dac.DAC.Zombie.
+func (d *DACs) zombie(at dacAt) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p := d.programs[at]; p != nil && p.dac.Zombie() {
+		p.hung = true
+		d.facts.Zombie(at.kind, at.id)
+	}
+}
+
+// orphans is what those run whose instance has another pod, by their own pod's
+// uid.
+func (d *DACs) orphans(kind fleet.Kind) map[string][]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := map[string][]string{}
+	for p := range d.strays {
+		if p.at.kind == kind {
+			p.mu.Lock()
+			all[p.uid] = slices.Sorted(maps.Keys(p.held))
+			p.mu.Unlock()
+		}
+	}
+	return all
 }
 
 // Working are the instances of a kind whose DAC runs and does not hang, ascending.
@@ -239,23 +361,12 @@ func (d *DACs) running(kind fleet.Kind) map[fleet.InstanceID][]string {
 	return all
 }
 
-// told tells of each heartbeat that it sends.
-type told struct {
-	dac.Beats
-	facts Facts
-}
-
-// Send is dac.Beats'.
-func (t told) Send(ctx context.Context, kind fleet.Kind, id fleet.InstanceID) error {
-	t.facts.Beat(kind, id)
-	return t.Beats.Send(ctx, kind, id)
-}
-
 // noFacts tells nobody.
 type noFacts struct{}
 
-func (noFacts) Ran(fleet.Kind, fleet.InstanceID, string, bool) {}
-func (noFacts) Reloaded(fleet.Kind, fleet.InstanceID, int64)   {}
-func (noFacts) Alive(fleet.Kind, fleet.InstanceID, bool)       {}
-func (noFacts) Hung(fleet.Kind, fleet.InstanceID)              {}
-func (noFacts) Beat(fleet.Kind, fleet.InstanceID)              {}
+func (noFacts) Ran(fleet.Kind, fleet.InstanceID, string, string, bool) {}
+func (noFacts) Reloaded(fleet.Kind, fleet.InstanceID, int64)           {}
+func (noFacts) Alive(fleet.Kind, fleet.InstanceID, string, bool)       {}
+func (noFacts) Hung(fleet.Kind, fleet.InstanceID)                      {}
+func (noFacts) Zombie(fleet.Kind, fleet.InstanceID)                    {}
+func (noFacts) Beat(fleet.Kind, fleet.InstanceID)                      {}

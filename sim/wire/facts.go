@@ -62,6 +62,8 @@ type treeReader struct {
 	kinds map[fleet.Kind]*kindReader
 	// Committed is told of each transaction, with the newest epoch.
 	Committed func(kind fleet.Kind, epoch int64, txn *fleet.Txn)
+	// Began, unless nil, is told of each leadership, with its epoch.
+	Began func(kind fleet.Kind, epoch int64)
 	// Led is told of each leadership but the first.
 	Led func(kind fleet.Kind)
 	// Strange is told of what no orchestrator should have written.
@@ -133,6 +135,9 @@ func (t *treeReader) own(session int64, rest string, c *zookeeper.Change, at fun
 			}
 			k.epoch = int64(c.Version)
 			k.epochs[session] = k.epoch
+			if t.Began != nil {
+				t.Began(fleet.Kind(name), k.epoch)
+			}
 		}
 	case "control":
 		txn := at(fleet.Kind(name))

@@ -60,12 +60,20 @@ func (r *run) overlooked(at time.Time, kind fleet.Kind, txn *fleet.Txn) {
 	r.check.Add(kind, history.MovesNeeded, float64(moves))
 }
 
-// hear counts the alarms that an orchestrator raises, until the run ends.
+// hear counts the alarms that an orchestrator raises, and tells the checker of
+// them, until the run ends. Who raises one is the newest leader but for moments.
 func (r *run) hear(client *api.Client) {
 	for ev, err := range client.Events(r.ctx, "") {
-		if err == nil && ev.Type == api.EventAlarm && ev.On != nil && *ev.On {
-			kind := fleet.Kind(ev.Resource)
-			r.queue.add(func(time.Time) { r.check.Add(kind, history.Alarms, 1) })
+		if err == nil && ev.Type == api.EventAlarm && ev.On != nil {
+			kind, code, on := fleet.Kind(ev.Resource), ev.Code, *ev.On
+			r.queue.add(func(at time.Time) {
+				if k := r.reader.kinds[kind]; k != nil {
+					r.check.Alarm(r.at(at), kind, k.epoch, code, on)
+				}
+				if on {
+					r.check.Add(kind, history.Alarms, 1)
+				}
+			})
 		}
 	}
 }

@@ -63,9 +63,9 @@ func newStage(t *testing.T, handoff string) *stageTest {
 	s.must(s.leader, slices.Concat(instance(create, at0, 2, 3, 1, "a", "b"), instance(create, at1, 1, 3, 1, "x"))...)
 	for id, ids := range [][]string{{"a", "b"}, {"x"}} {
 		f := facts{r}
-		f.Alive("Thing", fleet.InstanceID(id), true)
+		f.Alive("Thing", fleet.InstanceID(id), "", true)
 		for _, res := range ids {
-			f.Ran("Thing", fleet.InstanceID(id), res, true)
+			f.Ran("Thing", fleet.InstanceID(id), "", res, true)
 		}
 		f.Reloaded("Thing", fleet.InstanceID(id), 1)
 	}
@@ -118,8 +118,8 @@ func reloaded(s *stageTest, times ...int64) {
 // moved is b moved from 0 to 1 and running there.
 func moved(s *stageTest) {
 	s.write(instance(set, at1, 2, 3, 2, "b", "x"), instance(set, at0, 1, 3, 2, "a"))
-	facts{s.run}.Ran("Thing", 0, "b", false)
-	facts{s.run}.Ran("Thing", 1, "b", true)
+	facts{s.run}.Ran("Thing", 0, "", "b", false)
+	facts{s.run}.Ran("Thing", 1, "", "b", true)
 	reloaded(s, 2, 2)
 }
 
@@ -173,13 +173,13 @@ func TestMutants(t *testing.T) {
 			"tree-shape", `/iota/orchestration/Thing/0 holds "{"`},
 		{"a node that is no instance", "fast", func(s *stageTest) { s.write([]any{create("/iota/orchestration/Thing/00", "")}) },
 			"tree-shape", "/iota/orchestration/Thing/00 is no instance"},
-		{"a DAC runs what another runs", "strict", func(s *stageTest) { facts{s.run}.Ran("Thing", 1, "a", true) },
+		{"a DAC runs what another runs", "strict", func(s *stageTest) { facts{s.run}.Ran("Thing", 1, "", "a", true) },
 			"overlap", `Thing "a" runs on instances 0 and 1 at once`},
-		{"a DAC runs for long what another runs", "fast", func(s *stageTest) { facts{s.run}.Ran("Thing", 1, "a", true) },
+		{"a DAC runs for long what another runs", "fast", func(s *stageTest) { facts{s.run}.Ran("Thing", 1, "", "a", true) },
 			"overlap", "longer than the 15s that a fast handoff may take"},
 		{"a DAC runs what is not on its list", "fast", func(s *stageTest) {
-			facts{s.run}.Ran("Thing", 0, "a", false)
-			facts{s.run}.Ran("Thing", 1, "a", true)
+			facts{s.run}.Ran("Thing", 0, "", "a", false)
+			facts{s.run}.Ran("Thing", 1, "", "a", true)
 		}, "settled", `Thing "a" is not settled`},
 		{"a DAC does not reload", "fast", func(s *stageTest) {
 			s.write(instance(set, at1, 2, 3, 2, "b", "x"), instance(set, at0, 1, 3, 2, "a"))
@@ -209,6 +209,9 @@ func TestMutants(t *testing.T) {
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			s := newStage(t, m.handoff)
+			for id := range fleet.InstanceID(2) { // of whom the stage has no pods
+				s.check.PodCreated(s.at(time.Now()), "Thing", id, fmt.Sprint("uid-", id))
+			}
 			m.do(s)
 			rep := s.report()
 			found := m.breaks == ""
@@ -292,9 +295,9 @@ func TestReplacements(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStage(t, "fast")
-			facts{s.run}.Alive("Thing", 0, false)
+			facts{s.run}.Alive("Thing", 0, "", false)
 			for _, id := range []string{"a", "b"} {
-				facts{s.run}.Ran("Thing", 0, id, false)
+				facts{s.run}.Ran("Thing", 0, "", id, false)
 			}
 			s.takeFacts()
 			pods := s.pods().CoreV1().Pods(Namespace)

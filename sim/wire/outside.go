@@ -20,10 +20,12 @@ func (r *run) zookeeper(session int64, changes []zookeeper.Change) {
 		now := r.at(at)
 		r.reader.Committed = func(kind fleet.Kind, epoch int64, txn *fleet.Txn) {
 			r.check.Committed(now, kind, epoch, txn)
+			r.faults.resize(kind, txn)
 			r.overlooked(at, kind, txn)
 			r.pics.Commits.Add(now, 1)
 			r.pics.levels(now)
 		}
+		r.reader.Began = func(kind fleet.Kind, epoch int64) { r.check.Leads(now, kind, epoch) }
 		r.reader.Led = func(kind fleet.Kind) { r.check.Add(kind, history.LeaderChanges, 1) }
 		r.reader.read(session, changes)
 	})
@@ -41,10 +43,12 @@ func (r *run) kubernetes(what watch.EventType, was, is *corev1.Pod) {
 	if is.Status.Phase != corev1.PodRunning && was != nil && was.Status.Phase == corev1.PodRunning {
 		failed = true
 	}
+	failed = failed || unreachable(was)
 	r.queue.add(func(at time.Time) {
 		now := r.at(at)
 		switch {
 		case what == watch.Added:
+			r.faults.created(now, dacAt{k.name, id})
 			r.check.PodCreated(now, k.name, id, uid)
 		case what == watch.Deleted:
 			if was == nil || was.DeletionTimestamp == nil { // with a grace period of 0 it goes at once
@@ -58,6 +62,13 @@ func (r *run) kubernetes(what watch.EventType, was, is *corev1.Pod) {
 	})
 }
 
+// unreachable says that a pod is one of a node that does not answer.
+func unreachable(pod *corev1.Pod) bool {
+	return pod != nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionFalse && c.Reason == "NodeNotReady"
+	})
+}
+
 // deleted notes that a pod's deletion was asked for. When its instance stays, it
 // is being replaced. What its DAC did then is told by the facts before this one:
 // by now its kubelet may have ended it.
@@ -68,6 +79,10 @@ func (r *run) deleted(now time.Duration, k *kind, id fleet.InstanceID, uid strin
 		return
 	}
 	at := dacAt{k.name, id}
+	if r.evicted[at] {
+		delete(r.evicted, at)
+		return
+	}
 	r.check.Replaced(now, k.name, id, !failed && r.pics.up[at] && !r.ordered[at])
 	delete(r.ordered, at)
 	r.pics.Replacing.Add(now, 1)
@@ -107,8 +122,8 @@ func (r *run) podState(kind fleet.Kind, id fleet.InstanceID) string {
 type facts struct{ r *run }
 
 // Ran is part of Facts.
-func (f facts) Ran(kind fleet.Kind, id fleet.InstanceID, resource string, on bool) {
-	f.r.queue.add(func(at time.Time) { f.r.check.Running(f.r.at(at), kind, id, resource, on) })
+func (f facts) Ran(kind fleet.Kind, id fleet.InstanceID, pod, resource string, on bool) {
+	f.r.queue.add(func(at time.Time) { f.r.check.RunningPod(f.r.at(at), kind, id, pod, resource, on) })
 }
 
 // Reloaded is part of Facts.
@@ -117,11 +132,14 @@ func (f facts) Reloaded(kind fleet.Kind, id fleet.InstanceID, times int64) {
 }
 
 // Alive is part of Facts.
-func (f facts) Alive(kind fleet.Kind, id fleet.InstanceID, able bool) {
+func (f facts) Alive(kind fleet.Kind, id fleet.InstanceID, pod string, able bool) {
 	f.r.queue.add(func(at time.Time) {
 		now := f.r.at(at)
-		f.r.check.Alive(now, kind, id, able)
-		f.r.pics.alive(now, kind, id, able)
+		if able {
+			f.r.faults.rejoined(now, dacAt{kind, id}, f.r.p.DACs.node(dacAt{kind, id}))
+		}
+		f.r.check.AlivePod(now, kind, id, pod, able)
+		f.r.pics.alive(now, kind, id, pod, able)
 	})
 }
 
@@ -130,7 +148,16 @@ func (f facts) Hung(kind fleet.Kind, id fleet.InstanceID) {
 	f.r.queue.add(func(at time.Time) {
 		now := f.r.at(at)
 		f.r.check.Hung(now, kind, id)
-		f.r.pics.alive(now, kind, id, false)
+		f.r.pics.alive(now, kind, id, f.r.pics.pods[dacAt{kind, id}], false)
+	})
+}
+
+// Zombie is part of Facts.
+func (f facts) Zombie(kind fleet.Kind, id fleet.InstanceID) {
+	f.r.queue.add(func(at time.Time) {
+		now := f.r.at(at)
+		f.r.check.Zombie(now, kind, id)
+		f.r.pics.alive(now, kind, id, f.r.pics.pods[dacAt{kind, id}], false)
 	})
 }
 
@@ -147,21 +174,25 @@ type pictures struct {
 	history.RunRows
 	r      *run
 	series *history.Series
-	up     map[dacAt]bool // whose program does its work
+	up     map[dacAt]bool   // whose program does its work
+	pods   map[dacAt]string // the uid of that program's pod
 }
 
 func newPictures(r *run) *pictures {
 	s := history.NewSeries(r.sc.Duration, history.RunBuckets)
 	return &pictures{
-		r: r, series: s, up: map[dacAt]bool{},
+		r: r, series: s, up: map[dacAt]bool{}, pods: map[dacAt]string{},
 		RunRows: s.RunRows(),
 	}
 }
 
 // alive counts the pods whose programs do their work.
-func (p *pictures) alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID, able bool) {
+func (p *pictures) alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID, pod string, able bool) {
 	at := dacAt{kind, id}
-	if able == p.up[at] {
+	if !able && p.pods[at] != pod {
+		return // an older one's, that nobody reached
+	}
+	if p.pods[at] = pod; able == p.up[at] {
 		return
 	}
 	if p.up[at] = able; able {

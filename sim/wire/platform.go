@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -60,6 +61,11 @@ type Config struct {
 	Nodes, PodsPerNode int
 	// PodStart is how long a pod is Pending; 0 is no delay.
 	PodStart time.Duration
+	// EvictAfter is how long after the loss of a node its pods are marked for
+	// deletion; default 5 minutes.
+	EvictAfter time.Duration
+	// Restarts says that RestartZooKeeper will be called: it keeps its data in Dir.
+	Restarts bool
 	// SessionMin is the shortest ZooKeeper session; default 400 ms.
 	SessionMin time.Duration
 	// Facts, unless nil, is told what the DACs do.
@@ -69,14 +75,17 @@ type Config struct {
 
 // Facts is told what the DACs say they do, as it happens; on any goroutine.
 type Facts interface {
-	// Ran says that an instance's DAC has started or stopped running a resource.
-	Ran(kind fleet.Kind, id fleet.InstanceID, resource string, on bool)
+	// Ran says that an instance's DAC has started or stopped running a resource;
+	// pod is the uid of the pod that it is the program of, here as below.
+	Ran(kind fleet.Kind, id fleet.InstanceID, pod, resource string, on bool)
 	// Reloaded says that it has applied its list as of these times.
 	Reloaded(kind fleet.Kind, id fleet.InstanceID, times int64)
 	// Alive says that it is able to work, or no longer is.
-	Alive(kind fleet.Kind, id fleet.InstanceID, able bool)
+	Alive(kind fleet.Kind, id fleet.InstanceID, pod string, able bool)
 	// Hung says that it does nothing any more, although its program has not ended.
 	Hung(kind fleet.Kind, id fleet.InstanceID)
+	// Zombie says the same of one that sends heartbeats and keeps its session.
+	Zombie(kind fleet.Kind, id fleet.InstanceID)
 	// Beat says that it has sent a heartbeat.
 	Beat(kind fleet.Kind, id fleet.InstanceID)
 }
@@ -90,19 +99,24 @@ type Platform struct {
 	Centre     *DataCentre
 	DACs       *DACs
 
-	kinds   []Kind
-	outside string // address of a ZooKeeper that runs elsewhere
-	broker  string // URL of an MQTT broker that runs elsewhere
-	dir     string
-	temp    bool
-	closers []func() error
+	kinds    []Kind
+	ensemble zookeeper.Config // of ZooKeeper, with the address that it has
+	outside  string           // address of a ZooKeeper that runs elsewhere
+	broker   string           // URL of an MQTT broker that runs elsewhere
+	dir      string
+	temp     bool
+	closers  []func() error
 }
 
 // Namespace is where the pods stand.
 const Namespace = "iota"
 
-// heartbeatPartitions is how many partitions the topic HeartBeat has.
-const heartbeatPartitions = 3
+// heartbeatTopic is the topic of heartbeats, and heartbeatPartitions how many
+// partitions it has.
+const (
+	heartbeatTopic      = "HeartBeat"
+	heartbeatPartitions = 3
+)
 
 // Start starts every server. They are ready when it returns.
 func Start(cfg Config) (p *Platform, err error) {
@@ -173,27 +187,52 @@ func (p *Platform) ZooKeeperAddr() string {
 	if p.outside != "" {
 		return p.outside
 	}
-	return p.ZooKeeper.Addr()
+	return p.ensemble.Addr
 }
 
 func (p *Platform) startZooKeeper(cfg Config) error {
 	if p.outside != "" {
 		return nil
 	}
-	dir, err := p.sub(cfg, "zookeeper")
-	if err != nil {
-		return err
+	dir := ""
+	if cfg.Dir != "" || cfg.Restarts {
+		dir = filepath.Join(p.dir, "zookeeper")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
 	}
 	shortest := cfg.SessionMin
 	if shortest == 0 {
 		shortest = 400 * time.Millisecond
 	}
-	p.ZooKeeper, err = zookeeper.Start(zookeeper.Config{Addr: address(cfg, 2181), DataDir: dir,
-		TickTime: shortest / 4, MinSessionTimeout: shortest, MaxSessionTimeout: time.Minute})
-	if err != nil {
+	p.ensemble = zookeeper.Config{Addr: address(cfg, 2181), DataDir: dir,
+		TickTime: shortest / 4, MinSessionTimeout: shortest, MaxSessionTimeout: time.Minute}
+	var err error
+	if p.ZooKeeper, err = zookeeper.Start(p.ensemble); err != nil {
 		return fmt.Errorf("ZooKeeper: %w", err)
 	}
-	p.onClose(p.ZooKeeper.Close)
+	p.ensemble.Addr = p.ZooKeeper.Addr()
+	p.onClose(func() error { return p.ZooKeeper.Close() })
+	return nil
+}
+
+// StopZooKeeper ends the server with every connection, until RestartZooKeeper. The
+// platform's Config says Restarts.
+func (p *Platform) StopZooKeeper() error { return p.ZooKeeper.Close() }
+
+// RestartZooKeeper starts the server that was stopped, with all that was written,
+// at its address. Sessions have their whole timeout to come back. It is another
+// Server, which has neither observer nor faults.
+func (p *Platform) RestartZooKeeper() error {
+	s, err := zookeeper.Start(p.ensemble)
+	for tries := 1; errors.Is(err, syscall.EADDRINUSE) && tries < 50; tries++ { // somebody's own port for a moment
+		time.Sleep(20 * time.Millisecond)
+		s, err = zookeeper.Start(p.ensemble)
+	}
+	if err != nil {
+		return fmt.Errorf("ZooKeeper, again: %w", err)
+	}
+	p.ZooKeeper = s
 	return nil
 }
 
@@ -202,7 +241,7 @@ func (p *Platform) startKafka(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	p.Kafka, err = kafka.Start(kafka.Config{Addr: address(cfg, 9092), DataDir: dir, Topics: map[string]int{"HeartBeat": heartbeatPartitions}})
+	p.Kafka, err = kafka.Start(kafka.Config{Addr: address(cfg, 9092), DataDir: dir, Topics: map[string]int{heartbeatTopic: heartbeatPartitions}})
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
@@ -259,7 +298,7 @@ func (p *Platform) startKubernetes(cfg Config) (err error) {
 	}
 	p.onClose(p.DACs.close)
 	p.Kubernetes, err = kubernetes.Start(kubernetes.Config{Namespaces: []string{Namespace}, Nodes: max(cfg.Nodes, 1), PodsPerNode: cfg.PodsPerNode,
-		StartDelay: cfg.PodStart, RestartBackoff: -1, Runner: p.DACs, Events: true})
+		StartDelay: cfg.PodStart, RestartBackoff: -1, EvictAfter: cfg.EvictAfter, Runner: p.DACs, Events: true})
 	if err != nil {
 		return fmt.Errorf("kubernetes: %w", err)
 	}

@@ -27,10 +27,16 @@ type process struct {
 	ctx    context.Context // when it ends, the process is killed
 	log    io.Writer
 	port   io.Closer // keeps its port free for it
-	cmd    *exec.Cmd
-	ended  chan struct{} // closed when cmd has ended
-	said   *tail         // the last of what cmd has printed
-	asked  atomic.Bool   // somebody wants cmd to end
+
+	// The run's own.
+	stopped bool // by a signal, and will go on
+	retired bool // it is not to be started again
+
+	mu    sync.Mutex // guards what start sets
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when cmd has ended
+	said  *tail         // the last of what cmd has printed
+	asked atomic.Bool   // somebody wants cmd to end
 
 	// died, unless nil, is told when it ends without having been asked to, on any
 	// goroutine.
@@ -74,6 +80,8 @@ func (p *Platform) newProcess(ctx context.Context, o Orchestrator, serve func(co
 
 // start starts the process; it is ready at some later time.
 func (p *process) start() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	cmd := p.serve(p.ctx, p.config)
 	said := &tail{}
 	cmd.Stdout = io.MultiWriter(p.log, said)
@@ -105,21 +113,39 @@ var errNoReason = errors.New("exit status 0")
 
 // over says that the process has ended since it was started last.
 func (p *process) over() bool {
+	_, ended := p.now()
 	select {
-	case <-p.ended:
+	case <-ended:
 		return true
 	default:
 		return false
 	}
 }
 
+// now is the process that was started last, nil before, and what is closed when
+// it has ended.
+func (p *process) now() (*exec.Cmd, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd, p.ended
+}
+
 // kill ends the process at once, and waits for its end.
 func (p *process) kill() {
-	if p.cmd != nil {
+	if cmd, ended := p.now(); cmd != nil {
 		p.asked.Store(true)
-		_ = p.cmd.Process.Kill() // it may have ended already
-		<-p.ended
+		_ = cmd.Process.Kill() // it may have ended already
+		<-ended
 	}
+}
+
+// signal sends the process a signal.
+func (p *process) signal(s os.Signal) error {
+	cmd, _ := p.now()
+	if cmd == nil {
+		return os.ErrProcessDone
+	}
+	return cmd.Process.Signal(s)
 }
 
 // stop asks the process to end, and kills it when it does not. It is not started
@@ -133,15 +159,19 @@ func (p *process) stop() error {
 }
 
 func (p *process) end() error {
-	if p.cmd == nil {
+	cmd, ended := p.now()
+	if cmd == nil {
 		return nil
 	}
 	p.asked.Store(true)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if p.stopped {
+		_ = p.signal(contSignal) // it could not hear that it is to end
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	select {
-	case <-p.ended:
+	case <-ended:
 		return nil
 	case <-time.After(stopPatience):
 		p.kill()

@@ -28,6 +28,7 @@ func (r *run) finish() error {
 	}
 	r.leave(false)
 	r.askPending()
+	r.faults.idle()
 	if err := r.audit(); err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (r *run) audit() error {
 		r.takeFacts()
 		before := r.facts - r.beats
 		for _, k := range r.kinds {
-			truth := invariant.Truth{Running: r.p.DACs.running(k.name), Tree: treeOf(r.p.ZooKeeper.Dump(), k.name)}
+			truth := invariant.Truth{Running: r.p.DACs.running(k.name), Orphans: r.p.DACs.orphans(k.name), Tree: treeOf(r.p.ZooKeeper.Dump(), k.name)}
 			var err error
 			if truth.Rows, err = r.p.Centre.Rows(r.ctx, k.name); err != nil {
 				return fmt.Errorf("the data centre's table %s: %w", k.name, err)
@@ -121,7 +122,8 @@ func (r *run) result() *Result {
 	rep := &history.Report{
 		Scenario: r.sc.Name, About: r.sc.About, Seed: r.sc.Seed, Real: true, VirtualS: r.ended.Seconds(), WallS: time.Since(r.began).Seconds(),
 		Events: r.facts, Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
-		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped, Notes: append(r.load.notes(r.sc), r.notes...),
+		Slowest: r.check.Slowest(), Distributions: r.check.Distributions(),
+		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped, Notes: slices.Concat(r.load.notes(r.sc), r.notes, r.faults.notes),
 	}
 	r.wrong.enter(rep)
 	for i := range r.sc.Orders {

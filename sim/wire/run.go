@@ -84,8 +84,9 @@ type run struct {
 	ended    time.Duration // when the run did
 	notes    []string      // for the report
 	hearing  sync.WaitGroup
-	down     map[scenarios.FaultKind]int
-	streams  map[int]*timeline.Stream
+	faults   *faults
+	evicted  map[dacAt]bool    // whose pods were deleted by somebody else than an orchestrator
+	procsMu  sync.Mutex        // guards procs where others than the run's goroutine read it
 	pending  []history.Pending // what the orchestrator said it had still to do
 	answers  chan func()       // what came of orders, for the run's goroutine
 	open     map[*scenarios.Order]time.Duration
@@ -105,6 +106,9 @@ const (
 	reloadBound  = 20 * time.Second
 	settleSlack  = 2 * time.Minute
 )
+
+// evictAfter is how long Kubernetes bears with a lost node, by the scenario's time.
+const evictAfter = 5 * time.Minute
 
 // Run plays a scenario in real time: the production orchestrator, as processes
 // of its own, against a platform in this process. What it reports is read from
@@ -139,15 +143,19 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Resul
 
 func newRun(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) *run {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, machines: map[string]bool{firstNode: true}, down: map[scenarios.FaultKind]int{},
-		streams: map[int]*timeline.Stream{}, answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
+	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, machines: map[string]bool{firstNode: true}, evicted: map[dacAt]bool{},
+		answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
 	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
+	r.makeFaults()
 	return r
 }
 
 // prepare makes the casts, the checker and the platform.
 func (r *run) prepare() error {
-	cfg := Config{Facts: facts{r}, Log: slog.New(slog.NewTextHandler(r.opts.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	if err := r.refuse(); err != nil {
+		return err
+	}
+	cfg := Config{Restarts: true, EvictAfter: r.real(evictAfter), Facts: facts{r}, Log: slog.New(slog.NewTextHandler(r.opts.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		PodStart: r.real(r.sc.World.Latency("kubernetes.start").Mean)}
 	if n := r.sc.Nodes; n != nil {
 		cfg.PodsPerNode, cfg.Nodes = n.PerNode, -1
@@ -169,6 +177,7 @@ func (r *run) prepare() error {
 		check.Kinds = append(check.Kinds, invariant.KindConfig{
 			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: r.scaled(overlapBound), ReloadBound: r.scaled(reloadBound),
 			SettleBound: spec.Resync + 2*spec.Silence + r.scaled(settleSlack), Resources: len(cast.Initial),
+			NoHeartbeat: !spec.Heartbeat, Unconfirmed: spec.Unconfirmed, Monitor: spec.Monitor + r.scaled(reloadBound),
 		})
 	}
 	if err := r.prepareLoad(); err != nil {
@@ -203,31 +212,54 @@ func (r *run) start() error {
 	r.p.ZooKeeper.Observe(r.zookeeper)
 	r.p.Kubernetes.Observe(r.kubernetes)
 	r.began = time.Now()
-	for i := range r.opts.Orchestrators {
-		proc, err := r.newProcess(i)
-		if err != nil {
+	r.faults.attach()
+	for range r.opts.Orchestrators {
+		if err := r.addProcess(); err != nil {
 			return err
 		}
-		r.procs = append(r.procs, proc)
-		proc.died = func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) }
-		client, err := api.New(api.Config{URL: proc.url})
-		if err != nil {
-			return err
-		}
-		r.clients = append(r.clients, client)
-		if err := proc.start(); err != nil {
-			return err
-		}
-		r.hearing.Go(func() { r.hear(client) })
 	}
 	return nil
+}
+
+// addProcess configures and starts one more orchestrator.
+func (r *run) addProcess() error {
+	proc, err := r.newProcess(len(r.procs))
+	if err != nil {
+		return err
+	}
+	r.procsMu.Lock()
+	r.procs = append(r.procs, proc)
+	r.procsMu.Unlock()
+	proc.died = func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) }
+	client, err := api.New(api.Config{URL: proc.url})
+	if err != nil {
+		return err
+	}
+	r.clients = append(r.clients, client)
+	if err := proc.start(); err != nil {
+		return err
+	}
+	r.hearing.Go(func() { r.hear(client) })
+	return nil
+}
+
+// running are the processes that have not ended, on any goroutine.
+func (r *run) running() (running []*process) {
+	r.procsMu.Lock()
+	defer r.procsMu.Unlock()
+	for _, p := range r.procs {
+		if !p.over() {
+			running = append(running, p)
+		}
+	}
+	return running
 }
 
 // client asks a process that runs, while there is one. Whoever does not lead
 // forwards what only a leader answers.
 func (r *run) client() *api.Client {
 	for i, p := range r.procs {
-		if !p.over() {
+		if !p.over() && !p.stopped && !p.retired {
 			return r.clients[i]
 		}
 	}
@@ -315,6 +347,7 @@ func (r *run) close() error {
 	r.cancel()
 	r.hearing.Wait()
 	r.load.playing.Wait()
+	r.faults.close()
 	for _, p := range r.procs {
 		errs = append(errs, p.stop())
 	}

@@ -60,11 +60,11 @@ func TestScenarios(t *testing.T) {
 		metrics  map[string]float64
 	}{
 		// A silence of six real seconds and more: a machine may have other work.
-		{"first-light", 80, []string{"kinds.Thing.silence=10m", "kinds.Thing.resources=500", "kinds.Thing.resourcePerInstance=100", "orders.0.orchestrate.resourcePerInstance=50"},
+		{"first-light", 80, []string{"kinds.Thing.silence=10m", "kinds.Thing.unconfirmed=20m", "kinds.Thing.resources=500", "kinds.Thing.resourcePerInstance=100", "orders.0.orchestrate.resourcePerInstance=50"},
 			map[string]float64{"pods_crashed": 1, "instances_replaced": 1, "instances_replaced_needlessly": 0, "orchestrations_done": 1}},
-		{"silent-hang", 80, []string{"kinds.Thing.silence=8m", "kinds.Thing.resources=1000", "duration=26m", "heal=18m", "faults.1.at=8m"},
+		{"silent-hang", 80, []string{"kinds.Thing.silence=8m", "kinds.Thing.unconfirmed=20m", "kinds.Thing.resources=1000", "duration=26m", "heal=18m", "faults.1.at=8m"},
 			map[string]float64{"instances_replaced": 4, "instances_replaced_needlessly": 0, "moves_made": 0}},
-		{"orchestrator-crash", 120, []string{"kinds.Thing.silence=12m", "kinds.Thing.resources=1000", "kinds.Thing.resourcePerInstance=100",
+		{"orchestrator-crash", 120, []string{"kinds.Thing.silence=12m", "kinds.Thing.unconfirmed=20m", "kinds.Thing.resources=1000", "kinds.Thing.resourcePerInstance=100",
 			"orders.0.orchestrate.resourcePerInstance=50", "orders.1.orchestrate.resourcePerInstance=95",
 			"churn.0.create=30/m", "churn.0.delete=30/m"}, map[string]float64{"instances_replaced_needlessly": 0}},
 	} {
@@ -111,7 +111,7 @@ about: Machines come and go.
 duration: 12m
 heal: 6m
 kinds:
-  - {kind: Thing, resources: 60, initInstances: 3, silence: 6m}
+  - {kind: Thing, resources: 60, initInstances: 3, silence: 6m, unconfirmed: 20m}
 nodes:
   podsPerNode: 2
   trace: {file: nodes.csv, source: this test, header: false, time: s, at: 1, action: 2, node: 3, add: add, remove: remove}

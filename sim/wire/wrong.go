@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
-	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
 )
 
@@ -76,5 +75,5 @@ func (r *run) died(at time.Time, why error) {
 // deserted says that no orchestrator runs, although no fault keeps them down.
 func (r *run) deserted() bool {
 	runs := slices.ContainsFunc(r.procs, func(p *process) bool { return !p.over() })
-	return !runs && len(r.procs) > 0 && r.down[scenarios.OrchestratorCrash] == 0
+	return !runs && len(r.procs) > 0 && !r.faults.keptDown()
 }

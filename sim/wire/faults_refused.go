@@ -1,0 +1,54 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"dacorch/scenarios"
+)
+
+// refuse answers what the scenario asks for that no run on wire can do, all of it;
+// what is played otherwise than it says, the report will tell.
+func (r *run) refuse() error {
+	var errs []error
+	for i, b := range r.faults.broken {
+		if why := cannot(b.Fault); why != "" {
+			errs = append(errs, fmt.Errorf("%s: faults.%d: %q cannot be played on wire: %s; leave it out, or run the scenario in virtual time", r.sc.File, i, b.Label(), why))
+		}
+		if said := otherwise(b); said != "" {
+			r.faults.note("The fault %q: %s", b.Label(), said)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// cannot says why a fault cannot be played; empty when it can.
+func cannot(f *scenarios.Fault) string {
+	switch {
+	case f.What == scenarios.OrchestratorClock:
+		return "the orchestrator is a process of its own, which reads this machine's clock"
+	case f.What == scenarios.OrchestratorPause && stopSignal == nil:
+		return "this operating system cannot stop a process and let it go on"
+	case f.What == scenarios.DatabaseSlow:
+		return "the orchestrator reads the data centre's SQLite file itself, and no server stands between that could be slow"
+	case f.What == scenarios.OrchestratorCrash && (f.Command == "list-rows" || f.Command == "ack"):
+		return "no server hears of the command " + f.Command + " at the moment when it is given"
+	}
+	return ""
+}
+
+// otherwiseDone are the faults for which nothing has to be done.
+var otherwiseDone = map[scenarios.FaultKind]bool{scenarios.DatabaseTorn: true}
+
+// otherwise says what differs from what the fault says; empty for nothing.
+func otherwise(b *broken) string {
+	switch {
+	case b.What == scenarios.DatabaseTorn:
+		return "on wire nothing is done: rows change under each listing of several pages by themselves, as fast as churn has it."
+	case b.What == scenarios.ZooKeeperReadOnly && b.Of != scenarios.OfAll:
+		return "on wire those in the minority read what is, and not what was when it began."
+	case b.What == scenarios.KubernetesConflict:
+		return "on wire only calls that write are answered 409, since no server answers that to who reads."
+	}
+	return ""
+}
