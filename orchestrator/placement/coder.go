@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"reflect"
 )
 
 // Coder writes the binary form of a state, or reads it: each of its methods
@@ -15,8 +16,9 @@ import (
 // bytes are a CRC-32C of all before them.
 //
 // Reading is proof against any input: nothing is allocated that the bytes left
-// could not fill, and the first thing that is wrong ends it: from then on every
-// value is zero and every list empty, and Done tells what and where.
+// could not fill, nor more than allocMost bytes, and the first thing that is wrong
+// ends it: from then on every value is zero and every list empty, and Done tells
+// what and where.
 type Coder struct {
 	buf     []byte // written, or to be read
 	text    string // reading: the same bytes; strings are cut from it
@@ -27,11 +29,17 @@ type Coder struct {
 	err     error
 	words   map[string]uint64
 	spelt   []*string
+	alloc   int // reading: bytes that may still be taken, beside data itself
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 const sumBytes = 4
+
+// allocMost is the most memory that is taken for what is read: more than twice what a
+// million resources take of which none has its place. An element of a list may be a
+// single byte, so that without it a small file, unpacked, would fill any memory.
+const allocMost = 1 << 30
 
 // NewWriter makes a Coder that appends to dst.
 func NewWriter(dst []byte) *Coder { return &Coder{buf: dst, start: len(dst)} }
@@ -39,7 +47,7 @@ func NewWriter(dst []byte) *Coder { return &Coder{buf: dst, start: len(dst)} }
 // NewReader makes a Coder that reads data, all of which must be one state. The
 // strings that it reads keep a copy of data alive.
 func NewReader(data []byte) *Coder {
-	c := &Coder{reading: true}
+	c := &Coder{reading: true, alloc: allocMost}
 	n := len(data) - sumBytes
 	if n < 0 {
 		c.Fail("%d bytes are no snapshot: it is cut off", len(data))
@@ -191,12 +199,24 @@ func (c *Coder) readWord(v **string) {
 		*v = nil
 	case n == 1:
 		*v = new(string)
+		c.Alloc(24)
 		c.String(*v)
 		c.spelt = append(c.spelt, *v)
 	case n-2 < uint64(len(c.spelt)):
 		*v = c.spelt[n-2]
 	default:
 		c.Fail("word %d of %d", n-2, len(c.spelt))
+	}
+}
+
+// Alloc counts bytes of memory that reading takes, where List does not: what a
+// pointer points to, a map's entries.
+func (c *Coder) Alloc(bytes int) {
+	if !c.reading {
+		return
+	}
+	if c.alloc -= bytes; c.alloc < 0 {
+		c.Fail("what is read takes more than %d MiB of memory", allocMost>>20)
 	}
 }
 
@@ -228,7 +248,9 @@ func List[T any](c *Coder, list *[]T, code func(*T)) {
 		return
 	}
 	*list = nil
+	size := int(reflect.TypeFor[T]().Size())
 	for i := 0; i < n && c.err == nil; i++ {
+		c.Alloc(size)
 		var none T
 		*list = append(*list, none)
 		code(&(*list)[i])

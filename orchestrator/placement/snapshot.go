@@ -180,6 +180,7 @@ func (a *Assignment) codeResources(c *Coder, g *grouping) {
 	}
 	for h := 0; h < n && !c.Failed(); h++ {
 		if c.Reading() {
+			c.Alloc(resourceBytes)
 			a.res = append(a.res, resource{})
 		}
 		r := &a.res[h]
@@ -202,6 +203,9 @@ func (a *Assignment) codeResources(c *Coder, g *grouping) {
 		a.res[*h].slot = pending // taken up; cleared in checkRead
 	})
 }
+
+// resourceBytes is what a resource takes, with its place in the index.
+const resourceBytes = 64
 
 // readResource takes up the resource that has just been read.
 func (a *Assignment) readResource(c *Coder, h uint32) {

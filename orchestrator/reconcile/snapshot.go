@@ -127,6 +127,13 @@ func codeTexts(c *placement.Coder, texts map[string]string) {
 	}
 }
 
+// recordBytes is more than anything takes that a list points to; entryBytes what
+// an entry of a map does.
+const (
+	recordBytes = 1024
+	entryBytes  = 64
+)
+
 // codeSet codes a set of ids. An empty one is read as nil.
 func codeSet(c *placement.Coder, set *map[string]struct{}) {
 	ids := make([]string, 0, len(*set))
@@ -138,11 +145,12 @@ func codeSet(c *placement.Coder, set *map[string]struct{}) {
 	if !c.Reading() {
 		return
 	}
-	if *set = nil; len(ids) > 0 {
+	c.Alloc(entryBytes * len(ids))
+	if *set = nil; len(ids) > 0 && !c.Failed() {
 		*set = make(map[string]struct{}, len(ids))
 	}
-	for _, id := range ids {
-		(*set)[id] = struct{}{}
+	for i := 0; i < len(ids) && *set != nil; i++ {
+		(*set)[ids[i]] = struct{}{}
 	}
 }
 
@@ -154,6 +162,7 @@ func (m *Machine) codeInstances(c *placement.Coder) {
 	c.Section("the instances")
 	placement.List(c, &m.order, func(p **instance) {
 		if c.Reading() {
+			c.Alloc(recordBytes)
 			*p = &instance{}
 		}
 		in := *p
@@ -308,6 +317,7 @@ func (r *reads) code(c *placement.Coder) {
 	codeResources(c, &r.rows)
 	placement.List(c, &r.backlog, func(p **fleet.Notification) {
 		if c.Reading() {
+			c.Alloc(entryBytes)
 			*p = &fleet.Notification{}
 		}
 		n := *p

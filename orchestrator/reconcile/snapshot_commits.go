@@ -27,6 +27,7 @@ func (s *commits) code(c *placement.Coder, m *Machine) {
 	}
 	placement.List(c, &all, func(p **change) {
 		if c.Reading() {
+			c.Alloc(4 * entryBytes)
 			*p = &change{number: int32(len(all))}
 		}
 		ch := *p
@@ -143,6 +144,7 @@ func codeQueue(c *placement.Coder, all []*change, queue *[]*change) {
 func (m *Machine) codeTouched(c *placement.Coder) {
 	placement.List(c, &m.touched, func(p **instance) {
 		if c.Reading() {
+			c.Alloc(recordBytes)
 			*p = &instance{}
 		}
 		placement.Int(c, &(*p).id)
@@ -166,6 +168,7 @@ func codeReleasing(c *placement.Coder, releasing map[string]fleet.InstanceID) {
 	}
 	slices.Sort(ids)
 	placement.List(c, &ids, func(id *string) {
+		c.Alloc(entryBytes)
 		c.String(id)
 		was := releasing[*id]
 		placement.Int(c, &was)

@@ -141,6 +141,12 @@ const (
 	stringLongest = 64 << 20
 	listLongest   = 1 << 28
 	processesMost = 1 << 20
+	kindsMost     = 1 << 10
+	// entryMost bounds the memory that a record takes, and that which a reader keeps
+	// from one to the next: 60 bytes for each of four million resources.
+	entryMost = 256 << 20
+	// commandBytes is about what a command takes beside its lists and strings.
+	commandBytes = 128
 )
 
 // How the rows of a Listed are written.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -29,6 +30,17 @@ type decoder struct {
 	bytes int    // in words
 	last  string // that was written out
 	lists []listing
+	most  int // of either of these
+	spent int // bytes of memory that the record at hand takes
+	kept  int // bytes of memory that lists take
+}
+
+// spend counts the memory that a record takes. A few bytes of a file can stand for
+// millions when they are unpacked, and those for many more in memory.
+func (d *decoder) spend(bytes int) {
+	if d.spent += bytes; d.spent > d.most {
+		d.fail(fmt.Errorf("a record takes more than %d MiB of memory", d.most>>20))
+	}
 }
 
 func (d *decoder) fail(err error) {
@@ -62,7 +74,7 @@ func (d *decoder) fill() bool {
 // take answers the next n bytes, which are good until the next call; nil when
 // there are not as many. What it takes up grows with what is there alone.
 func (d *decoder) take(n int) []byte {
-	if len(d.buf) < n && len(d.buf) > 0 && n > blockBytes { // long: gathered without moving the start each time
+	if n > blockBytes { // long: gathered without moving the start each time
 		return d.gather(n)
 	}
 	for len(d.buf) < n {
@@ -76,6 +88,9 @@ func (d *decoder) take(n int) []byte {
 }
 
 func (d *decoder) gather(n int) []byte {
+	if d.spend(n); d.err != nil {
+		return nil
+	}
 	var all []byte
 	for {
 		part := min(n-len(all), len(d.buf))
@@ -209,6 +224,7 @@ func (d *decoder) text() string {
 	if d.err != nil {
 		return ""
 	}
+	d.spend(shared + int(n))
 	d.last = d.last[:shared] + string(rest)
 	return d.last
 }
@@ -220,7 +236,9 @@ func many[T any](d *decoder, one func() T) []T {
 		return nil
 	}
 	list := make([]T, 0, min(n, 1024))
+	size := int(reflect.TypeFor[T]().Size())
 	for range n {
+		d.spend(size)
 		v := one()
 		if d.err != nil {
 			return nil

@@ -70,6 +70,7 @@ type words struct {
 type listing struct {
 	known bool
 	rows  []fleet.Resource
+	bytes int // of memory, counted by a reader
 }
 
 func (e *encoder) uint(v uint64)               { e.buf = binary.AppendUvarint(e.buf, v) }

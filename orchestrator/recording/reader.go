@@ -2,12 +2,14 @@ package recording
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,6 +22,7 @@ type Reader struct {
 	in      *bufio.Reader
 	zstd    *zstd.Decoder
 	header  Header
+	unknown string
 	dec     decoder
 	packed  []byte
 	offset  int64 // of the next block
@@ -95,12 +98,71 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, rd.end(unexpected(err))
 	}
-	if err := json.Unmarshal(data, &rd.header); err != nil {
+	if err := rd.readHeader(data); err != nil {
 		return nil, rd.end(fmt.Errorf("header: %w", err))
 	}
-	rd.dec = decoder{more: func() ([]byte, error) { return rd.block(blockBytes) }, lists: make([]listing, len(rd.header.Kinds))}
+	rd.dec = decoder{more: func() ([]byte, error) { return rd.block(blockBytes) }, lists: make([]listing, len(rd.header.Kinds)), most: entryMost}
 	return rd, nil
 }
+
+// readHeader reads the JSON. A field that is not known is one of a newer program,
+// with a format that has otherwise stayed the same.
+func (r *Reader) readHeader(data []byte) error {
+	h, err := headerOf(data, true)
+	if err != nil {
+		unknown := err
+		if h, err = headerOf(data, false); err != nil {
+			return err
+		}
+		r.unknown = strings.TrimPrefix(unknown.Error(), "json: unknown field ")
+	}
+	r.header = h
+	return nil
+}
+
+func headerOf(data []byte, strict bool) (Header, error) {
+	type fields Header
+	h := struct {
+		*fields
+		Kinds json.RawMessage `json:"kinds"`
+	}{fields: &fields{}}
+	err := decoderOf(data, strict).Decode(&h)
+	if err == nil {
+		h.fields.Kinds, err = kindsOf(h.Kinds, strict)
+	}
+	return Header(*h.fields), err
+}
+
+// kindsOf reads kinds one by one: three bytes of JSON make one that takes hundreds.
+func kindsOf(data []byte, strict bool) (list []Kind, err error) {
+	in := decoderOf(data, strict)
+	if start, err := in.Token(); err != nil || start != json.Delim('[') {
+		return nil, nil // null, or not there: none
+	}
+	for in.More() {
+		if len(list) == kindsMost {
+			return nil, fmt.Errorf("more than %d kinds", kindsMost)
+		}
+		var k Kind
+		if err := in.Decode(&k); err != nil {
+			return nil, err
+		}
+		list = append(list, k)
+	}
+	return list, nil
+}
+
+func decoderOf(data []byte, strict bool) *json.Decoder {
+	in := json.NewDecoder(bytes.NewReader(data))
+	if strict {
+		in.DisallowUnknownFields()
+	}
+	return in
+}
+
+// Unknown is a field of the header that this program does not know, quoted; empty
+// when it knows all. What it says about the machines is missing in Header.
+func (r *Reader) Unknown() string { return r.unknown }
 
 // Header is what the segment begins with.
 func (r *Reader) Header() Header { return r.header }
@@ -178,6 +240,7 @@ func unexpected(err error) error {
 // record reads one record; not each is an entry.
 func (r *Reader) record() (e Entry, is bool) {
 	d := &r.dec
+	d.spent = 0
 	c := code(d.byte())
 	switch c {
 	case codeKind:
@@ -216,7 +279,9 @@ func (r *Reader) record() (e Entry, is bool) {
 	case codeRestarted:
 		e.Restarted = true
 	case codeSnapshot:
-		e.Snapshot = append([]byte{}, d.take(d.length())...)
+		if e.Snapshot = d.take(d.length()); len(e.Snapshot) <= blockBytes { // longer, it is its own
+			e.Snapshot = append([]byte{}, e.Snapshot...)
+		}
 	case codeMark:
 		e.Mark = d.mark()
 	}
@@ -269,6 +334,7 @@ func (d *decoder) commands() []reconcile.Command {
 	n := d.length()
 	list := make([]reconcile.Command, 0, min(n, 1024))
 	for range n {
+		d.spend(commandBytes)
 		c := d.command()
 		if d.err != nil {
 			return nil

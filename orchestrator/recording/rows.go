@@ -124,16 +124,33 @@ func (d *decoder) listed() reconcile.Listed {
 		d.fail(fmt.Errorf("rows are written in no way that is known (%d)", how))
 	}
 	if wholeTable(&ev) && d.err == nil {
-		d.lists[d.kind].remember(&ev)
+		d.remember(&ev)
 	}
 	return ev
 }
+
+func (d *decoder) remember(ev *reconcile.Listed) {
+	last := &d.lists[d.kind]
+	d.kept -= last.bytes
+	last.bytes = 0
+	for i := range ev.Rows {
+		last.bytes += rowBytes + len(ev.Rows[i].ID) + len(ev.Rows[i].Group)
+	}
+	if d.kept += last.bytes; d.kept > d.most {
+		d.fail(fmt.Errorf("the listings of all kinds take more than %d MiB of memory", d.most>>20))
+		return
+	}
+	last.remember(ev)
+}
+
+const rowBytes = 32 // the strings apart
 
 func (d *decoder) changed(last *listing) []fleet.Resource {
 	if !last.known {
 		d.fail(fmt.Errorf("a listing changes one that is not there"))
 		return nil
 	}
+	d.spend(rowBytes * len(last.rows))
 	old, rows := last.rows, make([]fleet.Resource, 0, len(last.rows))
 	for d.err == nil {
 		what := d.uint()
@@ -152,6 +169,7 @@ func (d *decoder) changed(last *listing) []fleet.Resource {
 			old = old[n:]
 		case rowsAdd:
 			for range n {
+				d.spend(rowBytes)
 				rows = append(rows, fleet.Resource{ID: d.string(), Group: d.string()})
 				if d.err != nil {
 					return nil

@@ -17,7 +17,8 @@ import (
 // Writer writes one segment. An error of what it writes to stays, and is
 // answered by Err, Flush and Close; from then on nothing is written. Its methods
 // must not be called concurrently, and keep nothing of what they are given but
-// strings.
+// strings. Each block is packed and written beside its caller: that is over after
+// Flush and Close.
 type Writer struct {
 	enc  encoder
 	w    io.Writer
@@ -27,6 +28,16 @@ type Writer struct {
 
 	limit, written int64 // 0: no limit
 	full           bool  // the limit has ended it
+
+	packing chan sealed // what is being packed and written; nil: nothing
+	spare   []byte       // a buffer that is not in use
+}
+
+// sealed is what has become of a buffer.
+type sealed struct {
+	raw   []byte
+	bytes int64
+	err   error
 }
 
 // NewWriter begins a segment. The header's kinds are those that later calls name
@@ -102,6 +113,7 @@ func (w *Writer) Mark(at time.Duration, kind int, m Mark) {
 // Flush hands on all that was recorded so far, so that a reader finds it.
 func (w *Writer) Flush() error {
 	w.seal()
+	w.wait()
 	return w.err
 }
 
@@ -131,15 +143,42 @@ func (w *Writer) sealFull() {
 	}
 }
 
+// seal has what was recorded packed and written, once the same of what came
+// before is over.
 func (w *Writer) seal() {
-	for raw := w.enc.buf; len(raw) > 0 && w.err == nil; {
+	w.wait()
+	raw := w.enc.buf
+	if len(raw) == 0 || w.err != nil {
+		w.enc.emptied()
+		return
+	}
+	w.enc.buf, w.spare = w.spare, nil
+	w.enc.emptied()
+	done := make(chan sealed, 1) // not waited for where the run is given up
+	w.packing = done
+	go func() { done <- w.write(raw) }()
+}
+
+func (w *Writer) write(raw []byte) sealed {
+	out := sealed{raw: raw}
+	for len(raw) > 0 && out.err == nil {
 		n := min(len(raw), blockBytes)
 		block := w.pack.block(raw[:n])
-		_, w.err = w.w.Write(block)
-		w.written += int64(len(block))
+		_, out.err = w.w.Write(block)
+		out.bytes += int64(len(block))
 		raw = raw[n:]
 	}
-	w.enc.emptied()
+	return out
+}
+
+// wait is over when nothing is being packed or written.
+func (w *Writer) wait() {
+	if w.packing == nil {
+		return
+	}
+	out := <-w.packing
+	w.packing, w.spare, w.err = nil, out.raw, out.err
+	w.written += out.bytes
 }
 
 // emptied begins a new buffer where what was in it has been taken; one that a
