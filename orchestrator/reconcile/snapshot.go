@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"bytes"
+	"encoding/binary"
 	"slices"
 	"time"
 
@@ -50,6 +52,16 @@ func Restore(cfg Config, data []byte) (*Machine, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// SnapshotVersion answers of which version a state is, and which one Restore reads;
+// version is 0 where data does not begin as a state does.
+func SnapshotVersion(data []byte) (version, reads uint64) {
+	magic := append(binary.AppendUvarint(nil, uint64(len(snapshotMagic))), snapshotMagic...)
+	if rest, is := bytes.CutPrefix(data, magic); is {
+		version, _ = binary.Uvarint(rest)
+	}
+	return version, snapshotVersion
 }
 
 func codeHeader(c *placement.Coder, cfg Config) {

@@ -116,6 +116,9 @@ func (p *player) segment(s *Segment) error {
 	}
 	defer done()
 	p.file, p.header, p.entry, p.open = s.Name, r.Header(), 0, false
+	if field := r.Unknown(); field != "" {
+		p.gap("%s: its header has the field %s, which this program does not know and goes without: a newer one wrote it (%s)", s.Name, field, p.header.Program)
+	}
 	if p.begun && (!p.joined || p.header.Segment != p.last+1) || !p.begun && p.header.Segment > 0 {
 		p.gap("%s goes on where what was before it is missing", s.Name)
 		clear(p.machines)
@@ -162,7 +165,7 @@ func (p *player) machinesAnew(process int) error {
 func (p *player) machineAnew(key machineKey) error {
 	m, err := reconcile.New(p.header.Kinds[key.kind].Config)
 	if err != nil {
-		return fmt.Errorf("%s: the machine of %s: %w", p.file, p.header.Kinds[key.kind].Config.Kind, err)
+		return fmt.Errorf("%s: the machine of %s cannot be made as %s was told to: %w", p.file, p.header.Kinds[key.kind].Config.Kind, p.header.Program, err)
 	}
 	p.machines[key] = m
 	return nil
@@ -265,6 +268,14 @@ func inWords(commands []reconcile.Command) []string {
 // known; else the two must be the same.
 func (p *player) snapshot(key machineKey, e recording.Entry) error {
 	cfg := p.header.Kinds[key.kind].Config
+	if version, reads := reconcile.SnapshotVersion(e.Snapshot); version > 0 && version != reads {
+		if p.machines[key] == nil {
+			return fmt.Errorf("%s: the machine of %s begins with a state of version %d, and this program reads version %d: replay it with what wrote it (%s)",
+				p.file, cfg.Kind, version, reads, p.header.Program)
+		}
+		p.gap("%s: the state of the machine of %s is of version %d, this program's of version %d: they are not compared", p.file, cfg.Kind, version, reads)
+		return nil
+	}
 	if m := p.machines[key]; m != nil {
 		if now := m.Snapshot(nil); string(now) != string(e.Snapshot) {
 			p.result.Difference = &Difference{File: p.file, Entry: p.entry, At: e.At + e.Skew, Kind: cfg.Kind, Process: e.Process, Event: "the next segment begins",
