@@ -319,8 +319,8 @@ func (k *kindDeriver) listed(m moment, ev *reconcile.Listed) error {
 		k.rows.some(ev.Rows)
 		return nil
 	}
-	if len(ev.Rows) == 0 && ev.Digest.Count > 0 {
-		return nil // the rows are not told: they are what was known
+	if len(ev.Rows) == 0 && ev.Digest.Count > 0 || k.rows.same(ev.Digest) {
+		return nil // the rows are what was known
 	}
 	return k.rows.table(ev.Rows, q.at, k.happened(m.now))
 }
@@ -385,7 +385,9 @@ func (k *kindDeriver) ordered(now time.Duration, order reconcile.Order) {
 	default:
 		return
 	}
-	k.orders = append(k.orders, o)
+	if len(k.orders) < 100*maxOrders { // those of the beginning; givenOrders counts what else is left out
+		k.orders = append(k.orders, o)
+	}
 }
 
 // slot finds what is known of an instance; nil where there are too many.

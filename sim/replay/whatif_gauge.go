@@ -16,6 +16,7 @@ type gauge struct {
 	asked    map[question]asking
 	places   map[uint64]place // by a hash of the resource's id
 	slots    map[fleet.InstanceID]*standing
+	alarms   map[string]time.Duration // that are on, since when
 
 	on, waiting    int // resources on lists, and known and on none
 	instances      int
@@ -211,13 +212,29 @@ func (k *gauge) command(m moment, c reconcile.Command) {
 			k.out.Replaced += k.one()
 		}
 	case reconcile.Alarm:
-		if c.On {
-			k.out.Alarms += k.one()
-		}
+		k.alarm(c)
 	case reconcile.Reply:
 		if c.Err != "" {
 			k.out.Refused += k.one()
 		}
+	}
+}
+
+// glimpse is how long an alarm must last to count: as a process starts, one may
+// come and go for milliseconds, or not.
+const glimpse = time.Second
+
+func (k *gauge) alarm(c reconcile.Alarm) {
+	since, on := k.alarms[c.Code]
+	switch {
+	case c.On && !on && len(k.alarms) < maxSlots:
+		k.out.Alarms += k.one()
+		k.alarms[c.Code] = k.now
+	case on && !c.On:
+		if k.now-since < glimpse && since >= k.from {
+			k.out.Alarms--
+		}
+		delete(k.alarms, c.Code)
 	}
 }
 

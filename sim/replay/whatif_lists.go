@@ -210,16 +210,19 @@ func (k *gauge) listed(m moment, ev *reconcile.Listed) {
 	if ev.Err != "" || len(ev.Rows) == 0 && ev.Digest.Count > 0 {
 		return // the rows themselves are not told: they are what was known
 	}
-	there := make(map[uint64]struct{}, len(ev.Rows))
+	drops := known && q.whole && k.waiting > 0
+	there := map[uint64]struct{}{}
 	for i := range ev.Rows {
 		h := hashed(ev.Rows[i].ID)
-		there[h] = struct{}{}
+		if drops {
+			there[h] = struct{}{}
+		}
 		if p := k.get(h); !p.on && !p.waiting {
 			p.waiting, p.told, p.since = true, false, k.now
 			k.put(h, p)
 		}
 	}
-	if known && q.whole {
+	if drops {
 		for h, p := range k.places {
 			if _, is := there[h]; !is && p.waiting && p.since < q.at {
 				k.put(h, place{last: fleet.NoInstance, lost: -1})

@@ -43,7 +43,7 @@ type Outcome struct {
 	UnplacedMax  int     `json:"unplaced_max"`      // resources on no list at once, once all had a place
 	Orders       int     `json:"orders"`
 	Refused      int     `json:"orders_refused"`
-	Alarms       int     `json:"alarms"`
+	Alarms       int     `json:"alarms"` // that lasted for a second or more
 }
 
 // outcome measures a recording from one moment to another, on its clock.
@@ -54,7 +54,7 @@ func (rec *Recording) outcome(from, to time.Duration) (*Outcome, error) {
 			if g.kinds[k.Config.Kind] == nil {
 				g.names = append(g.names, k.Config.Kind)
 				g.kinds[k.Config.Kind] = &gauge{gauges: g, machines: map[int]*twin{}, sent: map[int]reconcile.Commit{},
-					asked: map[question]asking{}, places: map[uint64]place{}, slots: map[fleet.InstanceID]*standing{}}
+					asked: map[question]asking{}, places: map[uint64]place{}, slots: map[fleet.InstanceID]*standing{}, alarms: map[string]time.Duration{}}
 			}
 		}
 	}

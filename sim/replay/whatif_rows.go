@@ -36,6 +36,7 @@ type rows struct {
 	live   map[string]int32         // by id: in the table as far as told
 	ended  map[string]time.Duration // deletions told of since the last question to the database
 	listed bool                     // the whole table has been read
+	digest fleet.Digest             // of what is live; groups count for nothing
 
 	found, lost int // rows that came and went, and only a listing told
 	bulk        int // rows of bulk messages
@@ -55,6 +56,7 @@ func (r *rows) begin(row fleet.Resource, at time.Duration) error {
 		r.bad++
 		return nil
 	}
+	r.digest.Add(fleet.Resource{ID: row.ID})
 	r.live[row.ID] = int32(len(r.lives))
 	r.lives = append(r.lives, life{id: row.ID, group: row.Group, from: at, to: -1})
 	return nil
@@ -64,7 +66,13 @@ func (r *rows) end(id string, at time.Duration) {
 	if i, ok := r.live[id]; ok {
 		r.lives[i].to = max(at, r.lives[i].from, 0)
 		delete(r.live, id)
+		r.digest.Remove(fleet.Resource{ID: id})
 	}
+}
+
+// same says that a listing holds what is known already.
+func (r *rows) same(d fleet.Digest) bool {
+	return r.listed && d.Count == r.digest.Count && d.IDs == r.digest.IDs
 }
 
 // notified takes a message over.
@@ -91,7 +99,9 @@ func (r *rows) notified(n *fleet.Notification, at time.Duration) error {
 			delete(r.ended, row.ID)
 		case fleet.OpDelete, fleet.OpBulkDelete:
 			r.end(row.ID, at)
-			r.ended[row.ID] = at
+			if len(r.ended) < maxLives {
+				r.ended[row.ID] = at
+			}
 		case fleet.OpUpdate, fleet.OpBulkUpdate:
 			r.updated++
 			if err := r.regroup(row, at, n.GroupKnown); err != nil {
