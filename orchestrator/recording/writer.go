@@ -30,7 +30,7 @@ type Writer struct {
 	full           bool  // the limit has ended it
 
 	packing chan sealed // what is being packed and written; nil: nothing
-	spare   []byte       // a buffer that is not in use
+	spare   []byte      // a buffer that is not in use
 }
 
 // sealed is what has become of a buffer.
