@@ -107,7 +107,7 @@ func (d *driver) lead(t *term, leaving context.Context) (gaveUp bool) {
 	why := ""
 	select {
 	case <-t.ctx.Done():
-		why = context.Cause(t.ctx).Error()
+		why = text(context.Cause(t.ctx))
 	case why = <-t.stepDown:
 		gaveUp = true
 	case <-leaving.Done():

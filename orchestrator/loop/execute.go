@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"dacorch/orchestrator/fleet"
@@ -227,12 +228,17 @@ func (d *driver) called(port string, began time.Duration, err error) {
 	}
 }
 
+// text is what the machine is told of an error, and so what stands in alarms,
+// events and recordings. Adapters keep their secrets out of their errors; a
+// library's that names a URL with a login in it is seen to here.
 func text(err error) string {
 	if err == nil {
 		return ""
 	}
-	return err.Error()
+	return login.ReplaceAllString(err.Error(), "://***@")
 }
+
+var login = regexp.MustCompile(`://[^/?#\s"]*@`)
 
 func answer(err error) reconcile.PodAnswer {
 	switch {

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"bytes"
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -47,6 +48,19 @@ func (w *twin) Answered(_ fleet.Kind, now time.Duration, commands []reconcile.Co
 	case !bytes.Equal(m.Snapshot(nil), w.machine.Snapshot(nil)):
 		w.t.Errorf("at %v the machine is not in its twin's state: something that it was told is not recorded", now)
 		w.parted = true
+	}
+}
+
+// TestNoLoginIsTold: what a library's error says of a URL goes on without the login.
+func TestNoLoginIsTold(t *testing.T) {
+	for in, want := range map[string]string{
+		`Get "https://me:pa:ss@[::1]:6443/api?x=a@b": refused`: `Get "https://***@[::1]:6443/api?x=a@b": refused`,
+		"postgres://me@db/x and mqtt://u:p@broker":             "postgres://***@db/x and mqtt://***@broker",
+		"https://host/path/a@b: mail me@home":                  "https://host/path/a@b: mail me@home",
+	} {
+		if got := text(errors.New(in)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 
