@@ -189,8 +189,13 @@ func split(f *faults, now time.Duration, b *broken) error {
 	f.mu.Lock()
 	f.barred[key] = time.Now().Add(f.r.real(b.For) + time.Minute)
 	f.mu.Unlock()
-	f.expireSessions(func(id int64) bool { return id == session })
 	alone := len(f.r.running()) < 2
+	if alone { // it will never lead again
+		f.r.leave(true)
+	}
+	f.expireSessions(func(id int64) bool { return id == session })
+	f.r.takeFacts()
+	f.r.asked = time.Time{}
 	b.undo = append(b.undo, func(time.Duration) {
 		f.apart = false
 		f.mu.Lock()
