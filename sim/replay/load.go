@@ -38,6 +38,10 @@ type Segment struct {
 	Header recording.Header
 }
 
+// instancesMost bounds the instances of a kind: two numbers in a file would else make a
+// machine of any size.
+const instancesMost = 1 << 17
+
 // ErrNothing says that there is no recording at all.
 var ErrNothing = errors.New("no recording")
 
@@ -52,6 +56,11 @@ func Load(files []File) (*Recording, error) {
 		}
 		s.Header = r.Header()
 		done()
+		for _, k := range s.Header.Kinds {
+			if n := max(k.Config.Limits.MaxInstances, k.Config.Limits.InitInstances); n > instancesMost {
+				return nil, fmt.Errorf("%s: %s may have %d instances, and no more than %d can be replayed", s.Name, k.Config.Kind, n, instancesMost)
+			}
+		}
 		rec.add(s)
 	}
 	if len(rec.Rows) == 0 {

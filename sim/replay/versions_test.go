@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"testing"
 
@@ -57,6 +58,13 @@ func TestOtherSettings(t *testing.T) {
 	}
 	_, err := load(t, &file).Replay(nil)
 	if err == nil || !strings.Contains(err.Error(), "as dacorch v0 was told to: retryMin") {
+		t.Error(err)
+	}
+	cfg.Limits.MaxInstances = 1 << 30
+	file.Reset()
+	recording.NewWriter(&file, recording.Header{Kinds: []recording.Kind{{Config: cfg}}})
+	_, err = Load([]File{{"huge", func() (io.ReadCloser, error) { return io.NopCloser(&file), nil }}})
+	if err == nil || err.Error() != "huge: Thing may have 1073741824 instances, and no more than 131072 can be replayed" {
 		t.Error(err)
 	}
 }
