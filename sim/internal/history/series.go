@@ -64,14 +64,15 @@ func (s *Series) Row(name string, agg Aggregate) *Row {
 	return r
 }
 
-// Band says that something, usually a fault, lasted from…to. Bands of one name
-// share a line. At most 1,000 are kept; the timeline says how many were not.
+// Band says that something, usually a fault, lasted from…to, of which the part
+// inside the run is kept. Bands of one name share a line. At most 1,000 are kept; the timeline says how many were not.
 func (s *Series) Band(name string, from, to time.Duration) {
 	if len(s.bands) >= maxBands {
 		s.dropped++
 		return
 	}
-	s.bands = append(s.bands, band{name, from, to})
+	from = min(max(from, 0), s.duration)
+	s.bands = append(s.bands, band{name, from, min(max(to, from), s.duration)})
 }
 
 // Mark says that something, usually an order, happened once. At most 1,000 are
