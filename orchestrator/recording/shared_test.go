@@ -3,10 +3,12 @@ package recording
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -71,6 +73,52 @@ func TestDirStaysBelowTotal(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(path, name)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Kinds that are told at once, with a segment every moment, leave whole files.
+func TestDirIsBusy(t *testing.T) {
+	kinds := []fleet.Kind{"A", "B", "C"}
+	d := openDir(t, func(c *DirConfig) {
+		c.Segment, c.Kinds = 8<<10, nil
+		for _, kind := range kinds {
+			c.Kinds = append(c.Kinds, reconcile.DefaultConfig(kind))
+		}
+	})
+	var drivers sync.WaitGroup
+	for i, kind := range kinds {
+		m, err := reconcile.New(reconcile.DefaultConfig(kind))
+		if err != nil {
+			t.Fatal(err)
+		}
+		random := rand.New(rand.NewPCG(1, uint64(i)))
+		drivers.Go(func() {
+			for n := range 20_000 {
+				if tell(d, kind, m, time.Duration(n), random.Uint64()); n%200 == 0 {
+					d.streams[kind].flush()
+					d.disk.nudge()
+				}
+			}
+		})
+	}
+	drivers.Wait()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	events := 0
+	for _, path := range files(t, d) {
+		_, entries, err := read(t, path)
+		if err != io.EOF {
+			t.Errorf("%s: %v", path, err)
+		}
+		for _, e := range entries {
+			if e.Event != nil {
+				events++
+			}
+		}
+	}
+	if st := d.Stats(); events != 60_000 || st.Lost > 0 || st.Failures > 0 || st.Segments < 6 {
+		t.Errorf("%d events are in the files: %+v", events, st)
 	}
 }
 
