@@ -50,6 +50,9 @@ type kindDeriver struct {
 	notesUp   bool
 	outage    span // the last time at which no message came through
 
+	reports  int  // of DACs in tmp/status
+	confirms bool // one has said what it has applied
+
 	asked map[question]asking
 	calls map[question]time.Duration // of trees
 	sent  map[int]sending            // transactions

@@ -235,6 +235,8 @@ func (k *kindDeriver) statusSeen(now time.Duration, id fleet.InstanceID, st flee
 		s.present = false
 		return
 	}
+	k.reports++
+	k.confirms = k.confirms || st.Times >= 0
 	if s.expired > 0 { // the program has another session: it lived
 		k.strikes(scenarios.ZooKeeperExpire, id, s.expired-seenLate, 0)
 		s.expired = 0

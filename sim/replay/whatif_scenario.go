@@ -86,6 +86,9 @@ func (out *Derived) kind(sc *scenarios.Scenario, k *kindDeriver) error {
 	if !r.listed {
 		k.remarks.add("%s: the database was never listed in this recording: rows of the start are not known", k.name)
 	}
+	if k.reports > 0 && !k.confirms {
+		k.remarks.add("%s: its DACs confirm no list; the simulation's do", k.name)
+	}
 	for what, n := range map[string]int{
 		"rows of bulk messages, which are told one by one":                                       r.bulk,
 		"updates of rows, left out since they place nothing anew unless a group changes":         r.updated,
