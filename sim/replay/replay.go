@@ -5,7 +5,8 @@
 //
 // The machine that was recorded and the one that is here, told the same at the
 // same times, must answer the same commands; Replay says that they do, or where
-// they first differ. Diff compares two recordings with each other.
+// they first differ. Compare compares two recordings with each other. Derive makes
+// a scenario of what the platform did in a recording, to be asked what if.
 package replay
 
 import (

@@ -326,7 +326,11 @@ func TestNobodyLeads(t *testing.T) {
 
 // The scenario with its tables is a scenario like any other.
 func TestDerivedScenario(t *testing.T) {
-	d := derived(t, ran(t, "first-light"))
+	rec := ran(t, "first-light")
+	d := derived(t, rec)
+	if again := derived(t, rec); !bytes.Equal(d.Scenario, again.Scenario) || !bytes.Equal(d.Tables["story-Thing.csv"], again.Tables["story-Thing.csv"]) {
+		t.Error("derived twice, it is not the same")
+	}
 	sc, err := scenarios.Parse("derived.yaml", d.Scenario)
 	if err != nil {
 		t.Fatal(err)
