@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -132,6 +133,31 @@ func TestDataCentre(t *testing.T) {
 	}
 	if _, err := c.Do(t.Context(), Statement{Kind: "Nothing", Verb: Create, Rows: rows}); err == nil {
 		t.Error("a table that is not there takes rows")
+	}
+}
+
+// TestHide: while the tables are out of sight everybody's statements fail, and the
+// data centre goes on.
+func TestHide(t *testing.T) {
+	c, _ := centreTest(t)
+	list := func() error {
+		rows, err := c.db.QueryContext(t.Context(), `SELECT id FROM "Thing"`)
+		if err != nil {
+			return err
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	}
+	for _, on := range []bool{true, true, false, false} {
+		if err := c.Hide(t.Context(), on); err != nil {
+			t.Fatal(err)
+		}
+		if err := list(); (err != nil) != on {
+			t.Errorf("hidden %v: %v", on, err)
+		}
+		do(t, c, Statement{Kind: "Thing", Verb: Create, Rows: []fleet.Resource{{ID: fmt.Sprint(on)}}, Silent: true})
+	}
+	if got, err := c.Rows(t.Context(), "Thing"); err != nil || !slices.Equal(ids(got), []string{"false", "true"}) {
+		t.Errorf("the table holds %v, %v", got, err)
 	}
 }
 

@@ -15,7 +15,7 @@ func (r *run) refuse() error {
 		if why := cannot(b.Fault); why != "" {
 			errs = append(errs, fmt.Errorf("%s: faults.%d: %q cannot be played on wire: %s; leave it out, or run the scenario in virtual time", r.sc.File, i, b.Label(), why))
 		}
-		if said := otherwise(b); said != "" {
+		if said := otherwise(b, r.opts.TimeScale); said != "" {
 			r.faults.note("The fault %q: %s", b.Label(), said)
 		}
 	}
@@ -41,8 +41,10 @@ func cannot(f *scenarios.Fault) string {
 var otherwiseDone = map[scenarios.FaultKind]bool{scenarios.DatabaseTorn: true}
 
 // otherwise says what differs from what the fault says; empty for nothing.
-func otherwise(b *broken) string {
+func otherwise(b *broken, scale float64) string {
 	switch {
+	case (b.What == scenarios.MQTTFlood || b.What == scenarios.MQTTGarbage) && scale > 1:
+		return fmt.Sprintf("with this --time-scale it sends %.4g messages a second of real time, which servers and programs, who are no faster, have to bear.", float64(b.Rate)*scale)
 	case b.What == scenarios.DatabaseTorn:
 		return "on wire nothing is done: rows change under each listing of several pages by themselves, as fast as churn has it."
 	case b.What == scenarios.ZooKeeperReadOnly && b.Of != scenarios.OfAll:

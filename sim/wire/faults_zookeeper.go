@@ -150,6 +150,11 @@ func requestWord(op zookeeper.Op) string {
 	return ""
 }
 
+// restartsZooKeeper says that a fault stops the server and starts it again.
+func (f *faults) restartsZooKeeper() bool {
+	return slices.ContainsFunc(f.broken, func(b *broken) bool { return b.What == scenarios.ZooKeeperDown })
+}
+
 // zookeeperDown stops the server while any fault of the sort is about everybody,
 // and starts it again with what it has written; one that is about some breaks
 // their connections until it ends.

@@ -155,7 +155,7 @@ func (r *run) prepare() error {
 	if err := r.refuse(); err != nil {
 		return err
 	}
-	cfg := Config{Restarts: true, EvictAfter: r.real(evictAfter), Facts: facts{r}, Log: slog.New(slog.NewTextHandler(r.opts.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	cfg := Config{Restarts: r.faults.restartsZooKeeper(), EvictAfter: r.real(evictAfter), Facts: facts{r}, Log: slog.New(slog.NewTextHandler(r.opts.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		PodStart: r.real(r.sc.World.Latency("kubernetes.start").Mean)}
 	if n := r.sc.Nodes; n != nil {
 		cfg.PodsPerNode, cfg.Nodes = n.PerNode, -1
