@@ -62,6 +62,10 @@ var mutants = []mutant{
 	{"ignores capacity", []edit{
 		{core + "flush.go", "return used < b.m.plan.Capacity(in.id)", "return used >= 0"},
 		{core + "flush.go", "ch.Capacity = max(m.plan.Capacity(in.id), ch.Used)", "ch.Capacity = m.plan.Capacity(in.id)"}}, "capacity"},
+	{"replaces pods in maintenance", []edit{{core + "pods.go",
+		"!m.podsKnown || m.control.Maintenance || m.instances", "!m.podsKnown || m.instances"}}, "maintenance"},
+	{"leaves empty instances without a pod", []edit{{core + "pods.go",
+		"\t\tm.createPod(in, why)\n", "\t\tif in.used+in.arriving > 0 {\n\t\t\tm.createPod(in, why)\n\t\t}\n"}}, "pods"},
 }
 
 // rounds are the seeds tried for a mutant, a few first.
