@@ -23,7 +23,6 @@ type driver struct {
 	leads    bool // as far as it knows
 	led      bool // it has led before
 	epoch    int64
-	beatsUp  bool // what its consumer said last
 	tick     timeline.Token
 	armed    bool          // a tick is due
 	tickAt   time.Duration // when, by the process's clock
@@ -83,6 +82,9 @@ func (d *driver) told(now time.Duration, ev reconcile.Event) {
 		}
 	}
 	d.setTick(now)
+	if !d.leads && d.consumer != nil {
+		d.unjoin(now)
+	}
 }
 
 // committed notes the answer to the transaction in flight.
@@ -164,28 +166,23 @@ func (d *driver) gained(now time.Duration, epoch int64) {
 	d.leads, d.led, d.epoch = true, true, epoch
 	d.p.run.check.Leads(now, d.name, epoch)
 	d.told(now, reconcile.Led{Epoch: epoch})
-	if again && !d.p.dead { // a machine that followed was not told
+	if (again || d.p.notesUp) && !d.p.dead { // a machine that followed was not told; one that has just begun hears soon
 		d.told(now, reconcile.NotificationChannel{Up: d.p.notesUp})
 	}
-	if (again || d.beatsUp) && d.consumer != nil && !d.p.dead {
-		d.told(now, reconcile.HeartbeatChannel{Up: d.beatsUp})
+	if !d.p.dead && d.leads && d.consumer == nil {
+		d.join()
 	}
 }
 
-// channel hears whether heartbeats can arrive. Like production, which listens to
-// them as a leader alone, it does not tell a machine that follows.
-func (d *driver) channel(now time.Duration, up bool) {
-	if d.beatsUp = up; d.leads {
-		d.told(now, reconcile.HeartbeatChannel{Up: up})
-	}
-}
+// channel hears whether heartbeats can arrive.
+func (d *driver) channel(now time.Duration, up bool) { d.told(now, reconcile.HeartbeatChannel{Up: up}) }
 
 // staleBeat is how old a heartbeat may be that still says anything, as production
 // has it: offsets can be lost, and a backlog can be long.
 const staleBeat = 90 * time.Second
 
 func (d *driver) heartbeat(now time.Duration, h world.Heartbeat) {
-	if d.p.stopped == nil { // else it has not read it
+	if d.p.stopped == nil && d.consumer != nil { // else it has not read it
 		d.consumer.Commit(h.Offset + 1)
 	}
 	if h.Kind == d.name && (now-h.Appended <= staleBeat || now-h.SentAt <= staleBeat) {

@@ -135,7 +135,7 @@ func (p *process) reconnect(now time.Duration, s *stopped) {
 		p.subscribe()
 	}
 	for _, d := range p.kinds {
-		if s.expelled {
+		if s.expelled && d.consumer != nil {
 			d.join()
 		}
 	}

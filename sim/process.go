@@ -74,7 +74,6 @@ func (p *process) start() {
 		}, func(now time.Duration, id fleet.InstanceID, uid string) {
 			d.step(now, reconcile.PodGone{Instance: id, UID: uid})
 		})
-		d.join()
 	}
 	p.connect()
 }
@@ -98,13 +97,27 @@ func (p *process) subscribe() {
 	})
 }
 
-// join listens to the kind's heartbeats.
+// join listens to the kind's heartbeats, which like in production a leader alone does.
 func (d *driver) join() {
-	if d.k.spec.Heartbeat {
-		d.consumer = d.p.run.world.Kafka.Join("iota-orchestrator-"+string(d.name), d.heartbeat, func(now time.Duration, up bool) {
-			d.p.hear(now, func(now time.Duration) { d.channel(now, up) })
-		})
+	if !d.k.spec.Heartbeat {
+		return
 	}
+	var c *world.Consumer
+	c = d.p.run.world.Kafka.Join("iota-orchestrator-"+string(d.name), d.heartbeat, func(now time.Duration, up bool) {
+		d.p.hear(now, func(now time.Duration) {
+			if c == d.consumer {
+				d.channel(now, up)
+			}
+		})
+	})
+	d.consumer = c
+}
+
+// unjoin leaves the heartbeats to the next leader.
+func (d *driver) unjoin(now time.Duration) {
+	d.consumer.Close()
+	d.consumer = nil
+	d.channel(now, false)
 }
 
 // connect opens a session and stands for election with it.
