@@ -120,7 +120,9 @@ func (m *Machine) noteChannel(up bool) {
 		}
 		return
 	}
-	m.resyncAt = min(m.resyncAt, again)
+	if m.cfg.Resync >= publisherReconnects { // one that is due before would come too early, and be in its place
+		m.resyncAt = again
+	}
 	m.wakeAt(m.resyncAt)
 }
 
