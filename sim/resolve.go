@@ -52,6 +52,9 @@ func (d *driver) resolve(now time.Duration, txn *fleet.Txn, until time.Duration)
 
 // resolved is the end of the reading.
 func (d *driver) resolved(now time.Duration, txn *fleet.Txn, until time.Duration) {
+	if d.sent.txn != txn { // nobody waits for it any more
+		return
+	}
 	if !d.p.calls.Serves() {
 		d.resolve(now, txn, until)
 		return
