@@ -68,6 +68,10 @@ SWEEP ?= --time=2m
 sweep: build ## play made-up variants of every scenario with fresh seeds, for SWEEP (--time=2m)
 	bin/dacorch sim sweep all --swarm --from $$(date +%s) --out bin/sweep-failures $(SWEEP)
 
+.PHONY: mutants
+mutants: ## prove the sweep: every mutant of the core must be found, and shrunk to ten lines
+	MUTANTS=all $(GO) test -count=1 -timeout 30m -run '^TestMutants' -v ./sim/sweep
+
 # Go before 1.27 sometimes ends a target with "context deadline exceeded" when its
 # time is up (go.dev/issue/75804); that is no failing input, and no failure here.
 .PHONY: fuzz

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,23 +54,64 @@ var mutants = []mutant{
 	{"never compares with the database", []edit{
 		{core + "resync.go", "if due(m.resyncAt) {", "if due(m.resyncAt) && m.stage != StageActive {"},
 		{core + "resync.go", "if m.again && m.listReq == 0 &&", "if m.again && m.listReq != 0 &&"}}, Settled},
-	{"does not compare when it is connected again", []edit{{core + "resync.go",
-		"\tm.resyncSoon()\n\t// Whoever publishes reconnects too, and what it could not publish until then\n\t// is lost: compare once more when it has.\n\tm.resyncAt = min(m.resyncAt, m.now+publisherReconnects)\n",
-		""}}, Expectation},
+	{"does not compare when it is connected again", []edit{
+		{core + "resync.go", "\tm.resyncSoon()\n\t// Whoever publishes", "\t// Whoever publishes"},
+		{core + "resync.go", "if wasDown {", "if wasDown && m.cfg.Resync < 0 {"},
+		{core + "resync.go", "if m.cfg.Resync >= publisherReconnects {", "if m.cfg.Resync < 0 {"}}, Expectation},
 	{"gives away without confirmation", []edit{{core + "flush.go",
 		"b.m.cfg.Handoff == fleet.HandoffStrict && !b.m.knownDead(src)",
 		"b.m.cfg.Handoff == fleet.HandoffStrict && src == nil"}}, "overlap"},
 	{"ignores capacity", []edit{
 		{core + "flush.go", "return used < b.m.plan.Capacity(in.id)", "return used >= 0"},
 		{core + "flush.go", "ch.Capacity = max(m.plan.Capacity(in.id), ch.Used)", "ch.Capacity = m.plan.Capacity(in.id)"}}, "capacity"},
+	{"writes twice the capacity", []edit{{core + "flush.go",
+		"ch.Capacity = max(m.plan.Capacity(in.id), ch.Used)", "ch.Capacity = 2 * max(m.plan.Capacity(in.id), ch.Used)"}}, "capacity"},
+	{"never resumes an orchestration", []edit{{core + "load.go",
+		"if m.control.TargetInstances > 0 {", "if m.control.TargetInstances > 0 && m.orchestration != nil {"}}, "orders"},
 	{"replaces pods in maintenance", []edit{{core + "pods.go",
 		"!m.podsKnown || m.control.Maintenance || m.instances", "!m.podsKnown || m.instances"}}, "maintenance"},
+	{"tells operators before a restart would know", []edit{{core + "orders.go",
+		"if m.controlDirty || m.txn != nil && m.txn.Control != nil {",
+		"if m.stage == StageFollower {"}}, "orders"},
+	{"never replaces zombies", []edit{{core + "unconfirmed.go",
+		"if m.cfg.Unconfirmed == 0 || m.control",
+		"if m.cfg.Unconfirmed >= 0 || m.control"}}, Settled},
 	{"leaves empty instances without a pod", []edit{{core + "pods.go",
 		"\t\tm.createPod(in, why)\n", "\t\tif in.used+in.arriving > 0 {\n\t\t\tm.createPod(in, why)\n\t\t}\n"}}, "pods"},
 }
 
 // rounds are the seeds tried for a mutant, a few first.
 var rounds = []int{48, 192, 960, 3000}
+
+// byDefault are the mutants of every test run: one for each sort of invariant, of what
+// ZooKeeper holds, of pods, of what was promised, of liveness, and of speed. MUTANTS=all,
+// or "make mutants", has them all.
+var byDefault = []string{"forgets a removal in a move", "creates before the deletion is seen", "replaces pods in maintenance",
+	"never replaces zombies", "drops notifications during a re-orchestration"}
+
+// chosen are the mutants to hunt now.
+func chosen(t *testing.T) []mutant {
+	t.Helper()
+	of := os.Getenv("MUTANTS")
+	switch {
+	case of == "all":
+		return mutants
+	case of != "":
+		t.Fatalf("MUTANTS=%s: want all, or nothing for the default ones", of)
+	}
+	var list []mutant
+	for _, name := range byDefault {
+		i := slices.IndexFunc(mutants, func(m mutant) bool { return m.name == name })
+		if i < 0 {
+			t.Fatalf("there is no mutant that %s", name)
+		}
+		list = append(list, mutants[i])
+	}
+	if testing.Short() {
+		list = list[:1]
+	}
+	return list
+}
 
 // maxMutantLines is how long the scenario that shows a mutant may be.
 const maxMutantLines = 10
@@ -81,11 +123,7 @@ func TestMutants(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no go command to build mutants with")
 	}
-	list := mutants
-	if testing.Short() {
-		list = list[:1]
-	}
-	for _, m := range list {
+	for _, m := range chosen(t) {
 		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) {
 			began := time.Now()
 			binary := build(t, goTool, m)
@@ -107,14 +145,16 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// build makes the binary of a mutant.
-func build(t *testing.T, goTool string, m mutant) string {
-	t.Helper()
-	dir := t.TempDir()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
+// TestMutantsStand says that what each mutant replaces stands in the source.
+func TestMutantsStand(t *testing.T) {
+	for _, m := range mutants {
+		t.Run(strings.ReplaceAll(m.name, " ", "-"), func(t *testing.T) { m.texts(t, filepath.Join("..", "..")) })
 	}
+}
+
+// texts are the files of a mutant, by their names.
+func (m mutant) texts(t *testing.T, root string) map[string]string {
+	t.Helper()
 	texts := map[string]string{}
 	for _, e := range m.edits {
 		if _, ok := texts[e.file]; !ok {
@@ -129,6 +169,18 @@ func build(t *testing.T, goTool string, m mutant) string {
 		}
 		texts[e.file] = strings.Replace(texts[e.file], e.old, e.new, 1)
 	}
+	return texts
+}
+
+// build makes the binary of a mutant.
+func build(t *testing.T, goTool string, m mutant) string {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := m.texts(t, root)
 	overlay := struct{ Replace map[string]string }{map[string]string{}}
 	for file, text := range texts {
 		to := filepath.Join(dir, fmt.Sprintf("%d.go", len(overlay.Replace)))

@@ -42,7 +42,7 @@ func Possible(sc *scenarios.Scenario) error {
 			return fmt.Errorf("pods of %s may take %v to start, and are replaced after %v", k.Kind, starts(sc), k.Pending)
 		}
 		pods += k.MaxInstances
-		settle = max(settle, k.Resync+2*k.Silence)
+		settle = max(settle, settles(sc, k))
 	}
 	for i, l := range sc.World.Latencies {
 		if most := slowest * scenarios.LatencyDefaults[i].Max; l.Max > most {
@@ -56,6 +56,28 @@ func Possible(sc *scenarios.Scenario) error {
 		return fmt.Errorf("it ends at %v, and may not have settled before %v", sc.Duration, end)
 	}
 	return nil
+}
+
+// settles is how long the kind's intervals give it to settle. Whom silence does not
+// tell of is found once its list changes, which the last to settle may do, and then
+// everything settles once more.
+func settles(sc *scenarios.Scenario, k *scenarios.Kind) time.Duration {
+	d := k.Resync + 2*k.Silence
+	if !slices.ContainsFunc(sc.Faults, func(f scenarios.Fault) bool { return f.Kind == k.Kind && unheard(k, &f) }) {
+		return d
+	}
+	// Each replacement before heal has doubled the time that the next one takes; all
+	// of them together have fitted in.
+	grace := k.Unconfirmed
+	for spent := grace; spent < sc.Heal; spent += grace {
+		grace *= 2
+	}
+	return 2*d + 2*time.Minute + k.Monitor + 2*grace
+}
+
+// unheard says that silence does not tell of those that a fault has hang.
+func unheard(k *scenarios.Kind, f *scenarios.Fault) bool {
+	return f.What == scenarios.PodZombie || f.What == scenarios.PodHang && !k.Heartbeat
 }
 
 // settleSlack is how long a run goes on beyond what the kinds' intervals take to
@@ -145,22 +167,21 @@ func hangs(f *scenarios.Fault) bool {
 	return f.What == scenarios.PodHang || f.What == scenarios.PodZombie
 }
 
-// ended says that an operator replaces the pod of that instance once all is well.
-func ended(sc *scenarios.Scenario, f *scenarios.Fault) bool {
-	return f.One && slices.ContainsFunc(sc.Orders, func(o scenarios.Order) bool {
-		return o.What == scenarios.Replace && o.Kind == f.Kind && o.Instance == f.Instance && o.At >= sc.Heal+healthyAfter
-	})
-}
-
 func findsHung(sc *scenarios.Scenario, k *scenarios.Kind) error {
-	n := 0
+	n, zombies := 0, 0
 	for i := range sc.Faults {
 		f := &sc.Faults[i]
 		if !hangs(f) || f.Kind != k.Kind {
 			continue
 		}
-		if f.What == scenarios.PodZombie && !ended(sc, f) {
-			return fmt.Errorf("a pod of %s becomes a zombie, and nobody replaces instance %d at %v or later", k.Kind, f.Instance, sc.Heal+healthyAfter)
+		if f.What == scenarios.PodZombie {
+			if zombies++; zombies > 1 || f.Count > 1 || f.Every > 0 {
+				return fmt.Errorf("several zombies of %s: when nobody else is asked to confirm anything, people must act", k.Kind)
+			}
+		}
+		if unheard(k, f) && (k.Unconfirmed == 0 || k.InitInstances-drains(sc, k) < 2) {
+			return fmt.Errorf("a pod of %s does nothing, and nobody beside it tells that it should: it has unconfirmed %v, and %d instances of which %d are drained",
+				k.Kind, k.Unconfirmed, k.InitInstances, drains(sc, k))
 		}
 		times := 1
 		if f.Every > 0 {
@@ -176,8 +197,6 @@ func findsHung(sc *scenarios.Scenario, k *scenarios.Kind) error {
 		}
 	}
 	switch {
-	case n > 0 && !k.Heartbeat:
-		return fmt.Errorf("pods of %s hang, which sends no heartbeats", k.Kind)
 	case n > maxHung(sc, k):
 		return fmt.Errorf("%d pods of %s may hang at once, of %d", n, k.Kind, k.InitInstances)
 	}

@@ -10,11 +10,14 @@ import (
 	"dacorch/sim/internal/timeline"
 )
 
-// The bounds of a swarm's scenarios: small enough for thousands an hour. The
-// largest of what is shipped become as small as the rest.
+// The bounds of a swarm's scenarios. Most are small, so that an hour has room for
+// thousands of them; one in ten is of full size, since some of what goes wrong
+// needs many rows, or long nights. The largest of what is shipped become as small.
 const (
+	fullShare    = 0.1
 	maxResources = 10_000
-	maxDuration  = 30 * time.Minute
+	fullDuration = 30 * time.Minute // a full one lasts as long at least
+	longestHeal  = 20 * time.Minute
 )
 
 // swarm turns a scenario into another one. Each part of it draws from a stream of
@@ -23,6 +26,7 @@ type swarm struct {
 	seed timeline.Seed
 	sc   *scenarios.Scenario
 	heal time.Duration
+	full bool // of full size
 }
 
 // Swarm is the scenario that a seed makes of a base: its kinds in another size
@@ -38,6 +42,7 @@ func Swarm(base *scenarios.Scenario, seed uint64) *scenarios.Scenario {
 	s.sc.About = fmt.Sprintf("The swarm's seed %d made this of %s.", seed, base.Name)
 	s.sc.On, s.sc.Load, s.sc.Nodes = scenarios.OnAny, nil, nil
 	s.sc.Expect = demands()
+	s.full = s.stream("full").Bool(fullShare)
 	s.times()
 	for i := range s.sc.Kinds {
 		s.kind(&s.sc.Kinds[i])
@@ -50,6 +55,7 @@ func Swarm(base *scenarios.Scenario, seed uint64) *scenarios.Scenario {
 	if !s.calm() {
 		s.faults()
 	}
+	s.end()
 	return s.sc
 }
 
@@ -67,7 +73,11 @@ func (s *swarm) stream(name ...string) *timeline.Stream {
 func (s *swarm) times() {
 	r := s.stream("times")
 	s.heal = timeline.Pick(r, []time.Duration{1, 2, 2, 3, 3, 4, 5, 6, 8, 10, 12, 15}) * time.Minute
-	s.sc.Heal, s.sc.Duration = s.heal, maxDuration
+	s.sc.Duration = 0 // until everything has settled
+	if s.full {
+		s.heal, s.sc.Duration = timeline.Pick(r, []time.Duration{5, 10, 15, longestHeal / time.Minute})*time.Minute, fullDuration
+	}
+	s.sc.Heal = s.heal
 }
 
 // sometimes is a coin that falls on its head one time in four.
@@ -77,10 +87,16 @@ func sometimes(r *timeline.Stream) bool { return r.Bool(0.25) }
 func (s *swarm) kind(k *scenarios.Kind) {
 	r := s.stream("size", k.Kind)
 	k.Resources = timeline.Pick(r, []int{0, 1, 3, 10, 20, 50, 50, 100, 100, 200, 200, 500, 500, 1000, 1000, 2000, 5000, maxResources})
+	if s.full {
+		k.Resources = timeline.Pick(r, []int{3000, 5000, 8000, maxResources})
+	}
 	if len(s.sc.Kinds) > 1 {
 		k.Resources = min(k.Resources, maxResources/len(s.sc.Kinds))
 	}
 	k.InitInstances = timeline.Pick(r, []int{1, 2, 3, 4, 5, 6, 8, 10, 10, 12, 20, 30})
+	if s.full {
+		k.InitInstances = timeline.Pick(r, []int{5, 10, 20, 30, 40})
+	}
 	// An instance has room for what the fewest instances need, or for a few times as
 	// much. The loader bounds it by what fits in a list.
 	fit := min(100_000, 498_976/(k.MaxIDBytes+3))
@@ -124,17 +140,28 @@ func (s *swarm) kind(k *scenarios.Kind) {
 		k.Replacing = n
 	}
 	k.Replacing = max(k.Replacing, k.InitInstances/4)
+	r = s.stream("unconfirmed", k.Kind)
+	pick(&k.Unconfirmed, 20*time.Second, time.Minute, 2*time.Minute)
+	if k.Unconfirmed = min(k.Unconfirmed, 5*time.Minute); k.Unconfirmed == 0 {
+		k.Unconfirmed = 5 * time.Minute
+	}
 }
 
-// room makes sure that there is always an instance to go to, and sets the end.
+// room makes sure that there is always an instance to go to.
 func (s *swarm) room() {
-	settle := time.Duration(0)
 	for i := range s.sc.Kinds {
 		k := &s.sc.Kinds[i]
 		k.MaxInstances = min(100_000, room(s.sc, k)+timeline.Pick(s.stream("room", k.Kind), []int{0, 5, 50}))
-		settle = max(settle, k.Resync+2*k.Silence)
 	}
-	s.sc.Duration = s.heal + settle + settleSlack
+}
+
+// end sets the end: once everything has had the time to settle.
+func (s *swarm) end() {
+	settle := time.Duration(0)
+	for i := range s.sc.Kinds {
+		settle = max(settle, settles(s.sc, &s.sc.Kinds[i]))
+	}
+	s.sc.Duration = max(s.sc.Duration, s.heal+settle+settleSlack)
 }
 
 // latencies makes whole subsystems slower or faster, within what a healthy one

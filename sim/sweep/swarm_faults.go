@@ -28,9 +28,6 @@ func (s *swarm) faults() {
 			r := s.stream("class", string(c), fmt.Sprint(i))
 			if f, ok := s.fault(r, timeline.Pick(r, words)); ok {
 				s.sc.Faults = append(s.sc.Faults, f)
-				if f.What == scenarios.PodZombie {
-					s.sc.Orders = append(s.sc.Orders, scenarios.Order{What: scenarios.Replace, Kind: f.Kind, Instance: f.Instance, At: s.heal + healthyAfter + 5*time.Second})
-				}
 				if hangs(&f) && findsHung(s.sc, s.sc.KindNamed(f.Kind)) != nil {
 					s.sc.Faults = s.sc.Faults[:len(s.sc.Faults)-1]
 				}
@@ -128,7 +125,7 @@ func (s *swarm) target(r *timeline.Stream, w *scenarios.FaultWord, f *scenarios.
 		return false
 	}
 	switch {
-	case how == 0 || f.What == scenarios.PodZombie:
+	case how == 0:
 		f.One, f.Instance = true, r.IntN(k.InitInstances)
 	case how == 1 || hangs(f):
 		f.Count = count
@@ -151,7 +148,7 @@ func (s *swarm) victim(r *timeline.Stream, w *scenarios.FaultWord, f *scenarios.
 	subject := w.What.Subject()
 	for i := range s.sc.Kinds {
 		k := &s.sc.Kinds[i]
-		if !k.Heartbeat && (subject == "heartbeats" || subject == "kafka" || hangs(f)) {
+		if !k.Heartbeat && (subject == "heartbeats" || subject == "kafka") {
 			continue
 		}
 		from = append(from, k)

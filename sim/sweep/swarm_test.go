@@ -64,7 +64,7 @@ func TestSwarmIsScenario(t *testing.T) {
 		if err := Possible(sc); err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		if sc.Duration > maxDuration || sc.Duration < sc.Heal+2*time.Minute {
+		if sc.Duration > 2*time.Hour || sc.Duration < sc.Heal+2*time.Minute || sc.Heal > longestHeal {
 			t.Fatalf("it heals at %v and ends at %v", sc.Heal, sc.Duration)
 		}
 		resources := 0
