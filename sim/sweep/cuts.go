@@ -86,6 +86,10 @@ func expectations(sc *scenarios.Scenario, f Failure) []*scenarios.Scenario {
 	return out
 }
 
+// mending is how long a run goes on after what it is about: whoever does right
+// instead has settled by then.
+const mending = 10 * time.Second
+
 // end ends the run soon after it breaks, heals it when the last fault ends, and
 // at the time that need not be written.
 func end(sc *scenarios.Scenario, f Failure) []*scenarios.Scenario {
@@ -97,10 +101,11 @@ func end(sc *scenarios.Scenario, f Failure) []*scenarios.Scenario {
 		last = max(last, sc.Orders[i].At+time.Second)
 	}
 	var out []*scenarios.Scenario
-	ends := []time.Duration{f.At + time.Second, round(f.At+time.Second, 10*time.Second), round(f.At+time.Second, time.Minute), sc.Duration / 2, sc.Duration * 3 / 4}
+	after := f.At + mending
+	ends := []time.Duration{after, round(after, 10*time.Second), round(after, time.Minute), sc.Duration / 2, sc.Duration * 3 / 4}
 	heals := []time.Duration{round(last, time.Minute), last, sc.Heal / 2, sc.Heal}
 	for _, d := range append(ends, sc.Duration) {
-		if d <= 0 || d > sc.Duration {
+		if d <= 0 || d > sc.Duration || d < after && f.At < sc.Duration {
 			continue
 		}
 		out = append(out, settleAt(sc, 0, d))

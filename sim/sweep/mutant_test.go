@@ -48,9 +48,9 @@ var mutants = []mutant{
 	{"forgets a removal in a move", []edit{{core + "flush.go",
 		"\tif src != nil {\n\t\tsrc.txn.Remove",
 		"\tif src != nil && to == fleet.NoInstance {\n\t\tsrc.txn.Remove"}}, "one-owner"},
-	{"takes an unknown outcome for done", []edit{{core + "commit.go",
+	{"takes a lost transaction for done", []edit{{core + "commit.go",
 		"if ev.Outcome == fleet.OutcomeDone {",
-		"if ev.Outcome == fleet.OutcomeDone || ev.Outcome == fleet.OutcomeUnknown {"}}, Settled},
+		"if ev.Outcome == fleet.OutcomeDone || ev.Outcome == fleet.OutcomeUnknown || ev.Outcome == fleet.OutcomeFailed {"}}, Settled},
 	{"never compares with the database", []edit{
 		{core + "resync.go", "if due(m.resyncAt) {", "if due(m.resyncAt) && m.stage != StageActive {"},
 		{core + "resync.go", "if m.again && m.listReq == 0 &&", "if m.again && m.listReq != 0 &&"}}, Settled},
@@ -64,10 +64,6 @@ var mutants = []mutant{
 	{"ignores capacity", []edit{
 		{core + "flush.go", "return used < b.m.plan.Capacity(in.id)", "return used >= 0"},
 		{core + "flush.go", "ch.Capacity = max(m.plan.Capacity(in.id), ch.Used)", "ch.Capacity = m.plan.Capacity(in.id)"}}, "capacity"},
-	{"writes twice the capacity", []edit{{core + "flush.go",
-		"ch.Capacity = max(m.plan.Capacity(in.id), ch.Used)", "ch.Capacity = 2 * max(m.plan.Capacity(in.id), ch.Used)"}}, "capacity"},
-	{"never resumes an orchestration", []edit{{core + "load.go",
-		"if m.control.TargetInstances > 0 {", "if m.control.TargetInstances > 0 && m.orchestration != nil {"}}, "orders"},
 	{"replaces pods in maintenance", []edit{{core + "pods.go",
 		"!m.podsKnown || m.control.Maintenance || m.instances", "!m.podsKnown || m.instances"}}, "maintenance"},
 	{"tells operators before a restart would know", []edit{{core + "orders.go",
