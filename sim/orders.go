@@ -75,11 +75,24 @@ func (r *run) again(now time.Duration, req uint64) {
 		return
 	}
 	r.at(now+orderAgain, func(now time.Duration) {
-		if open, waits := r.orders[req]; waits {
+		switch open, waits := r.orders[req]; {
+		case !waits:
+		case r.underWay(open):
+			r.again(now, req)
+		default:
 			delete(r.orders, req)
 			r.give(now, open)
 		}
 	})
+}
+
+// underWay says that an orchestration whose operator has had no answer stands in
+// ZooKeeper: who looks sees that, and waits for whoever comes next to go on with it.
+func (r *run) underWay(open openOrder) bool {
+	if !open.begun || open.order.What != scenarios.Orchestrate {
+		return false
+	}
+	return r.world.ZooKeeper.Tree(fleet.Kind(open.order.Kind)).Control.TargetInstances != 0
 }
 
 // supersede takes back what waits to be given again and is about the same as a

@@ -54,7 +54,8 @@ func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 		r.kinds = append(r.kinds, k)
 		check.Kinds = append(check.Kinds, invariant.KindConfig{
 			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: overlapBound, ReloadBound: reloadBound,
-			SettleBound: spec.Resync + 2*spec.Silence + 2*time.Minute, NoHeartbeat: !spec.Heartbeat, Unconfirmed: spec.Unconfirmed, Monitor: spec.Monitor, Resources: len(k.cast.Initial),
+			SettleBound: spec.Resync + 2*spec.Silence + 2*time.Minute, NoHeartbeat: !spec.Heartbeat, Unconfirmed: spec.Unconfirmed, Monitor: spec.Monitor,
+			PerInstance: spec.ResourcePerInstance, Grouped: spec.Policy == "group", Resources: len(k.cast.Initial),
 		})
 	}
 	r.check = invariant.New(check)

@@ -176,7 +176,7 @@ func (r *run) prepare() error {
 			HeartbeatInterval: r.real(spec.HeartbeatInterval), Confirms: true, Session: r.session()})
 		check.Kinds = append(check.Kinds, invariant.KindConfig{
 			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: r.scaled(overlapBound), ReloadBound: r.scaled(reloadBound),
-			SettleBound: spec.Resync + 2*spec.Silence + r.scaled(settleSlack), Resources: len(cast.Initial),
+			SettleBound: spec.Resync + 2*spec.Silence + r.scaled(settleSlack), Grouped: spec.Policy == "group", Resources: len(cast.Initial),
 			NoHeartbeat: !spec.Heartbeat, Unconfirmed: spec.Unconfirmed, Monitor: spec.Monitor + r.scaled(reloadBound),
 		})
 	}

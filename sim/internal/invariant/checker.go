@@ -20,7 +20,7 @@ type Invariant uint8
 const (
 	OneOwner      Invariant = iota // a committed state has each resource in at most one list
 	Counters                       // an instance's used is the length of its list
-	Capacity                       // a transaction leaves used at most at the capacity
+	Capacity                       // a transaction leaves used at most at the capacity, and both at most at what was ever asked for
 	TimesRise                      // _reload times rises by exactly one whenever the list changes
 	VersionsMatch                  // a transaction names the versions that were there
 	Epoch                          // no transaction of a leader older than the newest commits
@@ -30,7 +30,7 @@ const (
 	PodName                        // a pod's name is not used again before its deletion was seen
 	Settled                        // after heal nothing stays unsettled longer than the bound
 	Maintenance                    // in maintenance nothing is done automatically
-	Orders                         // what an operator is told is done stands in ZooKeeper
+	Orders                         // what an operator is told is done stands in ZooKeeper, and after heal nothing stays half done
 	Pods                           // after heal each instance in ZooKeeper has a pod, and each pod its instance
 	Facts                          // what the driver tells fits together
 	invariantCount
@@ -86,6 +86,11 @@ type KindConfig struct {
 	// looked at every Monitor.
 	NoHeartbeat          bool
 	Unconfirmed, Monitor time.Duration
+
+	// PerInstance is the configured resourcePerInstance, which no order exceeds: no
+	// list and no count may. Grouped says that one group's room is not another's.
+	PerInstance int
+	Grouped     bool
 
 	Resources int // how many are expected at once: room is made beforehand
 }

@@ -11,6 +11,7 @@ import (
 type instance struct {
 	exists   bool // in ZooKeeper
 	used     int  // resources in its list
+	before   int  // those before the transaction in hand
 	capacity int
 	times    int64
 	versions fleet.Versions
@@ -43,6 +44,10 @@ type instance struct {
 	oddAt time.Duration // since when it and its pod do not fit together
 	isOdd bool
 
+	closing   bool          // ZooKeeper has it among those that are to go
+	closingAt time.Duration // since when
+	usedAt    time.Duration // when its list changed last
+
 	weighed int // its load among its kind's, plus one; 0: none
 }
 
@@ -71,6 +76,7 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 		k.recs[i].owners, k.recs[i].owner = 0, fleet.NoInstance
 	}
 	k.moreOwners, k.control = nil, tree.Control
+	k.allowsTree(&tree)
 	for i := range k.instances {
 		in := &k.instances[i]
 		in.exists, in.used, in.life, in.owed = false, 0, in.life+1, -1
@@ -99,6 +105,7 @@ func (c *Checker) Tree(now time.Duration, kind fleet.Kind, tree fleet.Tree) {
 			c.update(k, at, false)
 		}
 	}
+	k.undertakes(now)
 	c.peak(k)
 }
 
@@ -143,6 +150,9 @@ func (c *Checker) Committed(now time.Duration, kind fleet.Kind, epoch int64, txn
 		c.update(k, i, false)
 	}
 	k.touched = k.touched[:0]
+	if txn.Control != nil {
+		k.undertakes(now)
+	}
 	c.peak(k)
 }
 
@@ -164,7 +174,7 @@ func (c *Checker) shape(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
 	if in.txn == k.txns {
 		c.fail(k, TreeShape, "transaction %d changes instance %d twice", txn.ID, ch.Instance)
 	}
-	in.txn = k.txns
+	in.txn, in.before = k.txns, in.used
 	if ch.Kind == fleet.ChangeCreate {
 		if in.exists {
 			c.fail(k, TreeShape, "transaction %d creates instance %d, which exists with %d resources", txn.ID, ch.Instance, in.used)
@@ -225,8 +235,12 @@ func (c *Checker) apply(k *kindState, txn *fleet.Txn, ch *fleet.Change) {
 	if in.used > ch.Capacity {
 		c.fail(k, Capacity, "transaction %d leaves instance %d with %d resources, but its capacity is %d", txn.ID, ch.Instance, in.used, ch.Capacity)
 	}
+	c.lookAtLimit(k, txn, ch, in)
 	if ch.Capacity > 0 {
 		k.capacityMax = max(k.capacityMax, float64(in.used)/float64(ch.Capacity))
+	}
+	if len(ch.Add)+len(ch.Remove) > 0 {
+		in.usedAt = c.now
 	}
 	if in.healthy && len(ch.Add)+len(ch.Remove) > 0 {
 		k.demandReload(ch.Instance, in, c.now)
@@ -269,6 +283,7 @@ func (c *Checker) ownIn(k *kindState, txn *fleet.Txn, id string, by fleet.Instan
 	}
 	if r.last != fleet.NoInstance && r.last != by && r.row {
 		k.counted[history.MovesMade]++
+		k.movedAt = c.now
 	}
 	k.own(i, by, in, c.now)
 	k.touch(i)

@@ -143,6 +143,7 @@ func (c *Checker) End(now time.Duration) {
 			k.counted[history.StartTime] = now.Seconds()
 		}
 		c.endPods(k)
+		c.endOrders(k)
 		for i := range k.recs {
 			k.close(&k.recs[i], c.now)
 		}

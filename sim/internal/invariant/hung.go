@@ -126,6 +126,7 @@ func (c *Checker) Leads(now time.Duration, kind fleet.Kind, epoch int64) {
 	for i := range k.instances {
 		k.instances[i].excused = now
 	}
+	k.movedAt = now
 	k.led(epoch)
 }
 

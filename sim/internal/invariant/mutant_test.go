@@ -11,10 +11,14 @@ import (
 
 const thing fleet.Kind = "Thing"
 
+// perInstance is what is configured: most lists of the stories are shorter.
+const perInstance = 4
+
 func newChecker(handoff fleet.Handoff) *Checker {
 	return New(Config{Kinds: []KindConfig{{
 		Kind: thing, Handoff: handoff,
 		OverlapBound: 10 * time.Second, ReloadBound: 20 * time.Second, SettleBound: time.Minute,
+		PerInstance: perInstance,
 	}}})
 }
 
@@ -112,13 +116,13 @@ func TestMutants(t *testing.T) {
 			c.Reloaded(at(12), thing, 0, 2)
 		}, TimesRise, "changes the list of instance 1, but its _reload times goes from 1 to 1 instead of 2"},
 		{"times falls without a change of the list", fleet.HandoffFast, func(c *Checker) {
-			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 5, Used: 2, Times: 0})
+			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 4, Used: 2, Times: 0})
 		}, TimesRise, "leaves the list of instance 0 as it is, but its _reload times goes from 1 to 0"},
 		{"times rises by two without a change of the list", fleet.HandoffFast, func(c *Checker) {
-			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 5, Used: 2, Times: 3})
+			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 4, Used: 2, Times: 3})
 		}, TimesRise, "leaves the list of instance 0 as it is, but its _reload times goes from 1 to 3"},
 		{"a new capacity alone", fleet.HandoffFast, func(c *Checker) {
-			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 5, Used: 2, Times: 1})
+			commit(c, 11, fleet.Change{Kind: fleet.ChangeUpdate, Instance: 0, Capacity: 4, Used: 2, Times: 1})
 		}, invariantCount, ""},
 		{"a version of before", fleet.HandoffFast, func(c *Checker) {
 			m := move()

@@ -45,6 +45,8 @@ type kindState struct {
 	measures
 	alarms
 	promises
+	unfinished
+	limit int // the longest that a list may be, as far as outsiders know; 0: not known
 
 	slowSettles, slowOutages slowest
 

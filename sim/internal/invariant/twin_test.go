@@ -229,9 +229,12 @@ func (w *twin) commit(now time.Duration, epoch int64, txn *fleet.Txn) {
 		w.broken[Epoch]++
 	}
 	w.epoch = max(w.epoch, txn.Epoch)
-	touched := map[string]bool{}
+	touched, before := map[string]bool{}, map[fleet.InstanceID]int{}
 	for _, ch := range txn.Changes {
 		l := w.lists[ch.Instance]
+		if l != nil {
+			before[ch.Instance] = len(l.ids)
+		}
 		switch {
 		case ch.Kind == fleet.ChangeCreate:
 			if l != nil {
@@ -305,6 +308,9 @@ func (w *twin) commit(now time.Duration, epoch int64, txn *fleet.Txn) {
 		if len(l.ids) > ch.Capacity {
 			w.broken[Capacity]++
 		}
+		if n := len(l.ids); n > before[ch.Instance] && n > perInstance && !(n == perInstance+1 && oneMove(txn)) || ch.Capacity > perInstance && ch.Capacity > n {
+			w.broken[Capacity]++
+		}
 		if w.healthy[ch.Instance] && len(ch.Add)+len(ch.Remove) > 0 {
 			w.demand(ch.Instance, now, l.times)
 		}
@@ -323,6 +329,18 @@ func (w *twin) commit(now time.Duration, epoch int64, txn *fleet.Txn) {
 			w.since[by] = now
 		}
 	}
+}
+
+// oneMove says that a transaction takes one id from one list to another.
+func oneMove(txn *fleet.Txn) bool {
+	var from, to []string
+	for _, ch := range txn.Changes {
+		if ch.Kind != fleet.ChangeUpdate || len(ch.Add)+len(ch.Remove) != 1 {
+			return false
+		}
+		from, to = append(from, ch.Remove...), append(to, ch.Add...)
+	}
+	return len(from) == 1 && slices.Equal(from, to)
 }
 
 func (w *twin) truth() Truth {
