@@ -146,7 +146,9 @@ func (p *process) sessionState(now time.Duration, state world.SessionState) {
 	case p.deaf:
 	case state == world.SessionExpired:
 		p.depose(now, "the ZooKeeper session has expired")
-		p.connect()
+		if !p.dead { // struck down at its last command
+			p.connect()
+		}
 	case state == world.SessionDisconnected:
 		p.doubt(now)
 	case p.lease.over: // laid down while it was cut off
