@@ -48,8 +48,9 @@ those whose trace files are not there are skipped, which is said.
 Without --swarm each run is the scenario as it is under another seed, and its
 expectations count too. With --swarm each seed makes a scenario of its own of it:
 classes of faults are in or out with a coin, and size, settings, churn, latencies
-and orders are drawn as well, from streams that the seed names. Its expectations are
-gone then; invariants count, and that everything settles once the faults are over.
+and orders are drawn as well, from streams that the seed names; one in ten is of full
+size, thousands of resources for half an hour or more. Its expectations are gone then;
+invariants count, and that everything settles once the faults are over.
 
 What fails is grouped by cause: the invariant and its reason without numbers and
 names. The smallest run of each cause is written to --out as a scenario, which
