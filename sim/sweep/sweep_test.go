@@ -157,7 +157,7 @@ func TestCompare(t *testing.T) {
 	}
 	broken := clone(few)
 	broken.Kinds[0].ResourcePerInstance = -1
-	if _, err := Compare(t.Context(), CompareOptions{Variants: []Variant{{"broken", broken}}, Seeds: 2}); err == nil || !strings.Contains(err.Error(), "broken, seed 0") {
+	if _, err := Compare(t.Context(), CompareOptions{Variants: []Variant{{"broken", broken}}, Seeds: 2, Jobs: 1}); err == nil || !strings.Contains(err.Error(), "broken, seed 0") {
 		t.Errorf("a variant that cannot be played: %v", err)
 	}
 }
