@@ -103,6 +103,7 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@echo "measuring placement …" && { $(gobench) -bench 'Scratch|One' -benchtime 300ms -count 3 ./orchestrator/placement && \
 		$(gobench) -bench 'Lose|Grow' -benchtime 5x ./orchestrator/placement; } >bin/bench-placement.txt $(call document,placement)
 	@$(call measure,simulator,-bench . -benchtime 1x -count 6,./sim)
+	@$(call measure,sweep,-bench . -benchtime 200x,./sim/sweep)
 	@$(call measure,timeline,-bench .,./sim/internal/timeline)
 	@$(call measure,world,-bench .,./sim/internal/world)
 	@$(call measure,churn,-bench .,./sim/internal/churn)
