@@ -253,6 +253,7 @@ func (c *chaos) act() {
 		}
 	case 16:
 		g.step(Deposed{Why: "session expired"})
+		g.news = nil // what a leadership's watches have not told, no later one is told
 		if c.pick("given up", 2) == 0 {
 			g.queue = nil
 		}

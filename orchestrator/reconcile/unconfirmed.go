@@ -86,7 +86,11 @@ type lateness struct {
 // sweepUnconfirmed replaces the instances that run and do not answer, when that
 // means something. It asks for no Tick: the pods are listed every Monitor.
 func (m *Machine) sweepUnconfirmed() {
-	if m.cfg.Unconfirmed == 0 || m.control.Maintenance || m.treeStale || m.attempts > 0 {
+	// A transaction that is tried again says that ZooKeeper is in trouble. One that
+	// was tried, and of which nothing can go before its former owner has confirmed,
+	// says nothing: that owner may be the one who does nothing.
+	retrying := m.attempts > 0 && (m.txn != nil || m.retryAt > m.now)
+	if m.cfg.Unconfirmed == 0 || m.control.Maintenance || m.treeStale || retrying {
 		return
 	}
 	idle, away := m.countUnconfirmed()
