@@ -457,7 +457,10 @@ func (g *rig) unsettled() []string {
 		}
 	}
 	for _, p := range g.m.Pending(5) {
-		stuck := strings.Contains(p, "is being released") && g.m.alarms["no-room"] != ""
+		// Without room what closes keeps what it has, and what was to move there
+		// stays where it runs.
+		stuck := g.m.alarms["no-room"] != "" && (strings.Contains(p, "is being released") ||
+			strings.Contains(p, "not yet where they should be") || strings.Contains(p, "an orchestration is running"))
 		if !stuck && !strings.Contains(p, "has no place: ") {
 			add("%s", p)
 		}
