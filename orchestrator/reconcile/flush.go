@@ -281,18 +281,21 @@ func (m *Machine) circle() *change {
 		}
 	}
 	open, closed := map[fleet.InstanceID]bool{}, map[fleet.InstanceID]bool{}
+	var way []*change // from where visit began to where it is
 	var visit func(id fleet.InstanceID) *change
 	visit = func(id fleet.InstanceID) *change {
 		open[id] = true
 		for _, c := range leaves[id] {
+			way = append(way, c)
 			if open[c.to] {
-				return c
+				return m.leastOver(way, c.to)
 			}
 			if !closed[c.to] {
 				if found := visit(c.to); found != nil {
 					return found
 				}
 			}
+			way = way[:len(way)-1]
 		}
 		open[id], closed[id] = false, true
 		return nil
@@ -305,6 +308,23 @@ func (m *Machine) circle() *change {
 		}
 	}
 	return nil
+}
+
+// leastOver is the move of the circle at the end of way, which begins at from, whose
+// target is the least beyond its capacity. The place that an earlier one has left may
+// have been given away: then another time the same target would grow once more.
+func (m *Machine) leastOver(way []*change, from fleet.InstanceID) *change {
+	over := func(c *change) int { return m.instances[c.to].used - m.plan.Capacity(c.to) }
+	least := way[len(way)-1]
+	for i := len(way) - 1; i >= 0; i-- {
+		if over(way[i]) < over(least) {
+			least = way[i]
+		}
+		if way[i].from == from {
+			break
+		}
+	}
+	return least
 }
 
 // next is where the transaction puts a resource: on its new instance or, for

@@ -9,13 +9,14 @@ import (
 
 // instance is what is known about one instance number.
 type instance struct {
-	exists   bool // in ZooKeeper
-	used     int  // resources in its list
-	before   int  // those before the transaction in hand
-	capacity int
-	times    int64
-	versions fleet.Versions
-	txn      int64 // the last transaction that named it
+	exists    bool // in ZooKeeper
+	used      int  // resources in its list
+	before    int  // those before the transaction in hand
+	stretched int  // the longest that a circle of moves has made its list
+	capacity  int
+	times     int64
+	versions  fleet.Versions
+	txn       int64 // the last transaction that named it
 
 	healthy     bool
 	life        uint32 // raised when its DAC or its nodes go: ends what was demanded of it

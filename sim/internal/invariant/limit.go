@@ -23,21 +23,22 @@ func (k *kindState) allowsTree(tree *fleet.Tree) {
 // lookAtLimit holds what a transaction leaves of an instance against a bound that
 // is not the orchestrator's own word. A list longer than that may shrink. One move
 // alone may make it longer by one: the move that breaks a circle of full
-// instances, each of which waits for a place on the next.
+// instances, each of which waits for a place on the next. What that has stretched
+// stays allowed, since a new leader takes the count that it finds for the capacity.
 func (c *Checker) lookAtLimit(k *kindState, txn *fleet.Txn, ch *fleet.Change, in *instance) {
 	k.allows(0)
 	if k.limit == 0 {
 		return
 	}
-	most := k.limit
 	if breaksCircle(txn) {
-		most++
+		in.stretched = max(in.stretched, min(in.used, in.before+1))
 	}
+	most := max(k.limit, in.stretched)
 	switch {
 	case in.used > most && in.used > in.before:
 		c.fail(k, Capacity, "transaction %d makes the list of instance %d grow to %d resources, and no more than %d per instance were ever asked for",
 			txn.ID, ch.Instance, in.used, k.limit)
-	case ch.Capacity > max(k.limit, in.used):
+	case ch.Capacity > max(most, in.used):
 		c.fail(k, Capacity, "transaction %d writes count %d to instance %d, and no more than %d per instance were ever asked for",
 			txn.ID, ch.Capacity, ch.Instance, k.limit)
 	}
