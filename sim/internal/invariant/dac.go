@@ -210,7 +210,7 @@ func (c *Checker) Alive(now time.Duration, kind fleet.Kind, id fleet.InstanceID,
 		return
 	}
 	in.applied, in.owed, in.sick, in.replacing, in.aliveAt = -1, -1, false, false, now
-	in.revived()
+	in.revived(c.now)
 	k.worked = true
 	k.checkStarted(now)
 	if in.exists && in.used > 0 {
@@ -296,7 +296,7 @@ func (c *Checker) PodGone(now time.Duration, kind fleet.Kind, id fleet.InstanceI
 		in.outlived = true
 		return
 	}
-	in.revived()
+	in.revived(c.now)
 }
 
 // Replaced says that the orchestrator has ordered an instance's pod deleted to

@@ -20,6 +20,9 @@ type hanging struct {
 	wanting   bool          // what it runs is not what it should: see idle
 	wantingAt time.Duration // since when
 
+	everHung  bool
+	revivedAt time.Duration // since when it no longer hangs, if it ever did
+
 	replaced int           // its pods replaced for what the orchestrator may have taken for doing nothing
 	excused  time.Duration // until when the orchestrator had an excuse not to replace it
 	told     bool          // that it was not is counted as a violation
@@ -69,7 +72,12 @@ func (in *instance) wants(now time.Duration) {
 }
 
 // revived ends it: the pod is gone, or another program has begun.
-func (in *instance) revived() { in.hung, in.zombie, in.wanting, in.told = false, false, false, false }
+func (in *instance) revived(now time.Duration) {
+	if in.hung {
+		in.everHung, in.revivedAt = true, now
+	}
+	in.hung, in.zombie, in.wanting, in.told = false, false, false, false
+}
 
 // idle says that a row's only runner hangs, and does not just run on what it should.
 func (k *kindState) idle(r *record) bool {
@@ -230,10 +238,12 @@ func (c *Checker) lookAtHung(k *kindState) {
 }
 
 // waits says that what keeps a record from settling is a DAC that hangs and may
-// still be found, or never can be: one that holds it, or with strict handoff, where
+// still be found, or never can be, or has just been found: one that holds it, or with strict handoff, where
 // who has left a list waits for its DAC, any of the kind.
 func (c *Checker) waits(k *kindState, i int32) bool {
-	waits := func(in *instance) bool { return in.hung && !c.late(k, in) }
+	waits := func(in *instance) bool {
+		return in.hung && !c.late(k, in) || in.everHung && !in.hung && c.now-in.revivedAt < k.cfg.SettleBound
+	}
 	for _, by := range k.owners(i) {
 		if waits(&k.instances[by]) {
 			return true
