@@ -35,7 +35,7 @@ func Possible(sc *scenarios.Scenario) error {
 		if err := findsHung(sc, k); err != nil {
 			return err
 		}
-		if k.Replacing < k.InitInstances/4 || k.MovesInFlight < k.Resources/20 {
+		if k.Replacing < atOnce(sc, k) || k.MovesInFlight < k.Resources/20 {
 			return fmt.Errorf("%s replaces %d pods and moves %d resources at a time: it may not settle in time", k.Kind, k.Replacing, k.MovesInFlight)
 		}
 		if k.Pending < starts(sc) {
@@ -103,6 +103,12 @@ func room(sc *scenarios.Scenario, k *scenarios.Kind) int {
 		}
 	}
 	return 2*(k.Resources+created(sc, k.Kind))/each + 2*len(k.Groups) + k.InitInstances + drains(sc, k) + 5
+}
+
+// atOnce is how many pods must be replaced at a time for all of a kind's to be back
+// within the bound, when they all go at once.
+func atOnce(sc *scenarios.Scenario, k *scenarios.Kind) int {
+	return max(k.InitInstances/4, room(sc, k)/8)
 }
 
 // created bounds the rows that the churn creates of a kind.

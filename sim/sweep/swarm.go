@@ -139,7 +139,6 @@ func (s *swarm) kind(k *scenarios.Kind) {
 	if n := timeline.Pick(r, []int{1, 2, 5, 50}); sometimes(r) {
 		k.Replacing = n
 	}
-	k.Replacing = max(k.Replacing, k.InitInstances/4)
 	r = s.stream("unconfirmed", k.Kind)
 	pick(&k.Unconfirmed, 20*time.Second, time.Minute, 2*time.Minute)
 	if k.Unconfirmed = min(k.Unconfirmed, 5*time.Minute); k.Unconfirmed == 0 {
@@ -147,11 +146,13 @@ func (s *swarm) kind(k *scenarios.Kind) {
 	}
 }
 
-// room makes sure that there is always an instance to go to.
+// room makes sure that there is always an instance to go to, and that all can come
+// back in time.
 func (s *swarm) room() {
 	for i := range s.sc.Kinds {
 		k := &s.sc.Kinds[i]
 		k.MaxInstances = min(100_000, room(s.sc, k)+timeline.Pick(s.stream("room", k.Kind), []int{0, 5, 50}))
+		k.Replacing = min(100_000, max(k.Replacing, atOnce(s.sc, k)))
 	}
 }
 
