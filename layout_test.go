@@ -61,7 +61,7 @@ var house = []room{
 	{path: "sim/internal/churn", pure: true, may: []string{"orchestrator/fleet", "sim/internal/timeline"}},
 	{path: "sim/internal/history", pure: true, may: []string{"orchestrator/fleet"}},
 	{path: "sim/internal/stage", pure: true, may: []string{"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile",
-		"scenarios", "sim/internal/timeline", "sim/internal/churn", "sim/internal/history"}},
+		"scenarios", "sim/internal/timeline", "sim/internal/churn", "sim/internal/fault", "sim/internal/history"}},
 	{path: "sim/internal/invariant", pure: true, may: []string{"orchestrator/fleet", "sim/internal/history"}},
 	{path: "sim/wire", may: []string{"orchestrator", "orchestrator/api", "orchestrator/fleet", "scenarios",
 		"sim/dac", "sim/wire/...", "sim/internal/..."}, testsMay: []string{"orchestrator/porttest/real"}},

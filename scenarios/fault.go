@@ -45,6 +45,9 @@ type Target struct {
 	Where []Condition
 }
 
+// Targeted says that some instances are meant, not all of the kinds.
+func (t *Target) Targeted() bool { return t.One || t.Count > 0 || t.Share > 0 || len(t.Where) > 0 }
+
 // Condition compares a property of an instance with a number.
 type Condition struct {
 	Field string  // "instance", "resources", "load" (of its capacity, 1 is full) or "age" (of its pod, seconds)

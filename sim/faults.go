@@ -46,20 +46,8 @@ type broken struct {
 
 // makeFaults gives every fault of the scenario its streams.
 func (r *run) makeFaults() {
-	specs := make([]fault.Spec, len(r.sc.Faults))
-	for i := range r.sc.Faults {
-		f := &r.sc.Faults[i]
-		s := fault.Spec{
-			Text: scenarios.FormatFault(*f), At: f.At, For: f.For, Every: f.Every, Once: f.Once(),
-			Chance: f.Chance, Stable: f.Stable, Count: f.Count, Share: f.Share,
-		}
-		for _, c := range f.Where {
-			s.Where = append(s.Where, fault.Condition{Field: c.Field, Op: c.Op, Value: c.Value})
-		}
-		specs[i] = s
-	}
 	r.faults = faults{happenings: happenings(), changes: changes(), active: map[scenarios.FaultKind][]*broken{}, out: map[string]int{}, drains: map[string]int{}, parted: map[dacAt][]string{}, switched: map[scenarios.FaultKind]bool{}}
-	for i, f := range fault.New(r.seed, specs) {
+	for i, f := range r.script.Faults() {
 		r.broken = append(r.broken, &broken{Fault: &r.sc.Faults[i], dice: f, nth: i, chosen: map[dacAt]bool{}, before: f.Stream("before")})
 	}
 }
@@ -164,13 +152,10 @@ func (r *run) amount(what scenarios.FaultKind) (sum time.Duration) {
 	return sum
 }
 
-// targeted says that the fault is about some instances, not all of the kinds.
-func (b *broken) targeted() bool { return b.One || b.Count > 0 || b.Share > 0 || len(b.Where) > 0 }
-
 // choose decides whom a fault that lasts hits of those that are there now.
 func (b *broken) choose(r *run, now time.Duration) {
 	clear(b.chosen)
-	if !b.targeted() || b.What.Subject() == "node" {
+	if !b.Targeted() || b.What.Subject() == "node" {
 		return
 	}
 	for _, k := range r.kinds {
@@ -197,7 +182,7 @@ func (b *broken) hits(r *run, now time.Duration, kind fleet.Kind, id fleet.Insta
 	if b.Kind != "" && b.Kind != string(kind) {
 		return false
 	}
-	if !b.targeted() {
+	if !b.Targeted() {
 		return true
 	}
 	at := dacAt{kind, id}

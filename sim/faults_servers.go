@@ -138,7 +138,7 @@ func (b *broken) clients() world.Clients {
 
 // victimSessions are the sessions that a fault of ZooKeeper is about now.
 func (b *broken) victimSessions(r *run, now time.Duration) []*world.Session {
-	if !b.targeted() && b.Kind == "" {
+	if !b.Targeted() && b.Kind == "" {
 		return r.world.ZooKeeper.Sessions(b.clients())
 	}
 	var out []*world.Session
@@ -195,7 +195,7 @@ func minority(r *run, _ time.Duration, _ *broken) {
 // zookeeperDown stops the ensemble while any fault of the sort is about everybody;
 // one that is about some breaks their connections until it ends.
 func zookeeperDown(r *run, now time.Duration, b *broken) {
-	if b.on && (b.targeted() || b.Kind != "" || b.clients() != world.AllClients) {
+	if b.on && (b.Targeted() || b.Kind != "" || b.clients() != world.AllClients) {
 		for _, s := range b.victimSessions(r, now) {
 			s.Break(b.dice.End() - now)
 		}
@@ -203,7 +203,7 @@ func zookeeperDown(r *run, now time.Duration, b *broken) {
 	}
 	all := false
 	for _, b := range r.active[scenarios.ZooKeeperDown] {
-		all = all || b.on && !b.targeted() && b.Kind == "" && b.clients() == world.AllClients
+		all = all || b.on && !b.Targeted() && b.Kind == "" && b.clients() == world.AllClients
 	}
 	switch {
 	case all && !r.switched[b.What]:

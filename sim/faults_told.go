@@ -36,7 +36,7 @@ const catchingUp = 5 * time.Second
 // disturbed tells the checker of the DACs that a fault is about: all of them, or
 // those chosen, now or when they come; until undo is called.
 func (r *run) disturbed(now time.Duration, b *broken, why string) (undo func(now time.Duration)) {
-	if !b.targeted() {
+	if !b.Targeted() {
 		kind := fleet.Kind(b.Kind)
 		r.check.DisturbedAll(now, kind, true, why)
 		return func(now time.Duration) { r.check.DisturbedAll(now, kind, false, why) }

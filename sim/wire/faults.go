@@ -70,24 +70,12 @@ type broken struct {
 // makeFaults gives every fault of the scenario its streams: those that it has in
 // virtual time.
 func (r *run) makeFaults() {
-	specs := make([]fault.Spec, len(r.sc.Faults))
-	for i := range r.sc.Faults {
-		f := &r.sc.Faults[i]
-		s := fault.Spec{
-			Text: scenarios.FormatFault(*f), At: f.At, For: f.For, Every: f.Every, Once: f.Once(),
-			Chance: f.Chance, Stable: f.Stable, Count: f.Count, Share: f.Share,
-		}
-		for _, c := range f.Where {
-			s.Where = append(s.Where, fault.Condition{Field: c.Field, Op: c.Op, Value: c.Value})
-		}
-		specs[i] = s
-	}
 	r.faults = &faults{
 		r: r, happenings: happenings(), changes: changes(), switched: map[scenarios.FaultKind]bool{}, out: map[string]int{}, drains: map[string]int{},
 		parted: map[dacAt][]string{}, active: map[scenarios.FaultKind][]*broken{}, sizes: map[dacAt]size{}, born: map[dacAt]time.Duration{},
 		seen: map[fleet.Kind]map[fleet.InstanceID]bool{}, images: map[string]bool{}, barred: map[string]time.Time{},
 	}
-	for i, d := range fault.New(r.script.Seed, specs) {
+	for i, d := range r.script.Faults() {
 		r.faults.broken = append(r.faults.broken, &broken{Fault: &r.sc.Faults[i], dice: d, chosen: map[dacAt]bool{}, before: d.Stream("before")})
 	}
 }
@@ -245,14 +233,11 @@ func (f *faults) amount(what scenarios.FaultKind) (sum time.Duration) {
 	return sum
 }
 
-// targeted says that the fault is about some instances, not all of the kinds.
-func (b *broken) targeted() bool { return b.One || b.Count > 0 || b.Share > 0 || len(b.Where) > 0 }
-
 // choose decides whom a fault that lasts hits of those that are there now. It
 // needs the lock.
 func (f *faults) choose(now time.Duration, b *broken) {
 	clear(b.chosen)
-	if !b.targeted() || b.What.Subject() == "node" {
+	if !b.Targeted() || b.What.Subject() == "node" {
 		return
 	}
 	for _, k := range f.r.kinds {
@@ -279,7 +264,7 @@ func (f *faults) hits(now time.Duration, b *broken, at dacAt) bool {
 	if b.Kind != "" && b.Kind != string(at.kind) {
 		return false
 	}
-	if !b.targeted() {
+	if !b.Targeted() {
 		return true
 	}
 	hit, known := b.chosen[at]

@@ -41,7 +41,7 @@ func (f *faults) disturb(now time.Duration, b *broken) {
 // those chosen; until undo is called.
 func (f *faults) disturbed(now time.Duration, b *broken, why string) (undo func(now time.Duration)) {
 	check := f.r.check
-	if !b.targeted() {
+	if !b.Targeted() {
 		kind := fleet.Kind(b.Kind)
 		check.DisturbedAll(now, kind, true, why)
 		return func(now time.Duration) { check.DisturbedAll(now, kind, false, why) }

@@ -14,7 +14,7 @@ import (
 // DAC only if it is hit. It needs the lock.
 func (f *faults) about(now time.Duration, b *broken, at dacAt, dac bool) bool {
 	if !dac {
-		return b.Of != scenarios.OfDACs && !b.targeted() && b.Kind == ""
+		return b.Of != scenarios.OfDACs && !b.Targeted() && b.Kind == ""
 	}
 	return b.Of != scenarios.OfOrchestrator && f.hits(now, b, at)
 }
@@ -159,7 +159,7 @@ func (f *faults) restartsZooKeeper() bool {
 // and starts it again with what it has written; one that is about some breaks
 // their connections until it ends.
 func zookeeperDown(f *faults, now time.Duration, b *broken) error {
-	everybody := func(b *broken) bool { return !b.targeted() && b.Kind == "" && b.Of == scenarios.OfAll }
+	everybody := func(b *broken) bool { return !b.Targeted() && b.Kind == "" && b.Of == scenarios.OfAll }
 	if b.on && !everybody(b) {
 		victims := f.victimSessions(now, b)
 		f.cutOff(func(s zookeeper.Session) bool { return slices.Contains(victims, s.ID) })
