@@ -206,7 +206,9 @@ func (r *reader) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGr
 func TestGroupsAreUpset(t *testing.T) {
 	s := start(t, Config{Topics: map[string]int{"HeartBeat": 2}, MinSession: 100 * time.Millisecond})
 	cfg := s.clientConfig()
-	cfg.Consumer.Offsets.Initial = sarama.OffsetNewest
+	// The newest offset is asked for after Setup, so that what is produced in
+	// between would never be read.
+	cfg.Consumer.Offsets.Initial = sarama.OffsetOldest
 	cfg.Consumer.Group.Session.Timeout = 10 * time.Second
 	cfg.Consumer.Group.Heartbeat.Interval = 50 * time.Millisecond
 	group, err := sarama.NewConsumerGroup(s.Addrs(), "g", cfg)
