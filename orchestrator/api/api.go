@@ -104,6 +104,12 @@ type Instance struct {
 	HeartbeatAgeSeconds *float64 `json:"heartbeatAgeSeconds,omitempty"`
 	// DownForSeconds is for how long it has not been up.
 	DownForSeconds *float64 `json:"downForSeconds,omitempty"`
+
+	Arriving   int      `json:"arriving"`             // resources on their way to it
+	Leaving    int      `json:"leaving"`              // and away from it
+	Node       string   `json:"node,omitempty"`       // as Pod.Node
+	Restarts   *int     `json:"restarts,omitempty"`   // as Pod.Restarts
+	AgeSeconds *float64 `json:"ageSeconds,omitempty"` // as Pod.AgeSeconds
 }
 
 // Instances answers GET …/:resource/instances.

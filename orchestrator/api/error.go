@@ -21,6 +21,7 @@ const (
 	CodeUnknownInstance Code = "unknown_instance" // 404
 	CodeUnknownResource Code = "unknown_resource" // 404: no such resource, as far as this process knows
 	CodeUnplaced        Code = "unplaced"         // 404: the resource exists and stands on no instance
+	CodeNotOffered      Code = "not_offered"      // 404: the path is known, and this server does not offer it
 	CodeMethod          Code = "method"           // 405: the path has no such method
 	CodeRefused         Code = "refused"          // 409: the kind's state does not allow it; the message says why
 	CodeConflict        Code = "conflict"         // 409: something else is under way
@@ -39,7 +40,7 @@ const (
 
 var statuses = map[Code]int{
 	CodeBadRequest: 400, CodeUnknownField: 400, CodeOutOfRange: 400, CodeUnauthorized: 401, CodeForbidden: 403,
-	CodeNotFound: 404, CodeUnknownKind: 404, CodeUnknownInstance: 404, CodeUnknownResource: 404, CodeUnplaced: 404,
+	CodeNotFound: 404, CodeUnknownKind: 404, CodeUnknownInstance: 404, CodeUnknownResource: 404, CodeUnplaced: 404, CodeNotOffered: 404,
 	CodeMethod: 405, CodeRefused: 409, CodeConflict: 409, CodeSeveralLeaders: 409, CodeTooLarge: 413,
 	CodeMediaType: 415, CodeMisdirected: 421, CodeInternal: 500, CodeUpstream: 502, CodeNotLeader: 503,
 	CodeNoLeader: 503, CodeUnavailable: 503, CodeBusy: 503, CodeTimeout: 504,
