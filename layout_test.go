@@ -31,7 +31,8 @@ var house = []room{
 	{path: "."},
 
 	{path: "cmd/dacorch", may: []string{
-		"orchestrator", "orchestrator/api", "orchestrator/recording", "sim", "sim/replay", "sim/report", "sim/sweep", "sim/wire", "sim/dac",
+		"orchestrator", "orchestrator/api", "orchestrator/recording", "sim", "sim/replay", "sim/report", "sim/serve", "sim/sweep", "sim/tape",
+		"sim/wire", "sim/dac",
 		"tui", "scenarios"}},
 	{path: "cmd/benchdoc"},
 
@@ -43,6 +44,7 @@ var house = []room{
 	{path: "orchestrator/recording", may: []string{"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile"}},
 	{path: "orchestrator/api"},
 	{path: "orchestrator/rest", may: []string{"orchestrator/fleet", "orchestrator/api"}},
+	{path: "orchestrator/answer", pure: true, may: []string{"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile", "orchestrator/api"}},
 	{path: "orchestrator/porttest", may: []string{"orchestrator/fleet", "orchestrator/loop"}},
 	{path: "orchestrator/porttest/real"},
 	{path: "orchestrator/internal/...", may: []string{"orchestrator/fleet"}, testsMay: []string{
@@ -54,6 +56,10 @@ var house = []room{
 		"orchestrator/recording", "scenarios", "sim", "sim/internal/history", "sim/internal/timeline"}},
 	{path: "sim/report", may: []string{"orchestrator/fleet", "orchestrator/reconcile", "orchestrator/recording",
 		"scenarios", "sim/replay", "sim/internal/history"}},
+	{path: "sim/tape", pure: true, may: []string{"orchestrator/fleet", "orchestrator/placement", "orchestrator/reconcile",
+		"orchestrator/recording", "scenarios", "sim/replay"}, testsMay: []string{"sim"}},
+	{path: "sim/serve", may: []string{"orchestrator/answer", "orchestrator/api", "orchestrator/rest", "orchestrator/fleet", "orchestrator/placement",
+		"orchestrator/reconcile", "orchestrator/recording", "scenarios", "sim", "sim/replay", "sim/tape"}},
 	{path: "sim/sweep", may: []string{"scenarios", "sim", "sim/internal/history", "sim/internal/timeline"}},
 	{path: "sim/internal/timeline", pure: true},
 	{path: "sim/internal/world", pure: true, may: []string{"orchestrator/fleet", "sim/internal/timeline"}},
@@ -69,7 +75,11 @@ var house = []room{
 	{path: "sim/dac", may: []string{"orchestrator/fleet"}, testsMay: []string{"sim/wire/...", "orchestrator/porttest/real"}},
 
 	{path: "scenarios"},
-	{path: "tui", may: []string{"orchestrator/api"}},
+	{path: "tui", may: []string{"orchestrator/api", "tui/..."}},
+	{path: "tui/screen", pure: true},
+	{path: "tui/data", pure: true, may: []string{"orchestrator/api"}},
+	{path: "tui/pane", pure: true, may: []string{"orchestrator/api", "tui/screen", "tui/data"}},
+	{path: "tui/...", may: []string{"orchestrator/api", "tui/..."}},
 	{path: "e2e", may: []string{"orchestrator/api", "sim/dac"}},
 }
 
