@@ -12,7 +12,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/answer"
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/loop"
 	"dacorch/orchestrator/reconcile"
@@ -180,65 +180,10 @@ type teller struct {
 
 func newTeller(events *rest.Events, name string) *teller { return &teller{events, name} }
 
-// toldMoves bounds the moves of one transaction that become events: readers that
-// need all of them read the orchestration.
-const toldMoves = 100
-
 func (t *teller) tell(e loop.Entry) {
-	ev := api.Event{Resource: string(e.Kind), Instance: place(e.Instance), Text: e.Text}
-	switch e.Type {
-	case loop.EntryLeader:
-		ev.Type, ev.Code, ev.Text = api.EventLeader, e.Text, ""
-		ev.On = new(e.Text == t.name)
-	case loop.EntryNote, loop.EntryLed, loop.EntryDeposed:
-		ev.Type = api.EventNote
-	case loop.EntryAlarm, loop.EntryAlarmOver:
-		ev.Type, ev.Code = api.EventAlarm, e.Code
-		ev.On = new(e.Type == loop.EntryAlarm)
-	case loop.EntryPodCreate:
-		ev.Type, ev.Code = api.EventInstance, "create"
-	case loop.EntryPodDelete:
-		ev.Type, ev.Code = api.EventInstance, e.Code
-	case loop.EntryPod:
-		ev.Type, ev.Code = api.EventPod, e.Phase.String()
-	case loop.EntryOrder:
-		ev.Type, ev.Code = api.EventOrder, e.Code
-	case loop.EntryProgress:
-		ev.Type, ev.On = api.EventProgress, new(e.On)
-	case loop.EntryMaintenance:
-		ev.Type, ev.On = api.EventMaintenance, new(e.On)
-	case loop.EntryCommit:
-		t.committed(e)
-		return
+	for _, ev := range answer.Happened(e).Events(t.name) {
+		t.events.Publish(ev)
 	}
-	t.events.Publish(ev)
-}
-
-// committed tells of a transaction: what it did to each instance, and which
-// resources moved.
-func (t *teller) committed(e loop.Entry) {
-	count := 0
-	for i := range e.Txn.Changes {
-		c := &e.Txn.Changes[i]
-		count += len(c.Add) + len(c.Remove)
-		if c.Kind != fleet.ChangeUpdate {
-			t.events.Publish(api.Event{Type: api.EventInstance, Resource: string(e.Kind), Instance: place(c.Instance),
-				Code: map[fleet.ChangeKind]string{fleet.ChangeCreate: "opened", fleet.ChangeDelete: "gone"}[c.Kind]})
-		}
-	}
-	told := 0
-	for i := range e.Decisions {
-		m := &e.Decisions[i]
-		if m.From == fleet.NoInstance || m.To == fleet.NoInstance {
-			continue
-		}
-		if told++; told > toldMoves {
-			break
-		}
-		t.events.Publish(api.Event{Type: api.EventMove, Resource: string(e.Kind), ResourceID: m.Resource,
-			From: place(m.From), To: place(m.To), Text: m.Why.String()})
-	}
-	t.events.Publish(api.Event{Type: api.EventCommit, Resource: string(e.Kind), Code: fleet.OutcomeDone.String(), Count: count})
 }
 
 var _ loop.Observer = (*metrics)(nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"dacorch/orchestrator/answer"
 	"dacorch/orchestrator/api"
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/loop"
@@ -45,13 +46,10 @@ func (s *service) Orchestrate(ctx context.Context, kind string, req api.Orchestr
 	began := time.Now()
 	before := 0
 	var was map[fleet.InstanceID]bool
-	taken, err := s.begin(ctx, kind, reconcile.Orchestrate{Request: request(req)}, func(st loop.State) error {
-		if p := st.Machine.Progress(); p.Running {
-			return api.Errorf(api.CodeConflict, "an orchestration is running: %v", p)
-		}
+	order := reconcile.Orchestrate{Request: answer.Request(req)}
+	taken, err := s.begin(ctx, kind, order, func(st loop.State) error {
 		before, was = st.Machine.Stats().Moves, s.instanceSet(kind)
-		_, err := st.Config.Limits.Size(st.Machine.Resources(), request(req))
-		return sizeError(err)
+		return s.kind(kind).Against(st.Machine, st.Config.Limits, order)
 	})
 	if err != nil {
 		return api.Orchestrated{}, err
@@ -94,61 +92,37 @@ func (s *service) instanceSet(kind string) map[fleet.InstanceID]bool {
 	return set
 }
 
-// onInstance has the machine take up an order about an instance, unless look
-// finds something against it.
-func (s *service) onInstance(ctx context.Context, kind string, instance int, order reconcile.Order, look func(reconcile.Instance) error) (*loop.Taken, error) {
-	return s.begin(ctx, kind, order, func(st loop.State) error {
-		var found *reconcile.Instance
-		if id := fleet.InstanceID(instance); int(id) == instance {
-			found = instanceOf(st.Machine, id)
+// onInstance has the machine take up an order about an instance, unless
+// something speaks against it. maintenance says that the mode was on.
+func (s *service) onInstance(ctx context.Context, kind string, instance int, order reconcile.Order) (taken *loop.Taken, maintenance bool, err error) {
+	taken, err = s.begin(ctx, kind, order, func(st loop.State) error {
+		if id := fleet.InstanceID(instance); int(id) != instance {
+			return s.kind(kind).NoInstance(instance)
 		}
-		if found == nil {
-			return api.Errorf(api.CodeUnknownInstance, "%s has no instance %d", kind, instance)
-		}
-		if st.Machine.Control().Maintenance {
-			return nil // the machine refuses, and says so
-		}
-		return look(*found)
+		maintenance = st.Machine.Control().Maintenance
+		return s.kind(kind).Against(st.Machine, st.Config.Limits, order)
 	})
+	return taken, maintenance, err
 }
 
 // atOnce is onInstance for an order that is done or refused as it is taken up. A
 // refusal that is not maintenance mode's is about the instance's own state.
-func (s *service) atOnce(ctx context.Context, kind string, instance int, order reconcile.Order, look func(reconcile.Instance) error) error {
-	looked := false
-	taken, err := s.onInstance(ctx, kind, instance, order, func(in reconcile.Instance) error {
-		looked = true
-		return look(in)
-	})
+func (s *service) atOnce(ctx context.Context, kind string, instance int, order reconcile.Order) error {
+	taken, maintenance, err := s.onInstance(ctx, kind, instance, order)
 	if err != nil {
 		return err
 	}
 	err = s.ended(kind, taken.Refused())
 	var refused *api.Error
-	if looked && errors.As(err, &refused) && refused.Code == api.CodeRefused {
+	if !maintenance && errors.As(err, &refused) && refused.Code == api.CodeRefused {
 		refused.Code = api.CodeConflict
 	}
 	return err
 }
 
-func instanceOf(m *reconcile.Machine, id fleet.InstanceID) (found *reconcile.Instance) {
-	m.EachInstance(func(in reconcile.Instance) bool {
-		if in.ID == id {
-			found = &in
-		}
-		return in.ID < id
-	})
-	return found
-}
-
 // Drain is part of rest.Operator.
 func (s *service) Drain(ctx context.Context, kind string, instance int, wait bool) error {
-	taken, err := s.onInstance(ctx, kind, instance, reconcile.Drain{Instance: fleet.InstanceID(instance)}, func(in reconcile.Instance) error {
-		if in.Closing {
-			return api.Errorf(api.CodeConflict, "instance %d is being drained already", instance)
-		}
-		return nil
-	})
+	taken, _, err := s.onInstance(ctx, kind, instance, reconcile.Drain{Instance: fleet.InstanceID(instance)})
 	switch {
 	case err != nil:
 		return err
@@ -160,22 +134,12 @@ func (s *service) Drain(ctx context.Context, kind string, instance int, wait boo
 
 // Undrain is part of rest.Operator.
 func (s *service) Undrain(ctx context.Context, kind string, instance int) error {
-	return s.atOnce(ctx, kind, instance, reconcile.Undrain{Instance: fleet.InstanceID(instance)}, func(in reconcile.Instance) error {
-		if !in.Closing {
-			return api.Errorf(api.CodeConflict, "instance %d is not being drained", instance)
-		}
-		return nil
-	})
+	return s.atOnce(ctx, kind, instance, reconcile.Undrain{Instance: fleet.InstanceID(instance)})
 }
 
 // Replace is part of rest.Operator.
 func (s *service) Replace(ctx context.Context, kind string, instance int) error {
-	return s.atOnce(ctx, kind, instance, reconcile.Replace{Instance: fleet.InstanceID(instance)}, func(in reconcile.Instance) error {
-		if in.Phase == fleet.PhaseMissing || in.Terminating {
-			return api.Errorf(api.CodeConflict, "instance %d has no pod that could be replaced now: it is on its way", instance)
-		}
-		return nil
-	})
+	return s.atOnce(ctx, kind, instance, reconcile.Replace{Instance: fleet.InstanceID(instance)})
 }
 
 // SetMaintenance is part of rest.Operator.

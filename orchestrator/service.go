@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"time"
 
+	"dacorch/orchestrator/answer"
 	"dacorch/orchestrator/api"
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/loop"
@@ -28,16 +27,16 @@ type service struct {
 
 var _ rest.Service = (*service)(nil)
 
-// pendingShown bounds Status.Pending.
-const pendingShown = 100
-
 // readPatience bounds what a read that is answered from memory asks the machine
 // besides.
 const readPatience = 200 * time.Millisecond
 
-func (s *service) pod(kind string, id fleet.InstanceID) string {
-	return s.names[kind] + "-" + strconv.Itoa(int(id))
+// kind is the kind as answers name it.
+func (s *service) kind(name string) answer.Kind {
+	return answer.Kind{Name: name, InstanceName: s.names[name]}
 }
+
+func (s *service) pod(kind string, id fleet.InstanceID) string { return s.kind(kind).Pod(id) }
 
 func (s *service) view(kind string) (*loop.View, error) {
 	v := s.loop.View(fleet.Kind(kind))
@@ -203,35 +202,10 @@ func (s *service) Leader(kind string) (api.Leader, error) {
 func (s *service) Instances(ctx context.Context, kind string) (api.Instances, error) {
 	out := api.Instances{Resource: kind, Instances: []api.Instance{}}
 	err := s.lead(ctx, kind, false, func(st loop.State) error {
-		out.Heartbeat = st.Config.Heartbeat
-		st.Machine.EachInstance(func(in reconcile.Instance) bool {
-			out.Instances = append(out.Instances, s.instance(kind, st.Now, in))
-			return true
-		})
+		out = s.kind(kind).Instances(st.Machine, st.Config.Heartbeat, st.Now)
 		return nil
 	})
 	return out, err
-}
-
-func (s *service) instance(kind string, now time.Duration, in reconcile.Instance) api.Instance {
-	x := api.Instance{
-		ID: int(in.ID), Pod: s.pod(kind, in.ID), Used: in.Used, Capacity: in.Capacity,
-		Phase: in.Phase.String(), Reason: in.Reason, Up: in.Phase == fleet.PhaseRunning && !in.Down && !in.Terminating && !in.NodeLost && !in.Silent,
-		Closing: in.Closing, Terminating: in.Terminating, NodeLost: in.NodeLost, Silent: in.Silent,
-		Session: in.Status.Present, Confirms: in.Status.Times >= 0, Times: in.Times,
-	}
-	if in.Status.Times >= 0 {
-		x.ConfirmedTimes = &in.Status.Times
-	}
-	if in.Heard {
-		age := (now - in.LastBeat).Seconds()
-		x.HeartbeatAgeSeconds = &age
-	}
-	if in.Down {
-		down := (now - in.DownSince).Seconds()
-		x.DownForSeconds = &down
-	}
-	return x
 }
 
 // Moves is part of rest.Observer.
@@ -240,7 +214,7 @@ func (s *service) Moves(ctx context.Context, kind, id string) (api.Moves, error)
 	out := api.Moves{Resource: kind, ID: id, Moves: []api.MoveRecord{}}
 	err := s.lead(ctx, kind, true, func(st loop.State) error {
 		for _, m := range st.Moved(id, shown) {
-			out.Moves = append(out.Moves, api.MoveRecord{At: s.loop.Wall(m.At).UTC(), From: place(m.From), To: place(m.To), Reason: m.Why.String()})
+			out.Moves = append(out.Moves, api.MoveRecord{At: s.loop.Wall(m.At).UTC(), From: answer.Place(m.From), To: answer.Place(m.To), Reason: m.Why.String()})
 		}
 		since, complete := st.Remembers()
 		out.Since, out.Complete = s.loop.Wall(since).UTC(), complete && len(out.Moves) < shown
@@ -249,94 +223,31 @@ func (s *service) Moves(ctx context.Context, kind, id string) (api.Moves, error)
 	return out, err
 }
 
-// place is nil for no instance.
-func place(id fleet.InstanceID) *int {
-	if id == fleet.NoInstance {
-		return nil
-	}
-	n := int(id)
-	return &n
-}
-
 // Preview is part of rest.Observer.
 func (s *service) Preview(ctx context.Context, kind string, req api.OrchestrateRequest, limit int) (api.Plan, error) {
 	var size placement.Size
 	var plan func() (*placement.Plan, error)
-	out := api.Plan{Resource: kind, Moves: []api.PlannedMove{}, Opened: []api.PlannedOpen{}, Released: []api.PlannedClose{}, Recapacitated: []api.Recapacity{}}
+	resources := 0
 	err := s.lead(ctx, kind, false, func(st loop.State) (err error) {
-		out.Resources = st.Machine.Resources()
-		size, plan, err = st.Machine.Preview(request(req))
-		return sizeError(err)
+		resources = st.Machine.Resources()
+		size, plan, err = st.Machine.Preview(answer.Request(req))
+		return answer.SizeError(err)
 	})
 	if err != nil {
 		return api.Plan{}, err
 	}
 	planned, err := plan() // the machine goes on meanwhile
 	if err != nil {
-		return api.Plan{}, sizeError(err)
+		return api.Plan{}, answer.SizeError(err)
 	}
-	out.Instances, out.ResourcePerInstance = size.Instances, size.ResourcePerInstance
-	fill(&out, planned, limit)
-	return out, nil
-}
-
-func fill(out *api.Plan, plan *placement.Plan, limit int) {
-	c := &out.Cost
-	for _, m := range plan.Moves {
-		switch {
-		case m.From == fleet.NoInstance:
-			c.Placements++
-		case m.To == fleet.NoInstance:
-			c.Unplaced++
-		default:
-			c.Moves++
-		}
-		if len(out.Moves) < limit {
-			out.Moves = append(out.Moves, api.PlannedMove{ID: m.Resource, From: place(m.From), To: place(m.To), Reason: m.Why.String()})
-		}
-	}
-	out.MovesTruncated = len(out.Moves) < len(plan.Moves)
-	for _, o := range plan.Opened {
-		out.Opened = append(out.Opened, api.PlannedOpen{ID: int(o.Instance), Capacity: o.Capacity, Reason: o.Why.String()})
-	}
-	for _, r := range plan.Released {
-		out.Released = append(out.Released, api.PlannedClose{ID: int(r.Instance), Reason: r.Why.String()})
-	}
-	for _, r := range plan.Capacities {
-		out.Recapacitated = append(out.Recapacitated, api.Recapacity{ID: int(r.Instance), From: r.From, To: r.To, Reason: r.Why.String()})
-	}
-	c.Opened, c.Released, c.Recapacitated = len(out.Opened), len(out.Released), len(out.Recapacitated)
-}
-
-func request(r api.OrchestrateRequest) placement.Request {
-	return placement.Request{ResourcePerInstance: r.ResourcePerInstance, MaxInstances: r.MaxInstances}
-}
-
-// sizeError is the API's error for one of placement's.
-func sizeError(err error) error {
-	var tooMany *placement.TooManyError
-	var field *fleet.FieldError
-	switch {
-	case errors.As(err, &tooMany):
-		return api.Errorf(api.CodeRefused, "%v", tooMany)
-	case errors.As(err, &field):
-		return &api.Error{Code: api.CodeOutOfRange, Message: field.Error(), Field: field.Field}
-	case err != nil:
-		return api.Errorf(api.CodeUnavailable, "%v", err)
-	}
-	return nil
+	return s.kind(kind).Plan(resources, size, planned, limit), nil
 }
 
 // Progress is part of rest.Observer.
 func (s *service) Progress(ctx context.Context, kind string) (api.Progress, error) {
 	out := api.Progress{Resource: kind}
 	err := s.lead(ctx, kind, false, func(st loop.State) error {
-		p := st.Machine.Progress()
-		out = api.Progress{Resource: kind, Running: p.Running, Planned: p.Planned, Moves: p.Moves, MovesLeft: p.MovesLeft,
-			Create: p.Create, CreateLeft: p.CreateLeft, Release: p.Release, ReleaseLeft: p.ReleaseLeft}
-		if p.Running {
-			out.SinceSeconds = (st.Now - p.Since).Seconds()
-		}
+		out = s.kind(kind).Progress(st.Machine, st.Now)
 		return nil
 	})
 	return out, err
@@ -354,32 +265,14 @@ func (s *service) Maintenance(ctx context.Context, kind string) (out api.Mainten
 // Status is part of rest.Observer.
 func (s *service) Status(ctx context.Context, kind string) (api.Status, error) {
 	out := api.Status{Resource: kind, Alarms: []api.Alarm{}, Pending: []string{}}
-	out.Leader, _ = s.Leader(kind)
+	leader, _ := s.Leader(kind)
 	err := s.lead(ctx, kind, true, func(st loop.State) error {
-		m := st.Machine
-		out.Epoch, out.Stage, out.Maintenance = st.Epoch, m.Stage().String(), m.Control().Maintenance
-		out.Instances, out.Resources, out.Unplaced = m.Instances(), m.Resources(), m.Unplaced()
-		alarms := m.Alarms()
-		for _, code := range slices.Sorted(maps.Keys(alarms)) {
-			out.Alarms = append(out.Alarms, api.Alarm{Code: code, Text: alarms[code]})
-		}
-		out.Pending = append(out.Pending, m.Pending(pendingShown+1)...)
-		if len(out.Pending) > pendingShown {
-			out.Pending, out.PendingTruncated = out.Pending[:pendingShown], true
-		}
-		out.Counters = counters(m.Stats())
+		out = s.kind(kind).Status(st.Machine)
+		out.Epoch = st.Epoch
 		return nil
 	})
+	out.Leader = leader
 	return out, err
-}
-
-func counters(st reconcile.Stats) map[string]int64 {
-	return map[string]int64{
-		"notifications": int64(st.Notifications), "badIds": int64(st.BadIDs), "heartbeats": int64(st.Heartbeats),
-		"strayHeartbeats": int64(st.StrayBeats), "conflicts": int64(st.Conflicts), "unknownOutcomes": int64(st.Unknown),
-		"replaced": int64(st.Replaced), "movesPlanned": int64(st.MovesPlanned), "moves": int64(st.Moves),
-		"committed": int64(st.Committed), "resyncs": int64(st.Resyncs), "healed": int64(st.Healed),
-	}
 }
 
 // Health is part of rest.Health.
