@@ -76,7 +76,7 @@ var house = []room{
 
 	{path: "scenarios"},
 	{path: "tui", may: []string{"orchestrator/api", "tui/..."}},
-	{path: "tui/screen", pure: true},
+	{path: "tui/screen"},
 	{path: "tui/data", pure: true, may: []string{"orchestrator/api"}},
 	{path: "tui/pane", pure: true, may: []string{"orchestrator/api", "tui/screen", "tui/data"}},
 	{path: "tui/...", may: []string{"orchestrator/api", "tui/..."}},

@@ -19,6 +19,17 @@ func (c *Client) Pod(ctx context.Context, kind string, instance int) (v Pod, err
 	return v, err
 }
 
+// Resources answers a page of at most limit resources (1 to 1000, 0: the server's
+// default) that stand on an instance and whose ids are greater than after.
+func (c *Client) Resources(ctx context.Context, kind string, instance int, after string, limit int) (v Search, err error) {
+	q := url.Values{"after": {after}}
+	if limit != 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	err = c.get(ctx, path(kind, "instances", strconv.Itoa(instance), "resources"), q, &v)
+	return v, err
+}
+
 // Reorchestrations answers the runs of re-orchestrating that are remembered.
 func (c *Client) Reorchestrations(ctx context.Context, kind string) (v Reorchestrations, err error) {
 	err = c.get(ctx, path(kind, "reorchestrations"), nil, &v)

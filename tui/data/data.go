@@ -19,7 +19,7 @@ const (
 	AskStatus                       // Kind → api.Status
 	AskInstances                    // Kind → api.Instances
 	AskPod                          // Kind, Instance → api.Pod
-	AskList                         // Kind, Instance → api.InstanceList with its ids (from …/:resource?ids=true; only when opened)
+	AskList                         // Kind, Instance, After, N (limit) → api.Search: the resources on the instance
 	AskSearch                       // Kind, Text (prefix), After, N (limit) → api.Search
 	AskMoves                        // Kind, Text (id) → api.Moves
 	AskRecent                       // Kind, Instance (-1: all), Text (resource id) , N (limit) → api.Recent

@@ -39,6 +39,23 @@ type Filtered interface {
 	Filtering() string
 }
 
+// Dialog is a box in front of the view. It has the keyboard until it is closed.
+type Dialog interface {
+	// Title is what stands in its frame.
+	Title(s *data.State) string
+	// Size is how much room it would like; it is drawn in what there is.
+	Size(s *data.State) (width, height int)
+	Draw(c *screen.Canvas, s *data.State)
+	Needs(s *data.State) []data.Query
+	// Press handles a key; closed when it is not to be shown any longer: with None it
+	// was left.
+	Press(key string, s *data.State) (do Intent, closed bool)
+	// Paste takes text from the clipboard.
+	Paste(text string, s *data.State)
+	Click(x, y int, s *data.State) (do Intent, closed bool)
+	Keys() []KeyHelp
+}
+
 // KeyHelp explains a key.
 type KeyHelp struct {
 	Key, Does string
