@@ -35,14 +35,18 @@ type Error struct {
 	File         string
 	Line, Column int    // from 1; 0 when the mistake is in a setting, or in the file as a whole
 	Set          string // the setting's key, when the mistake is in one
+	Key          string // of the entry, when one was read alone (ParseFault); empty: the entry as a whole
 	Problem      string // what is wrong
 	Want         string // what would be right
 }
 
 // Error reads "file:line:column: problem: want", or "--set key: problem: want".
+// Of an entry that was read alone it is "problem: want".
 func (e *Error) Error() string {
 	where := e.File
 	switch {
+	case e.File == "" && e.Set == "":
+		return e.Problem + ": " + e.Want
 	case e.Set != "":
 		where = "--set " + e.Set
 	case e.Line > 0:
