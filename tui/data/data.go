@@ -124,6 +124,15 @@ func (s *State) Clock() (api.Clock, bool) {
 	return v, ok
 }
 
+// Moment is the time that events and ages of events are measured against: the
+// moment shown where there is a clock, else Now.
+func (s *State) Moment() time.Time {
+	if c, ok := s.Clock(); ok {
+		return c.Began.Add(time.Duration(c.Now * float64(time.Second)))
+	}
+	return s.Now
+}
+
 // About is what the server says of itself and of us.
 func (s *State) About() (api.About, bool) {
 	v, _, ok := Get[api.About](s, Query{What: AskAbout})
