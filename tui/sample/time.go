@@ -1,0 +1,122 @@
+package sample
+
+import (
+	"math"
+	"time"
+
+	"dacorch/orchestrator/api"
+	"dacorch/tui/data"
+)
+
+const planned = 1800 // seconds that the simulation will run
+
+func clock() api.Clock {
+	return api.Clock{
+		Source: "simulation", Began: Began, Now: Shown, End: Shown, Planned: planned, Live: true, Speed: 10,
+		Event: 4211, Text: "kafka: down, for 5 min", Violations: 1, Faults: []string{"kafka: down, for: 5m", "node: down, node: node-2"},
+	}
+}
+
+// marks are of every class, some of them over each other.
+func marks() []api.Mark {
+	return []api.Mark{
+		{At: 0, Once: true, Class: api.MarkLeader, Text: "simulation leads"},
+		{At: 60, Until: new(180.0), Class: api.MarkFault, Text: "zookeeper: slow, by 0.4 s"},
+		{At: 62, Until: new(181.5), Class: api.MarkOutage, Text: "ZooKeeper does not answer"},
+		{At: 203, Once: true, Class: api.MarkFault, Resource: "Thing", Instance: new(3), Text: "pod of Thing 3: crash"},
+		{At: 204.2, Until: new(221.0), Class: api.MarkAlarm, Resource: "Thing", Text: "an instance of Thing is down"},
+		{At: 301.7, Once: true, Class: api.MarkViolation, Resource: "Thing", Text: "resource 51eb851e stood on two instances for 0.3 s"},
+		{At: 455, Once: true, Class: api.MarkLeader, Text: "simulation began anew"},
+		{At: 510, Once: true, Class: api.MarkOrder, Resource: "Thing", Instance: new(3), Text: "replace Thing 3"},
+		{At: 536, Class: api.MarkFault, Text: "node: down, node-2"},
+		{At: 540, Class: api.MarkAlarm, Resource: "Thing", Text: "instances of Thing are not up"},
+		{At: 600, Until: new(900.0), Class: api.MarkFault, Text: "kafka: down, for 5 min"},
+		{At: 603, Class: api.MarkOutage, Text: "heartbeats do not come"},
+		{At: 741.4, Once: true, Class: api.MarkOrder, Resource: "Thing", Instance: new(1), Text: "drain Thing 1"},
+		{At: 1500, Once: true, Class: api.MarkHeal, Text: "no fault begins from here on"},
+	}
+}
+
+// wave is a figure that goes up and down around 1.
+func wave(t, period, phase float64) float64 { return 1 + math.Sin(t/period*2*math.Pi+phase) }
+
+// figures are a kind's at a moment: it grows, breaks at 203 s and at 540 s, and
+// mends.
+func figures(s *data.State, kind string, t float64) data.Point {
+	sum := sums(s, kind)
+	p := data.Point{
+		At:        Began.Add(time.Duration(t * float64(time.Second))),
+		Resources: int(float64(sum.Used+sum.Unplaced) * (0.9 + 0.1*t/Shown)),
+		Instances: sum.InstanceCount, Up: sum.InstanceCount,
+		Moves: int64(2.1*t + 40*wave(t, 180, 0)), Commits: int64(1.2*t + 12*wave(t, 90, 1)),
+		HeartbeatAge: 30 * wave(t, 60, 2),
+	}
+	if t > 203 && t < 221 {
+		p.Up, p.Unplaced = max(p.Up-1, 0), int((221-t)*3)
+	}
+	if t > 540 {
+		p.Up, p.Unplaced = max(p.Up-unwell(s, kind), 0), sum.Unplaced
+		p.HeartbeatAge = t - 540 + 60
+	}
+	if kind == "Rule" {
+		p.HeartbeatAge = -1
+	}
+	return p
+}
+
+func track(s *data.State, kind string) *data.Track {
+	t := &data.Track{}
+	for n := range data.MaxPoints {
+		t.Add(figures(s, kind, Shown*float64(n+1)/data.MaxPoints))
+	}
+	return t
+}
+
+// timeline has so many buckets, of which those that have begun have figures.
+func timeline(s *data.State, buckets int) api.Timeline {
+	buckets = min(max(buckets, 1), 2000)
+	t := api.Timeline{End: Shown, Planned: planned, Bucket: planned / float64(buckets)}
+	for _, m := range marks() {
+		if m.At <= Shown || m.Class == api.MarkHeal {
+			t.Marks = append(t.Marks, m)
+		}
+	}
+	for _, kind := range kindNames {
+		one := api.Series{Resource: kind}
+		before := figures(s, kind, 0)
+		for at := 0.0; at < Shown; at += t.Bucket {
+			p := figures(s, kind, min(at+t.Bucket, Shown))
+			one.Resources = append(one.Resources, p.Resources)
+			one.Unplaced = append(one.Unplaced, p.Unplaced)
+			one.Instances = append(one.Instances, p.Instances)
+			one.Up = append(one.Up, p.Up)
+			one.Moves = append(one.Moves, max(int(p.Moves-before.Moves), 0))
+			one.Commits = append(one.Commits, max(int(p.Commits-before.Commits), 0))
+			one.HeartbeatAge = append(one.HeartbeatAge, p.HeartbeatAge)
+			before = p
+		}
+		t.Series = append(t.Series, one)
+	}
+	return t
+}
+
+func faults(s *data.State) api.Faults {
+	f := api.Faults{Nodes: []string{"node-1", "node-2", "node-3"}, Offered: []api.FaultWord{
+		{Subject: "pod", Word: "crash", About: "The pod's container ends; Kubernetes does not start it again.", Once: true, Target: "instance", Keys: []string{"kind", "instance", "count", "share"}},
+		{Subject: "pod", Word: "hang", About: "The pod runs, and sends no heartbeats.", Target: "instance", Keys: []string{"kind", "instance", "count", "share"}},
+		{Subject: "node", Word: "down", About: "The node does not answer, nor does any pod on it.", Target: "node", Needs: true, Keys: []string{"node"}},
+		{Subject: "kafka", Word: "down", About: "The broker refuses connections.", Keys: []string{}},
+		{Subject: "kafka", Word: "slow", About: "Every answer takes longer.", Keys: []string{"by"}, By: 2},
+		{Subject: "zookeeper", Word: "down", About: "ZooKeeper refuses connections.", Keys: []string{}},
+		{Subject: "zookeeper", Word: "slow", About: "Every answer takes longer.", Keys: []string{"by"}, By: 0.5},
+		{Subject: "mqtt", Word: "lose", About: "Messages are lost.", Keys: []string{"chance"}},
+		{Subject: "database", Word: "down", About: "The database refuses connections.", Keys: []string{}},
+		{Subject: "orchestrator", Word: "crash", About: "The orchestrator's process ends and begins anew.", Once: true, Keys: []string{}},
+	}}
+	for _, m := range marks() {
+		if m.Class == api.MarkFault && !m.Once && (m.Until == nil || *m.Until > Shown) {
+			f.Active = append(f.Active, m)
+		}
+	}
+	return f
+}
