@@ -9,11 +9,12 @@ import (
 	"io"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 // ParseFault reads one fault that is to begin at a moment of a run of the
-// scenario: an entry of faults without its at, as a JSON object. It may last
-// beyond heal. A mistake answers Errors, each with the Key that it is about.
+// scenario: an entry of faults without its at, as a JSON object or as a scenario
+// file has it. It may last beyond heal. A mistake answers Errors, each with the Key that it is about.
 func (s *Scenario) ParseFault(data []byte, at time.Duration) (Fault, error) {
 	root, err := parseEntry(data)
 	if err != nil {
@@ -55,43 +56,75 @@ const (
 // wantEntry is what would be right where a text is no fault at all.
 const wantEntry = `want one, such as {"pod": "crash", "kind": "Thing", "instance": 3}`
 
-// parseEntry reads a JSON object. Everything in its first entry stands on line 1,
-// in its second on line 2, and so on; itself on none.
+// parseEntry reads a mapping. Everything in its first entry stands on line 1, in
+// its second on line 2, and so on; itself on none.
 func parseEntry(data []byte) (*value, *Error) {
 	wrong := func(problem string) (*value, *Error) { return nil, &Error{Problem: problem, Want: wantEntry} }
-	if len(data) > maxEntryBytes {
+	data = bytes.TrimSpace(data)
+	switch {
+	case len(data) > maxEntryBytes:
 		return wrong(fmt.Sprintf("more than %d bytes", maxEntryBytes))
+	case len(data) == 0:
+		return wrong("no fault in it")
+	case !utf8.Valid(data):
+		return wrong("not UTF-8")
 	}
-	r := json.NewDecoder(bytes.NewReader(data))
-	r.UseNumber()
-	root, err := readJSON(r, 0, 0)
-	if err == nil {
-		if _, more := r.Token(); more != io.EOF {
-			err = errors.New("more than one value")
+	var root *value
+	if json.Valid(data) || bytes.HasPrefix(data, []byte(`{"`)) {
+		var err error
+		if root, err = parseJSON(data); err != nil {
+			return wrong("not JSON: " + firstLine(err.Error()))
+		}
+	} else {
+		var err *Error
+		if root, err = parseText("", string(data)); err != nil {
+			err.Line, err.Column = 0, 0 // of a text that nobody sees
+			return nil, err
 		}
 	}
-	switch {
-	case len(bytes.TrimSpace(data)) == 0:
-		return wrong("no fault in it")
-	case errors.Is(err, io.EOF):
-		return wrong("not JSON: it ends too early")
-	case err != nil:
-		return wrong("not JSON: " + firstLine(err.Error()))
-	case root.shape != mapping:
-		return wrong("a fault is an object of keys and values")
+	if root == nil || root.shape != mapping {
+		return wrong("a fault is keys and values")
+	}
+	root.place(0)
+	for i := range root.entries {
+		root.entries[i].name.place(i + 1)
+		root.entries[i].value.place(i + 1)
 	}
 	return root, nil
 }
 
-func readJSON(r *json.Decoder, line, depth int) (*value, error) {
+// place puts a value, and all in it, on a line; line 0 is none.
+func (v *value) place(line int) {
+	v.line, v.column = line, min(line, 1)
+	for _, item := range v.items {
+		item.place(line)
+	}
+	for _, e := range v.entries {
+		e.name.place(line)
+		e.value.place(line)
+	}
+}
+
+func parseJSON(data []byte) (*value, error) {
+	r := json.NewDecoder(bytes.NewReader(data))
+	r.UseNumber()
+	root, err := readJSON(r, 0)
+	if err == nil {
+		if _, more := r.Token(); more != io.EOF {
+			err = errors.New("more than one value")
+		}
+	} else if errors.Is(err, io.EOF) {
+		err = errors.New("it ends too early")
+	}
+	return root, err
+}
+
+func readJSON(r *json.Decoder, depth int) (*value, error) {
 	t, err := r.Token()
 	if err != nil {
 		return nil, err
 	}
-	v := &value{line: line}
-	if line > 0 {
-		v.column = 1
-	}
+	v := &value{}
 	switch t := t.(type) {
 	case nil:
 		v.shape = nothing
@@ -119,7 +152,6 @@ func (v *value) readInside(r *json.Decoder, begin json.Delim, depth int) error {
 		v.shape = mapping
 	}
 	for r.More() {
-		line := v.line
 		name := &value{shape: scalar, quoted: true}
 		if v.shape == mapping {
 			t, err := r.Token()
@@ -130,12 +162,8 @@ func (v *value) readInside(r *json.Decoder, begin json.Delim, depth int) error {
 			if v.get(name.text) != nil {
 				return fmt.Errorf("%q is given twice", shorten(name.text))
 			}
-			if depth == 0 {
-				line = len(v.entries) + 1
-			}
-			name.line, name.column = line, 1
 		}
-		inner, err := readJSON(r, line, depth+1)
+		inner, err := readJSON(r, depth+1)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,8 @@ func TestParseFault(t *testing.T) {
 		`{"pod":"hang","kind":"Thing","where":["load > 90%"],"share":"50%"}`:    "{at: 5m, pod: hang, kind: Thing, share: 50%, where: [load > 90%]}",
 		`{"zookeeper":"cut","for":"1m","of":"dacs","kind":"Rule"}`:              "{at: 5m, for: 1m, zookeeper: cut, of: dacs, kind: Rule}",
 		`{"orchestrator":"crash","for":"1m","command":"commit","chance":"50%"}`: "{at: 5m, for: 1m, orchestrator: crash, command: commit, chance: 50%}",
+		`{pod: crash, kind: Thing, instance: 3}`:                                "{at: 5m, pod: crash, kind: Thing, instance: 3}",
+		"pod: hang\nkind: Thing\nwhere: [load > 90%]\nshare: 50%":               "{at: 5m, pod: hang, kind: Thing, share: 50%, where: [load > 90%]}",
 	} {
 		f, err := s.ParseFault([]byte(text), 5*time.Minute)
 		if err != nil {
@@ -62,9 +64,12 @@ func TestParseFaultMistakes(t *testing.T) {
 		{`{"kafka":"down"}`, "", "fault without for: want for: 10m"},
 		{`{"kafka":"down","for":60}`, "for", "want "},
 		{`{"kafka":"down","mqtt":"down","for":"1m"}`, "mqtt", "exclude each other"},
+		{"kafka: down\nfor: 1m\nby: 3s", "by", "by has no meaning beside kafka: down"},
+		{"kafka: down\n\tfor: 1m", "", "not YAML"},
+		{"kafka", "", "keys and values"},
 		{`{}`, "", "fault with nothing to do"},
 		{``, "", "no fault in it"},
-		{`[1]`, "", "object of keys and values"},
+		{`[1]`, "", "keys and values"},
 		{`{"kafka":`, "", "not JSON: it ends too early"},
 		{`{"kafka" "down"}`, "", "not JSON: "},
 		{`{"kafka":"down","for":"1m"} {}`, "", "not JSON: more than one value"},
