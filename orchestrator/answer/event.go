@@ -7,7 +7,7 @@ import (
 )
 
 // Happened is something that has happened to a kind. Type is one of the loop's
-// entry types; the fields are those of loop.Entry, which converts to it.
+// entry types, and the fields are those of loop.Entry.
 type Happened struct {
 	Kind     fleet.Kind
 	Type     string
@@ -62,15 +62,15 @@ func (h Happened) Events(self string) []api.Event {
 // committed tells of a transaction: what it did to each instance, and which
 // resources moved.
 func (h Happened) committed() (out []api.Event) {
-	kind, count := string(h.Kind), 0
+	count := 0
 	for i := range h.Txn.Changes {
 		c := &h.Txn.Changes[i]
 		count += len(c.Add) + len(c.Remove)
 		switch c.Kind {
 		case fleet.ChangeCreate:
-			out = append(out, api.Event{Type: api.EventInstance, Resource: kind, Instance: Place(c.Instance), Code: "opened"})
+			out = append(out, Changed(h.Kind, c.Instance, "opened"))
 		case fleet.ChangeDelete:
-			out = append(out, api.Event{Type: api.EventInstance, Resource: kind, Instance: Place(c.Instance), Code: "gone"})
+			out = append(out, Changed(h.Kind, c.Instance, "gone"))
 		}
 	}
 	told := 0
@@ -82,8 +82,25 @@ func (h Happened) committed() (out []api.Event) {
 		if told++; told > ToldMoves {
 			break
 		}
-		out = append(out, api.Event{Type: api.EventMove, Resource: kind, ResourceID: m.Resource,
-			From: Place(m.From), To: Place(m.To), Text: m.Why.String()})
+		out = append(out, Moved(h.Kind, m))
 	}
-	return append(out, api.Event{Type: api.EventCommit, Resource: kind, Code: fleet.OutcomeDone.String(), Count: count})
+	return append(out, Committed(h.Kind, count))
+}
+
+// Changed tells that a transaction has made an instance's nodes, opened, or has
+// deleted them, gone.
+func Changed(kind fleet.Kind, instance fleet.InstanceID, code string) api.Event {
+	return api.Event{Type: api.EventInstance, Resource: string(kind), Instance: Place(instance), Code: code}
+}
+
+// Moved tells that a resource has moved.
+func Moved(kind fleet.Kind, m *placement.Move) api.Event {
+	return api.Event{Type: api.EventMove, Resource: string(kind), ResourceID: m.Resource,
+		From: Place(m.From), To: Place(m.To), Text: m.Why.String()}
+}
+
+// Committed tells that a transaction has put so many resources on lists, or taken
+// them off.
+func Committed(kind fleet.Kind, count int) api.Event {
+	return api.Event{Type: api.EventCommit, Resource: string(kind), Code: fleet.OutcomeDone.String(), Count: count}
 }
