@@ -5,19 +5,26 @@ import (
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/reconcile"
+	"dacorch/orchestrator/recording"
 	"dacorch/sim/internal/churn"
 	"dacorch/sim/internal/history"
 	"dacorch/sim/internal/world"
 )
 
-// observe has the world's facts told to the checker as they happen, and the
-// scenario's faults asked about each case.
+// askFaults has the faults asked about each case; a run without faults is spared
+// that.
+func (r *run) askFaults() {
+	w := r.world
+	w.DACs.OnBeat, w.Kafka.OnSend, w.MQTT.OnMessage = r.onBeat, r.onSend, r.onMessage
+	w.Kubernetes.OnStart, w.Kubernetes.OnCall = r.onStart, r.onCall
+	w.ZooKeeper.OnSubmit, w.ZooKeeper.OnStatus = r.onSubmit, r.onStatus
+}
+
+// observe has the world's facts told to the checker as they happen.
 func (r *run) observe() {
 	w := r.world
-	if len(r.sc.Faults) > 0 {
-		w.DACs.OnBeat, w.Kafka.OnSend, w.MQTT.OnMessage = r.onBeat, r.onSend, r.onMessage
-		w.Kubernetes.OnStart, w.Kubernetes.OnCall = r.onStart, r.onCall
-		w.ZooKeeper.OnSubmit, w.ZooKeeper.OnStatus = r.onSubmit, r.onStatus
+	if len(r.broken) > 0 {
+		r.askFaults()
 	}
 	w.ZooKeeper.OnCommit = func(now time.Duration, kind fleet.Kind, txn *fleet.Txn) {
 		r.check.Committed(now, kind, w.ZooKeeper.Epoch(kind), txn)
@@ -59,6 +66,8 @@ func (r *run) observe() {
 			}
 		case world.PodWasRefused:
 			r.check.PodRefused(now, kind, id)
+		case world.PodWasBound:
+			r.keepMark(now, r.kindNamed(kind), id, recording.PodBound, w.Kubernetes.PodNode(kind, id))
 		case world.PodIsTerminating:
 			r.check.PodDeleted(now, kind, id, uid)
 		case world.PodIsGone:

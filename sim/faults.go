@@ -12,7 +12,7 @@ import (
 	"dacorch/sim/internal/timeline"
 )
 
-// faults are the scenario's faults in this run. What each does to the models
+// faults are the scenario's faults in this run, and those injected into it. What each does to the models
 // stands in the tables of faults_servers.go: a fault that happens at a moment
 // has a happening there, one that lasts a change, which brings the models in line
 // with the faults of its sort that are active now. So several of one sort may
@@ -21,7 +21,7 @@ import (
 type faults struct {
 	happenings, changes map[scenarios.FaultKind]action
 
-	broken   []*broken
+	broken   []*broken                         // the scenario's, then the injected
 	active   map[scenarios.FaultKind][]*broken // of those that last, in the order of their beginnings
 	out      map[string]int                    // unreachable machines: by how many faults
 	drains   map[string]int                    // cordoned machines: by how many faults
@@ -30,7 +30,7 @@ type faults struct {
 	apart    bool                              // a split has parted the leader from ZooKeeper
 }
 
-// broken is one fault of the scenario in this run.
+// broken is one fault in this run.
 type broken struct {
 	*scenarios.Fault
 	dice     *fault.Fault
@@ -48,8 +48,47 @@ type broken struct {
 func (r *run) makeFaults() {
 	r.faults = faults{happenings: happenings(), changes: changes(), active: map[scenarios.FaultKind][]*broken{}, out: map[string]int{}, drains: map[string]int{}, parted: map[dacAt][]string{}, switched: map[scenarios.FaultKind]bool{}}
 	for i, f := range r.script.Faults() {
-		r.broken = append(r.broken, &broken{Fault: &r.sc.Faults[i], dice: f, nth: i, chosen: map[dacAt]bool{}, before: f.Stream("before")})
+		r.breakable(&r.sc.Faults[i], f)
 	}
+}
+
+func (r *run) breakable(f *scenarios.Fault, dice *fault.Fault) *broken {
+	b := &broken{Fault: f, dice: dice, nth: len(r.broken), chosen: map[dacAt]bool{}, before: dice.Stream("before")}
+	r.broken = append(r.broken, b)
+	return b
+}
+
+// maxInjected bounds how many faults can be injected into a run.
+const maxInjected = 10_000
+
+// inject has a fault begin that the scenario does not foresee.
+func (r *run) inject(now time.Duration, f *scenarios.Fault) {
+	text, earlier := scenarios.FormatFault(*f), 0
+	for _, b := range r.broken[len(r.sc.Faults):] {
+		if b.dice.Text == text {
+			earlier++
+		}
+	}
+	r.askFaults()
+	r.pics.fault(f)
+	r.faultOn(now, r.breakable(f, r.script.Injected(f, earlier)))
+	r.unsettle(now, f.At+f.For)
+}
+
+// unsettle takes back that everything must settle, until a moment: from then on
+// it is demanded anew. Before the scenario's heal that is put off instead.
+func (r *run) unsettle(now, until time.Duration) {
+	r.calmAt = max(r.calmAt, until)
+	if !r.healed {
+		return
+	}
+	r.check.Unheal(now)
+	if until <= now {
+		r.check.Heal(now)
+		return
+	}
+	r.healed = false
+	r.tl.At(r.calmAt, r, opHeal, 0, nil)
 }
 
 // faultOn begins a fault that lasts, or lets one happen that happens at a moment.
@@ -200,6 +239,18 @@ func (b *broken) befalls(r *run, now time.Duration, kind fleet.Kind, id fleet.In
 }
 
 func keyOf(kind fleet.Kind, id fleet.InstanceID) string { return string(kind) + " " + id.String() }
+
+func (r *run) has(name fleet.Kind) bool {
+	return slices.ContainsFunc(r.kinds, func(k *kind) bool { return k.name == name })
+}
+
+func (r *run) kindNames() []string {
+	var names []string
+	for _, k := range r.kinds {
+		names = append(names, string(k.name))
+	}
+	return names
+}
 
 func (r *run) kindNamed(name fleet.Kind) *kind {
 	i := slices.IndexFunc(r.kinds, func(k *kind) bool { return k.name == name })

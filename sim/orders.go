@@ -18,10 +18,13 @@ import (
 // openOrder is an operator's order that has not been answered for good.
 type openOrder struct {
 	order *scenarios.Order
-	given time.Duration // for the first time
-	to    *process      // nil: nobody has it, and it is given again
-	begun bool          // one that leads no longer had it, and may have begun it
-	over  bool          // a later order is about the same: it is not given again
+	as    reconcile.Order // as the core is told it
+	given time.Duration   // for the first time
+	to    *process        // nil: nobody has it, and it is given again
+	begun bool            // one that leads no longer had it, and may have begun it
+	over  bool            // a later order is about the same: it is not given again
+
+	answer func(err string) // whoever asked waits for the answer, and gives it again or not: then it is given once
 }
 
 // Whoever orders something and is told that nobody can take it now tries again, as
@@ -33,10 +36,11 @@ const (
 
 // order is an operator's order. Its figures count it once, however often it is
 // given.
-func (r *run) order(now time.Duration, o *scenarios.Order) {
+func (r *run) order(now time.Duration, open openOrder) {
+	o := open.order
 	r.keepMark(now, r.kindNamed(fleet.Kind(o.Kind)), fleet.InstanceID(o.Instance), recording.OrderGiven, orderLabel(o))
 	r.supersede(now, o)
-	r.give(now, openOrder{order: o, given: now})
+	r.give(now, open)
 }
 
 // give hands an order to the kind's machine. While the orchestrator is down nobody
@@ -50,7 +54,7 @@ func (r *run) give(now time.Duration, open openOrder) {
 		if now == open.given {
 			r.recordLostOrder(now, o)
 		}
-		r.again(now, req)
+		r.again(now, req, notReady+"no process of the orchestrator runs")
 		return
 	}
 	r.kindNamed(fleet.Kind(o.Kind)).ordered = req
@@ -59,26 +63,27 @@ func (r *run) give(now time.Duration, open openOrder) {
 	}
 	for _, d := range open.to.kinds {
 		if d.name == fleet.Kind(o.Kind) {
-			d.step(now, reconcile.Ordered{Req: req, Order: machineOrder(o)})
+			d.step(now, reconcile.Ordered{Req: req, Order: open.as})
 		}
 	}
 }
 
-// again sees to it that an order that nobody has is given once more, or gives it up.
-func (r *run) again(now time.Duration, req uint64) {
+// again sees to it that an order that nobody has is given once more, or gives it
+// up. Why says what has become of it.
+func (r *run) again(now time.Duration, req uint64, why string) {
 	open := r.orders[req]
 	open.to = nil
 	r.orders[req] = open
-	if open.over || now+orderAgain > max(open.given, r.sc.Heal)+orderPatience {
+	if open.answer != nil || open.over || now+orderAgain > max(open.given, r.sc.Heal, r.calmAt)+orderPatience {
 		delete(r.orders, req)
-		r.refused(now, open)
+		r.refused(now, open, why)
 		return
 	}
 	r.at(now+orderAgain, func(now time.Duration) {
 		switch open, waits := r.orders[req]; {
 		case !waits:
 		case r.underWay(open):
-			r.again(now, req)
+			r.again(now, req, why)
 		default:
 			delete(r.orders, req)
 			r.give(now, open)
@@ -103,7 +108,7 @@ func (r *run) supersede(now time.Duration, o *scenarios.Order) {
 		case subject(open.order) != subject(o):
 		case open.to == nil:
 			delete(r.orders, req)
-			r.refused(now, open)
+			r.refused(now, open, "")
 		default:
 			open.over = true
 			r.orders[req] = open
@@ -143,6 +148,33 @@ func machineOrder(o *scenarios.Order) reconcile.Order {
 	return reconcile.Orchestrate{Request: req}
 }
 
+// operatorOrder is the same the other way round, for the figures and the
+// checker; nil for an order that is none.
+func operatorOrder(kind fleet.Kind, o reconcile.Order, at time.Duration) *scenarios.Order {
+	out := &scenarios.Order{At: at, Kind: string(kind)}
+	switch o := o.(type) {
+	case reconcile.Orchestrate:
+		out.What = scenarios.Orchestrate
+		if n := o.Request.MaxInstances; n != nil {
+			out.MaxInstances = *n
+		}
+		if n := o.Request.ResourcePerInstance; n != nil {
+			out.ResourcePerInstance = *n
+		}
+	case reconcile.Drain:
+		out.What, out.Instance = scenarios.Drain, int(o.Instance)
+	case reconcile.Undrain:
+		out.What, out.Instance = scenarios.Undrain, int(o.Instance)
+	case reconcile.Replace:
+		out.What, out.Instance = scenarios.Replace, int(o.Instance)
+	case reconcile.Maintenance:
+		out.What, out.On = scenarios.Maintenance, o.On
+	default:
+		return nil
+	}
+	return out
+}
+
 // How the core words that another, or the same later, can take an order.
 const (
 	notReady = "not ready: "
@@ -166,12 +198,22 @@ func (r *run) replied(now time.Duration, d *driver, c reconcile.Reply) {
 	case strings.HasPrefix(c.Err, notReady), strings.HasPrefix(c.Err, noLonger):
 		open.begun = open.begun || strings.HasPrefix(c.Err, noLonger)
 		r.orders[c.Req] = open
-		r.again(now, c.Req)
+		r.again(now, c.Req, c.Err)
 	case c.Err != "":
-		r.refused(now, open)
-	case open.order.What == scenarios.Orchestrate:
-		r.check.Add(d.name, history.OrchestrationsDone, 1)
-		r.check.Raise(d.name, history.OrchestrationTimeMax, (now - open.given).Seconds())
+		r.refused(now, open, c.Err)
+	default:
+		if open.order.What == scenarios.Orchestrate {
+			r.check.Add(d.name, history.OrchestrationsDone, 1)
+			r.check.Raise(d.name, history.OrchestrationTimeMax, (now - open.given).Seconds())
+		}
+		open.tell("")
+	}
+}
+
+// tell answers whoever waits for it.
+func (open *openOrder) tell(err string) {
+	if open.answer != nil {
+		open.answer(err)
 	}
 }
 
@@ -204,7 +246,8 @@ func (r *run) unlift(now time.Duration, o *scenarios.Order) {
 // refused notes an order that was not carried out. One that was begun by somebody
 // who leads no longer is, by whoever comes next: who gives it again is told that it
 // is under way or has been done, which is no refusal.
-func (r *run) refused(now time.Duration, open openOrder) {
+func (r *run) refused(now time.Duration, open openOrder, why string) {
+	defer open.tell(why)
 	if open.begun {
 		return
 	}
@@ -223,8 +266,16 @@ func (r *run) dropOrders(now time.Duration, p *process) {
 			r.unlift(now, open.order)
 			open.begun = true
 			r.orders[req] = open
-			r.again(now, req)
+			r.again(now, req, noLonger+"its process has died")
 		}
+	}
+}
+
+// endOrders answers, at the end of the run, whoever still waits.
+func (r *run) endOrders() {
+	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
+		open := r.orders[req]
+		open.tell(ErrEnded.Error())
 	}
 }
 

@@ -2,9 +2,11 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"dacorch/sim/internal/history"
 )
@@ -123,7 +125,7 @@ func TestAfterASplitOneRemains(t *testing.T) {
 		"[{at: 3m, for: 1m, orchestrator: pause}, {at: 3m30s, for: 1m, orchestrator: pause}, {at: 3m40s, for: 4m, orchestrator: pause}]",
 		"[{at: 3m, for: 2m, orchestrator: split}, {at: 3m1s, for: 2m, orchestrator: crash, command: any, by: 1s}]",
 	} {
-		r, err := newRun(parse(t, `
+		l, err := Begin(parse(t, `
 duration: 25m
 heal: 12m
 kinds: [{kind: Thing, resources: 100}]
@@ -132,13 +134,16 @@ faults: `+faults), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.play(); err != nil {
-			t.Fatal(err)
-		}
+		l.Advance(25*time.Minute, math.MaxInt)
+		r := l.run
 		if len(r.procs) != 1 || r.procs[0].stopped != nil || r.procs[0].deaf {
 			t.Errorf("%s: %d processes remain", faults, len(r.procs))
 		}
-		if rep := r.result().Report; !rep.OK() || len(rep.Pending) > 0 {
+		res, err := l.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rep := res.Report; !rep.OK() || len(rep.Pending) > 0 {
 			t.Errorf("%s: %+v, pending %+v", faults, rep.Violations, rep.Pending)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
 	"dacorch/sim/internal/invariant"
@@ -24,6 +25,9 @@ const reloadBound = 20 * time.Second
 func newRun(sc *scenarios.Scenario, opts Options) (*run, error) {
 	if sc.On == scenarios.OnWire {
 		return nil, fmt.Errorf("%s: %w", sc.File, ErrOnWire)
+	}
+	if w, ok := opts.Record.(*recording.Writer); ok && w == nil {
+		opts.Record = nil
 	}
 	r := &run{sc: sc, opts: opts, seed: timeline.Seed(sc.Seed), tl: timeline.New(), trace: history.NewTrace(), orders: map[uint64]openOrder{}, unarrived: map[*fleet.Notification]fleet.Kind{}, orphans: map[*fleet.Txn]bool{}}
 	r.script = stage.Script{Scenario: sc, Seed: r.seed, Open: opts.Open}

@@ -3,6 +3,9 @@
 //
 //	result, err := sim.Run(scenario, sim.Options{Open: os.Open…})
 //
+// Begin answers the same run as a Live, which somebody else takes on step by
+// step, and breaks and orders things in; Run is one that nobody touches.
+//
 // An event heap is the clock. The servers around the orchestrator are models
 // (internal/world), rows come and go by rates or trace files (internal/churn),
 // the orchestrator's process (process.go) hands events to one reconcile.Machine
@@ -13,10 +16,13 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/reconcile"
 	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/churn"
@@ -35,15 +41,29 @@ type Options struct {
 	// Log, unless nil, gets a line for each event that the core was told and each
 	// command that it gave.
 	Log io.Writer
-	// Record, unless nil, is what the run is recorded with, begun with its
-	// RecordingHeader. The run closes it, with its report.
-	Record *recording.Writer
+	// Record, unless nil, is what the run is recorded with: a recording.Writer
+	// begun with the run's RecordingHeader, or another. The run closes it, with its
+	// report. A nil *recording.Writer counts as nil.
+	Record Recorder
 	// Progress, unless nil, is called every ProgressEvents events; an error from
 	// it ends the run.
 	Progress func(Progress) error
 	// Start is what stands when the run begins, by kind; nothing of a kind that is
 	// not in it. The rows of the start are the scenario's.
 	Start map[fleet.Kind]Standing
+}
+
+// Recorder is told what a recording keeps, in the order in which it happens;
+// recording.Writer is one, and says what each call means. Process comes before
+// the calls that it is about. What a Recorder is given is the run's: it keeps
+// nothing of it but strings and copies.
+type Recorder interface {
+	Process(number int, skew time.Duration)
+	Event(at time.Duration, kind int, ev reconcile.Event)
+	Commands(at time.Duration, kind int, commands []reconcile.Command)
+	Mark(at time.Duration, kind int, m recording.Mark)
+	Restarted(at time.Duration, kind int)
+	Close(c recording.Closing) error
 }
 
 // Standing is what an orchestrator before the run has left of a kind.
@@ -85,15 +105,22 @@ var ErrOnWire = errors.New("the scenario says on: wire, and cannot run in virtua
 // Run runs a scenario. The error is about the scenario or its files, or that of
 // Progress; what went wrong in the run is in the report.
 func Run(sc *scenarios.Scenario, opts Options) (*Result, error) {
-	r, err := newRun(sc, opts)
+	l, err := Begin(sc, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.play(); err != nil {
-		return nil, err
+	most := math.MaxInt
+	if opts.Progress != nil {
+		most = ProgressEvents
 	}
-	result := r.result()
-	return result, r.closeRecording(result.Report)
+	for {
+		if _, ended := l.Advance(sc.Duration, most); ended {
+			return l.Close()
+		}
+		if err := opts.Progress(l.run.progress()); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // run is one simulation.
@@ -111,7 +138,8 @@ type run struct {
 	pics   pictures
 
 	healed  bool
-	nextReq uint64 // the last number given to an order
+	calmAt  time.Duration // when the last fault that somebody has injected is over
+	nextReq uint64        // the last number given to an order
 	orders  map[uint64]openOrder
 
 	orphans   map[*fleet.Txn]bool                // sent by a process that has died, and may yet happen
@@ -157,32 +185,18 @@ const (
 // checkEvery is how often deadlines of invariants are looked at.
 const checkEvery = time.Second
 
-// play runs the scenario to its end.
-func (r *run) play() error {
-	r.startProcess()
-	for next := r.opts.Progress; ; {
-		at, ok := r.tl.Next()
-		if !ok || at > r.sc.Duration {
-			break
-		}
-		r.tl.Step()
-		if next != nil && r.tl.Fired()%ProgressEvents == 0 {
-			if err := next(r.progress()); err != nil {
-				return err
-			}
-		}
-	}
-	if !r.healed {
-		r.heal(r.sc.Duration)
+// finish closes the run's books at the moment that it has come to.
+func (r *run) finish() {
+	end := r.tl.Now()
+	if r.healed {
+		r.audit(end)
+	} else {
+		r.heal(end)
 	}
 	for _, p := range r.procs {
 		p.leave(false)
 	}
-	if r.sc.Heal < r.sc.Duration {
-		r.audit(r.sc.Duration)
-	}
-	r.check.End(r.sc.Duration)
-	return nil
+	r.check.End(end)
 }
 
 func (r *run) progress() Progress {
@@ -212,11 +226,12 @@ func (r *run) Handle(now time.Duration, op uint32, arg int64, data any) {
 	case opDo:
 		data.(func(time.Duration))(now)
 	case opOrder:
-		r.order(now, &r.sc.Orders[arg])
+		o := &r.sc.Orders[arg]
+		r.order(now, openOrder{order: o, as: machineOrder(o), given: now})
 	case opNode:
 		r.node(data.(churn.NodeEvent))
 	case opHeal:
-		r.heal(now)
+		r.healDue(now)
 	case opDeadlines:
 		r.check.Tick(now)
 		r.pics.sample(r, now)
@@ -224,14 +239,24 @@ func (r *run) Handle(now time.Duration, op uint32, arg int64, data any) {
 	}
 }
 
-// heal says that faults have stopped.
+// healDue says that faults have stopped, unless somebody has broken something for
+// longer.
+func (r *run) healDue(now time.Duration) {
+	if now < r.calmAt {
+		r.tl.At(r.calmAt, r, opHeal, 0, nil)
+		return
+	}
+	r.heal(now)
+	if now < r.sc.Duration {
+		r.keepMark(now, nil, fleet.NoInstance, recording.Healed, "")
+	}
+}
+
+// heal has everything settle from now on.
 func (r *run) heal(now time.Duration) {
 	r.healed = true
 	r.audit(now)
 	r.check.Heal(now)
-	if now < r.sc.Duration {
-		r.keepMark(now, nil, fleet.NoInstance, recording.Healed, "")
-	}
 	r.record(now, recHeal)
 	r.trace.End()
 }
@@ -263,13 +288,17 @@ func (r *run) result() *Result {
 	kinds, totals := r.check.Figures()
 	rep := &history.Report{
 		Scenario: r.sc.Name, About: r.sc.About, Seed: uint64(r.seed),
-		VirtualS: r.sc.Duration.Seconds(), Events: r.tl.Fired(), Records: r.trace.Records(), Trace: r.trace.Sum(),
+		VirtualS: r.tl.Now().Seconds(), Events: r.tl.Fired(), Records: r.trace.Records(), Trace: r.trace.Sum(),
 		Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
 		HealS: r.sc.Heal.Seconds(), Pending: r.pending(), Skipped: r.script.Skipped,
 		Slowest: r.check.Slowest(), Distributions: r.check.Distributions(),
 	}
 	if len(r.sc.Load) > 0 {
 		rep.Notes = append(rep.Notes, "The load was not played: virtual time has no REST interface to call. --on wire plays it.")
+	}
+	if end := r.tl.Now(); end < r.sc.Duration {
+		rep.Notes = append(rep.Notes, fmt.Sprintf("The run was ended after %s of %s: what is expected was expected of the whole.",
+			scenarios.FormatDuration(end), scenarios.FormatDuration(r.sc.Duration)))
 	}
 	for _, e := range r.sc.Expect {
 		met, shown := e.Check(rep.Metric)

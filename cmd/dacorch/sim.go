@@ -236,10 +236,11 @@ func (c console) result(ctx context.Context, sc *scenarios.Scenario, f runFlags,
 	}
 	opts := sim.Options{Open: openFile, Log: log}
 	if record != nil {
-		opts.Record = recording.NewWriter(record, sim.RecordingHeader(version(debug.ReadBuildInfo()), sc))
+		w := recording.NewWriter(record, sim.RecordingHeader(version(debug.ReadBuildInfo()), sc))
 		if f.record == "" {
-			opts.Record.Limit(recordedMost)
+			w.Limit(recordedMost)
 		}
+		opts.Record = w
 	}
 	return c.play(ctx, sc, opts, f.quiet)
 }

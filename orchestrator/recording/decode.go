@@ -31,8 +31,10 @@ type decoder struct {
 	last  string // that was written out
 	lists []listing
 	most  int // of either of these
-	spent int // bytes of memory that the record at hand takes
-	kept  int // bytes of memory that lists take
+
+	version uint64 // of the format
+	spent   int    // bytes of memory that the record at hand takes
+	kept    int    // bytes of memory that lists take
 }
 
 // spend counts the memory that a record takes. A few bytes of a file can stand for

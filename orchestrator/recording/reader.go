@@ -101,7 +101,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err := rd.readHeader(data); err != nil {
 		return nil, rd.end(fmt.Errorf("header: %w", err))
 	}
-	rd.dec = decoder{more: func() ([]byte, error) { return rd.block(blockBytes) }, lists: make([]listing, len(rd.header.Kinds)), most: entryMost}
+	rd.dec = decoder{more: func() ([]byte, error) { return rd.block(blockBytes) }, lists: make([]listing, len(rd.header.Kinds)), most: entryMost, version: version}
 	return rd, nil
 }
 
@@ -345,8 +345,16 @@ func (d *decoder) commands() []reconcile.Command {
 }
 
 func (d *decoder) mark() *Mark {
-	return &Mark{What: MarkKind(d.below(byte(Broken)+1, "mark")), Instance: d.instance(), Resource: d.string(),
+	return &Mark{What: MarkKind(d.below(marksOf(d.version), "mark")), Instance: d.instance(), Resource: d.string(),
 		For: time.Duration(d.int()), Text: d.string()}
+}
+
+// marksOf is how many sorts of marks a version has.
+func marksOf(version uint64) byte {
+	if version < 2 {
+		return byte(PodBound)
+	}
+	return byte(PodBound) + 1
 }
 
 func (d *decoder) closing() *Closing {

@@ -18,7 +18,7 @@ import (
 
 // Version is that of the format that this package writes. It reads this one and
 // older ones.
-const Version = 1
+const Version = 2
 
 // Header is what a segment begins with.
 type Header struct {
@@ -86,7 +86,8 @@ const (
 	ProgramStarted
 	ProgramHung
 	ProgramEnded
-	Broken // an invariant
+	Broken   // an invariant
+	PodBound // the instance's pod has found its node: Text; from version 2 on
 )
 
 // Closing is the end of a segment that was ended in order.

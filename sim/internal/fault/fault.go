@@ -41,7 +41,7 @@ type Spec struct {
 type Fault struct {
 	Spec
 	seed  timeline.Seed
-	name  [2]string // the text, and the number among those of the same text
+	name  [2]string // the text, and which of those of the same text
 	dice  map[string]*die
 	chose int64 // choices made
 }
@@ -63,6 +63,13 @@ func New(seed timeline.Seed, specs []Spec) []*Fault {
 		same[s.Text]++
 	}
 	return faults
+}
+
+// Injected gives streams of its own to a fault that somebody lets happen in a run
+// under way: earlier is how many of the very same text were injected before. No
+// fault of New shares them.
+func Injected(seed timeline.Seed, s Spec, earlier int) *Fault {
+	return &Fault{Spec: s, seed: seed, name: [2]string{s.Text, "injected " + strconv.Itoa(earlier)}, dice: map[string]*die{}}
 }
 
 // End is when a fault that lasts is over.

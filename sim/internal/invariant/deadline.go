@@ -112,7 +112,7 @@ func (c *Checker) expire(work int) {
 }
 
 // Heal says that faults have stopped: from here on everything must settle
-// within the bound.
+// within the bound, until Unheal.
 func (c *Checker) Heal(now time.Duration) {
 	c.advance(now)
 	if c.healed {
@@ -125,6 +125,18 @@ func (c *Checker) Heal(now time.Duration) {
 				k.demandSettled(int32(i), c.now)
 			}
 		}
+	}
+}
+
+// Unheal says that something has been broken again: until the next Heal nothing
+// has to settle. What has fallen due by now is looked at; what must always hold
+// must go on holding.
+func (c *Checker) Unheal(now time.Duration) {
+	c.advance(now)
+	c.expire(math.MaxInt)
+	c.healed = false
+	for _, k := range c.kinds {
+		k.unsettleds = queue{} // Heal demands them anew
 	}
 }
 

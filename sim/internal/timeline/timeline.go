@@ -1,6 +1,6 @@
 // Package timeline is the simulator's clock: events that fire in the order of
 // their virtual time, and named streams of random numbers that split off one
-// seed. It reads no clock and starts no goroutine: time passes only in Step, so
+// seed. It reads no clock and starts no goroutine: time passes only in Step and Pass, so
 // the same schedule and the same seed give the same run.
 package timeline
 
@@ -137,6 +137,15 @@ func (t *Timeline) Step() bool {
 	t.fired++
 	ev.h.Handle(e.at, ev.op, ev.arg, ev.data)
 	return true
+}
+
+// Pass moves the clock on, to a moment before which nothing is due any more; it
+// stops short at the earliest event to come, which stays to be fired.
+func (t *Timeline) Pass(to time.Duration) {
+	if at, ok := t.Next(); ok {
+		to = min(to, at)
+	}
+	t.now = max(t.now, to)
 }
 
 // settle drops cancelled events from the top of the heap and says whether any

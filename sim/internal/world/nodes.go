@@ -98,6 +98,7 @@ func (k *Kubernetes) assign(p *pod) bool {
 	}
 	p.node = best
 	best.pods = append(best.pods, p)
+	k.fact(k.tl.Now(), p, PodWasBound)
 	return true
 }
 

@@ -7,6 +7,7 @@ type PodFact uint8
 const (
 	PodWasCreated    PodFact = iota
 	PodWasRefused            // its name was taken; UID is that of the pod that bears it
+	PodWasBound              // it has found its node; told only where there are nodes
 	PodIsTerminating         // its deletion was requested for the first time
 	PodIsGone                // its name is free
 )
