@@ -285,3 +285,21 @@ func BenchmarkStep(b *testing.B) {
 		})
 	}
 }
+
+// Pass moves the clock between events, never past one and never back.
+func TestPassStopsShortOfTheNextEvent(t *testing.T) {
+	var log []fired
+	tl := New()
+	tl.At(10, &recorder{name: "a", log: &log}, 0, 0, "")
+	for _, c := range []struct{ to, want time.Duration }{{4, 4}, {2, 4}, {9, 9}, {50, 10}, {60, 10}} {
+		if tl.Pass(c.to); tl.Now() != c.want {
+			t.Errorf("Pass(%d): it is %d, want %d", c.to, tl.Now(), c.want)
+		}
+	}
+	if !tl.Step() || len(log) != 1 || log[0].at != 10 {
+		t.Errorf("fired %v, want the event of 10", log)
+	}
+	if tl.Pass(70); tl.Now() != 70 || tl.Fired() != 1 {
+		t.Errorf("with nothing to come it is %d, want 70", tl.Now())
+	}
+}

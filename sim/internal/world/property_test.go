@@ -245,11 +245,13 @@ func newPodLedger(t *rapid.T) *podLedger {
 	}
 }
 
-// fact checks the order created, terminating, gone; refused only in between.
+// fact checks the order created, bound or not, terminating, gone; refused only in
+// between.
 func (l *podLedger) fact(_ time.Duration, _ fleet.Kind, id fleet.InstanceID, uid string, fact PodFact) {
 	last, known := l.facts[id]
 	there := known && last != PodIsGone
-	ok := map[PodFact]bool{PodWasCreated: !there, PodWasRefused: there, PodIsTerminating: there && last == PodWasCreated, PodIsGone: last == PodIsTerminating}
+	ok := map[PodFact]bool{PodWasCreated: !there, PodWasRefused: there, PodWasBound: last == PodWasCreated && known,
+		PodIsTerminating: there && last != PodIsTerminating, PodIsGone: last == PodIsTerminating}
 	if !ok[fact] || uid == "" {
 		l.t.Fatalf("instance %v (%s): fact %d follows %d", id, uid, fact, last)
 	}
