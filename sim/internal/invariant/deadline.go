@@ -100,7 +100,7 @@ func (c *Checker) expire(work int) {
 				break
 			}
 			if r := &k.recs[d.of]; r.state&pending != 0 && r.unsettledAt == d.since && !r.overdue {
-				if c.waits(k, d.of) {
+				if c.waits(k, d.of) || k.rests(c.now) {
 					k.demandSettled(d.of, c.now)
 					continue
 				}

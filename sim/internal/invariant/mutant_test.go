@@ -260,6 +260,28 @@ func TestMutants(t *testing.T) {
 			c.Running(at(11), thing, 0, "a", false)
 			c.Tick(at(10000))
 		}, invariantCount, ""},
+		{"does not settle while something is broken again", fleet.HandoffFast, func(c *Checker) {
+			c.Running(at(11), thing, 0, "a", false)
+			c.Heal(at(20))
+			c.Unheal(at(79))
+			c.Tick(at(1000))
+			c.Heal(at(1000))
+			c.End(at(1060))
+		}, invariantCount, ""},
+		{"does not settle before something is broken again", fleet.HandoffFast, func(c *Checker) {
+			c.Running(at(11), thing, 0, "a", false)
+			c.Heal(at(20))
+			c.Unheal(at(81))
+			c.Heal(at(82))
+			c.Tick(at(200))
+		}, Settled, `Thing "a" is not settled 1s after it had to be`},
+		{"does not settle once what was broken again is over", fleet.HandoffFast, func(c *Checker) {
+			c.Running(at(11), thing, 0, "a", false)
+			c.Heal(at(20))
+			c.Unheal(at(30))
+			c.Heal(at(40))
+			c.Tick(at(101))
+		}, Settled, `Thing "a" is not settled 1s after it had to be`},
 		{"a deleted row still runs after heal", fleet.HandoffFast, func(c *Checker) {
 			c.Heal(at(20))
 			c.RowDeleted(at(30), thing, "a")

@@ -12,6 +12,9 @@ import (
 type promises struct {
 	control fleet.Control // as ZooKeeper holds it
 	lifting bool          // maintenance has been ordered to end, and may end at once
+
+	resumed   bool          // maintenance has ended, if there ever was any
+	resumedAt time.Duration // when it last did
 }
 
 // noted takes over what a transaction writes for the next leader. Before it does,
@@ -27,6 +30,15 @@ func (c *Checker) noted(k *kindState, txn *fleet.Txn) {
 		c.fail(k, Maintenance, "transaction %d changes instance %d in maintenance", txn.ID, txn.Changes[0].Instance)
 	}
 	k.lifting = k.lifting && k.control.Maintenance
+	if on && !k.control.Maintenance {
+		k.resumed, k.resumedAt = true, c.now
+	}
+}
+
+// rests says that nothing has to settle because of maintenance: it is on, or has
+// ended less than the bound ago.
+func (k *kindState) rests(now time.Duration) bool {
+	return k.control.Maintenance || k.resumed && now-k.resumedAt < k.cfg.SettleBound
 }
 
 // Lifting says that an operator has ordered maintenance to end (on), or that

@@ -39,6 +39,24 @@ func TestPromises(t *testing.T) {
 			c.MaintenanceDone(at(14), thing, false)
 			c.Acted(at(15), thing, 0, "create")
 		}, invariantCount, ""},
+		{"a row that waits for the end of maintenance", func(c *Checker) {
+			c.Heal(at(10))
+			control(c, 11, on)
+			c.RowInserted(at(12), thing, fleet.Resource{ID: "new"})
+			c.Tick(at(100))
+			control(c, 130, fleet.Control{})
+			c.Tick(at(185))
+		}, invariantCount, ""},
+		{"a row that waits for longer", func(c *Checker) {
+			c.Heal(at(10))
+			control(c, 11, on)
+			c.RowInserted(at(12), thing, fleet.Resource{ID: "new"})
+			c.Tick(at(100))
+			control(c, 130, fleet.Control{})
+			for now := 140; now < 400; now += 10 {
+				c.Tick(at(now))
+			}
+		}, Settled, "not in any instance's list"},
 		{"a move in maintenance", func(c *Checker) {
 			control(c, 11, on)
 			commit(c, 12, move()...)

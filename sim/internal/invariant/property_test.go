@@ -48,9 +48,13 @@ func TestCheckerAgainstTwin(t *testing.T) {
 				c.Reloaded(now, thing, by, times)
 				w.reloaded(now, by, times)
 			case 8:
-				if w.healAt < 0 && rapid.Bool().Draw(t, "heal") {
+				switch last := len(w.heals) - 1; {
+				case last < 0 || w.heals[last].over:
 					c.Heal(now)
-					w.healAt = now
+					w.heals = append(w.heals, heal{at: now})
+				case rapid.Bool().Draw(t, "unheal"):
+					c.Unheal(now)
+					w.heals[last].over, w.heals[last].until = true, now
 				}
 			case 9:
 				by, on := anyInstance.Draw(t, "by"), rapid.Bool().Draw(t, "disturbed")

@@ -18,7 +18,7 @@ type twin struct {
 	epoch   int64
 	log     []twinEvent
 	broken  [invariantCount]uint64
-	healAt  time.Duration // -1: not yet
+	heals   []heal // the last may not be over
 	end     time.Duration
 	applied map[fleet.InstanceID]int64
 	healthy map[fleet.InstanceID]bool
@@ -30,6 +30,20 @@ type twin struct {
 	owed      map[fleet.InstanceID]int64
 	startedAt time.Duration // when the first DAC worked; -1: not yet
 	loads     []twinLoads
+}
+
+// heal is a time in which everything must settle.
+type heal struct {
+	at, until time.Duration
+	over      bool // until counts
+}
+
+// demands says that what is pending from a time to another is so for too long.
+func (h heal) demands(from, to time.Duration) bool {
+	if h.over {
+		to = min(to, h.until)
+	}
+	return to > max(from, h.at)+time.Minute
 }
 
 // twinLoads are the lengths of all lists from a time on.
@@ -70,7 +84,7 @@ type twinDemand struct {
 func newTwin(handoff fleet.Handoff) *twin {
 	return &twin{
 		handoff: handoff, rows: map[string]bool{}, lists: map[fleet.InstanceID]*twinInstance{},
-		running: map[fleet.InstanceID]map[string]bool{}, healAt: -1, startedAt: -1,
+		running: map[fleet.InstanceID]map[string]bool{}, startedAt: -1,
 		disturbed: map[fleet.InstanceID]int{}, since: map[fleet.InstanceID]time.Duration{}, owed: map[fleet.InstanceID]int64{},
 		ends: map[fleet.InstanceID][]time.Duration{}, applied: map[fleet.InstanceID]int64{}, healthy: map[fleet.InstanceID]bool{},
 	}
@@ -388,7 +402,7 @@ func (w *twin) measures() (settle, outage, recovered, overlap []time.Duration) {
 			settled := e.row && len(e.owners) == 1 && slices.Equal(e.owners, e.runners) ||
 				!e.row && len(e.owners)+len(e.runners) == 0
 			if pending && (last || settled || e.rowNow != 0) {
-				if from := max(unsettledAt, w.healAt); w.healAt >= 0 && e.at > from+time.Minute {
+				if slices.ContainsFunc(w.heals, func(h heal) bool { return h.demands(unsettledAt, e.at) }) {
 					w.broken[Settled]++
 				}
 			}
@@ -460,7 +474,7 @@ func (w *twin) measures() (settle, outage, recovered, overlap []time.Duration) {
 		}
 	}
 	for _, since := range w.since {
-		if w.healAt >= 0 && w.end > max(since, w.healAt)+time.Minute {
+		if n := len(w.heals); n > 0 && !w.heals[n-1].over && w.heals[n-1].demands(since, w.end) {
 			w.broken[Pods]++
 		}
 	}
