@@ -13,7 +13,9 @@ type BreakDialog struct {
 }
 
 // NewBreak makes the dialog; instance -1: none is chosen.
-func NewBreak(kind string, instance int) *BreakDialog { return &BreakDialog{kind: kind, instance: instance} }
+func NewBreak(kind string, instance int) *BreakDialog {
+	return &BreakDialog{kind: kind, instance: instance}
+}
 
 // Title says what it is for.
 func (d *BreakDialog) Title(*data.State) string { return "break something" }
