@@ -51,10 +51,10 @@ func Run(ctx context.Context, cfg *Config, opts Options) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
 
 	metrics := newMetrics()
-	events := rest.NewEvents(0)
+	events, runs := rest.NewEvents(0), newRuns()
 	lc := loop.Config{
 		Who: fleet.Candidate{Name: cfg.Name, URL: cfg.advertised(listener.Addr())}, Log: opts.Log,
-		Observe: metrics, Tell: newTeller(events, cfg.Name).tell,
+		Observe: metrics, Tell: newTeller(events, runs, cfg.Name).tell,
 	}
 	for _, k := range cfg.Kinds {
 		lc.Kinds = append(lc.Kinds, k.Machine())
@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg *Config, opts Options) (err error) {
 		return err
 	}
 	metrics.watch(l, a, rec)
-	server, err := newServer(cfg, newService(cfg, l, a), events, metrics, opts.Log)
+	server, err := newServer(cfg, newService(cfg, l, a, runs), events, metrics, opts.Log)
 	if err != nil {
 		return err
 	}
@@ -141,8 +141,8 @@ func (c *Config) advertised(addr net.Addr) string {
 	return c.API.Advertise
 }
 
-func newService(cfg *Config, l *loop.Loop, a *adapters) *service {
-	s := &service{loop: l, names: map[string]string{}, adapters: a}
+func newService(cfg *Config, l *loop.Loop, a *adapters, r *runs) *service {
+	s := &service{loop: l, names: map[string]string{}, adapters: a, details: a.kubernetes, runs: r}
 	for _, k := range cfg.Kinds {
 		s.kinds = append(s.kinds, k.Kind)
 		s.names[k.Kind] = k.InstanceName
@@ -157,6 +157,7 @@ func newServer(cfg *Config, s *service, events *rest.Events, m *metrics, log *sl
 	}
 	rc := rest.Config{
 		TokenFile: cfg.API.TokenFile, Anonymous: scope, Hosts: cfg.API.Hosts, CertFile: cfg.API.CertFile, KeyFile: cfg.API.KeyFile,
+		Program: program(), Name: cfg.Name,
 		Events: events, Metrics: m.handler(), Observe: m.answered, Log: log, AccessLevel: slog.LevelDebug,
 		MaxBody: int64(cfg.API.MaxBody), MaxAtOnce: cfg.API.MaxAtOnce, MaxWaiting: cfg.API.MaxWaiting, MaxStreams: cfg.API.MaxStreams,
 	}
@@ -175,13 +176,19 @@ func newServer(cfg *Config, s *service, events *rest.Events, m *metrics, log *sl
 // teller makes events of the stream from what the loop tells.
 type teller struct {
 	events *rest.Events
+	runs   *runs
 	name   string // of this process
 }
 
-func newTeller(events *rest.Events, name string) *teller { return &teller{events, name} }
+func newTeller(events *rest.Events, runs *runs, name string) *teller {
+	return &teller{events, runs, name}
+}
 
 func (t *teller) tell(e loop.Entry) {
-	for _, ev := range answer.Happened(e).Events(t.name) {
+	t.runs.told(e)
+	h := answer.Happened{Kind: e.Kind, Type: e.Type, Instance: e.Instance, Code: e.Code, On: e.On, Text: e.Text, Phase: e.Phase,
+		Txn: e.Txn, Decisions: e.Decisions}
+	for _, ev := range h.Events(t.name) {
 		t.events.Publish(ev)
 	}
 }

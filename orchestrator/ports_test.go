@@ -269,7 +269,8 @@ func serviceOver(t *testing.T, m *memory, name string) *service {
 	c := reconcile.DefaultConfig("Thing")
 	c.Heartbeat = false
 	c.Limits.InitInstances, c.Limits.ResourcePerInstance = 3, 50
-	l, err := loop.New(loop.Config{Who: fleet.Candidate{Name: name, URL: "http://" + name}, Kinds: []reconcile.Config{c}},
+	told := newRuns()
+	l, err := loop.New(loop.Config{Who: fleet.Candidate{Name: name, URL: "http://" + name}, Kinds: []reconcile.Config{c}, Tell: told.told},
 		loop.Ports{Election: m, Store: m, Pods: memoryPods{m}, Database: memoryRows{m}, Notifications: quiet{}})
 	if err != nil {
 		t.Fatal(err)
@@ -283,7 +284,7 @@ func serviceOver(t *testing.T, m *memory, name string) *service {
 			t.Error(err)
 		}
 	})
-	return &service{loop: l, kinds: []string{"Thing"}, names: map[string]string{"Thing": "iota-dac"}}
+	return &service{loop: l, kinds: []string{"Thing"}, names: map[string]string{"Thing": "iota-dac"}, runs: told}
 }
 
 // settle lets the bubble's time pass and everything that follows happen.

@@ -23,6 +23,8 @@ type service struct {
 	names map[string]string // instanceName by kind
 
 	adapters *adapters
+	details  podDetails // nil: nothing is known
+	runs     *runs
 }
 
 var _ rest.Service = (*service)(nil)
@@ -200,11 +202,13 @@ func (s *service) Leader(kind string) (api.Leader, error) {
 
 // Instances is part of rest.Observer.
 func (s *service) Instances(ctx context.Context, kind string) (api.Instances, error) {
-	out := api.Instances{Resource: kind, Instances: []api.Instance{}}
+	var out api.Instances
+	var pods []string // their UIDs
 	err := s.lead(ctx, kind, false, func(st loop.State) error {
-		out = s.kind(kind).Instances(st.Machine, st.Config.Heartbeat, st.Now)
+		out, pods = s.instances(kind, st)
 		return nil
 	})
+	s.addDetails(&out, pods) // the machine goes on meanwhile
 	return out, err
 }
 

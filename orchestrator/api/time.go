@@ -36,7 +36,7 @@ type Clock struct {
 // ClockChange is the body of PUT /v1/api/time. What is nil stays. Seek and Live
 // exclude each other; seeking pauses nothing.
 type ClockChange struct {
-	Paused *bool    `json:"paused,omitempty"` //
+	Paused *bool    `json:"paused,omitempty"` // true: nothing moves until it is told to
 	Speed  *float64 `json:"speed,omitempty"`  // 0.01 to 100,000
 	Seek   *float64 `json:"seek,omitempty"`   // the moment to show, from Begin to End
 	Live   *bool    `json:"live,omitempty"`   // true: go to End, and with it

@@ -74,5 +74,5 @@ type Reorchestration struct {
 type Reorchestrations struct {
 	Resource string            `json:"resource"` // the kind
 	Runs     []Reorchestration `json:"runs"`     // newest first, at most 100
-	Since    time.Time         `json:"since"`    // the leader remembers nothing before
+	Since    time.Time         `json:"since"`    // from here on none is missing; older ones may be
 }

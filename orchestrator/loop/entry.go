@@ -35,7 +35,10 @@ type Entry struct {
 	Code     string           // of an alarm; of EntryPodDelete: replace, ordered, release; of EntryOrder: done, refused, interrupted
 	On       bool             // of EntryProgress: it runs; of EntryMaintenance: the mode
 	Text     string
-	Phase    fleet.Phase // of EntryPod
+	Phase    fleet.Phase        // of EntryPod
+	Progress reconcile.Progress // of EntryProgress
+	Order    reconcile.Order    // of EntryOrder
+	Why      string             // of EntryOrder that is not done
 
 	// Of EntryCommit; neither changes afterwards.
 	Txn       *fleet.Txn
@@ -105,7 +108,7 @@ func (d *driver) note(kind string, id fleet.InstanceID, format string, args ...a
 
 // tellOrder tells what an order came to.
 func (d *driver) tellOrder(order reconcile.Order, code, why string) {
-	e := Entry{Type: EntryOrder, Instance: fleet.NoInstance, Code: code}
+	e := Entry{Type: EntryOrder, Instance: fleet.NoInstance, Code: code, Order: order, Why: why}
 	switch o := order.(type) {
 	case reconcile.Orchestrate:
 		e.Text = "orchestrate"
@@ -137,7 +140,7 @@ func (d *driver) tellProgress() {
 		return
 	}
 	d.progress = p
-	e := Entry{Type: EntryProgress, Instance: fleet.NoInstance, On: p.Running, Text: "ended"}
+	e := Entry{Type: EntryProgress, Instance: fleet.NoInstance, On: p.Running, Text: "ended", Progress: p}
 	if p.Running {
 		e.Text = p.String()
 	}

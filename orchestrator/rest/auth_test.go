@@ -46,12 +46,12 @@ func TestWhoMayCall(t *testing.T) {
 				headers = []string{"Authorization: " + test.header}
 			}
 			for _, rt := range routes {
-				if rt.place == atStream || rt.path == "/metrics" {
+				if rt.limit == limitStream || rt.path == "/metrics" {
 					continue
 				}
 				path := strings.NewReplacer("{resource}", "Thing", "{id}", "t1", "{instance}", "1").Replace(rt.path)
 				want := map[Scope]int{ScopeNone: 200, ScopeRead: test.read, ScopeWrite: test.write}[rt.scope]
-				resp, answer := ask(t, c, rt.method, s.url+path, map[string]string{"Maintenance": `{"on":true}`}[rt.body], headers...)
+				resp, answer := ask(t, c, rt.method, s.url+path, bodies[rt.body], headers...)
 				if got := resp.StatusCode; got != want && !(want == 200 && got == 202) {
 					t.Errorf("%s %s: %d %s, want %d", rt.method, path, got, answer, want)
 				}

@@ -92,7 +92,7 @@ func jsonError(err error, v any) error {
 		}
 		return &api.Error{Code: api.CodeUnknownField, Field: field, Message: "there is no such field: want " + fieldsOf(v)}
 	case errors.As(err, &typ):
-		want := map[string]string{"int": "a whole number", "bool": "true or false"}[typ.Type.String()]
+		want := map[string]string{"int": "a whole number", "float64": "a number", "bool": "true or false"}[typ.Type.String()]
 		if want == "" {
 			want = "an object"
 		}

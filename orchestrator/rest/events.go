@@ -58,6 +58,62 @@ func (e *Events) Publish(ev api.Event) {
 
 func (e *Events) id(n uint64) string { return e.stream + "-" + strconv.FormatUint(n, 10) }
 
+// wanted says which events recent is asked for. The zero fields stand for all.
+type wanted struct {
+	kind       string
+	instance   int // anyInstance for all
+	resourceID string
+	typ        api.EventType
+}
+
+const anyInstance, maxInstance = -1, 1<<31 - 1
+
+func (w *wanted) matches(ev *api.Event) bool {
+	is := func(n *int) bool { return n != nil && *n == w.instance }
+	return (w.kind == "" || ev.Resource == w.kind) && (w.typ == "" || ev.Type == w.typ) &&
+		(w.resourceID == "" || ev.ResourceID == w.resourceID) &&
+		(w.instance == anyInstance || is(ev.Instance) || is(ev.From) || is(ev.To))
+}
+
+// recentTurn is how many events are looked at before whoever publishes gets a
+// turn.
+const recentTurn = 256
+
+// recent answers the latest events that are wanted, newest first, at most limit.
+func (e *Events) recent(w *wanted, limit int) api.Recent {
+	e.mu.Lock()
+	at := e.next - 1 // the next to look at, downwards
+	e.mu.Unlock()
+	r := api.Recent{Events: []api.Event{}, Last: e.id(at)}
+	for at > 0 {
+		if !e.turn(w, limit, &at, &r) {
+			return r
+		}
+	}
+	r.Complete = true
+	return r
+}
+
+// turn goes on with recent. It says whether what is older may still be told.
+func (e *Events) turn(w *wanted, limit int, at *uint64, r *api.Recent) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	oldest := e.oldest()
+	for range recentTurn {
+		if *at < oldest {
+			return *at == 0
+		}
+		if ev := &e.ring[*at%uint64(len(e.ring))]; w.matches(ev) {
+			if len(r.Events) == limit {
+				return false
+			}
+			r.Events = append(r.Events, *ev)
+		}
+		*at--
+	}
+	return true
+}
+
 // reader is one reader's place in the stream.
 type reader struct {
 	events *Events

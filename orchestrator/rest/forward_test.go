@@ -44,7 +44,7 @@ func TestForward(t *testing.T) {
 			continue
 		}
 		path := strings.NewReplacer("{resource}", "Thing", "{id}", "a%2Fb", "{instance}", "1").Replace(rt.path)
-		body := map[string]string{"Maintenance": `{"on":true}`, "OrchestrateRequest": `{"maxInstances":20}`}[rt.body]
+		body := bodies[rt.body]
 		before := len(p.atLead.seen())
 		resp, answer := ask(t, c, rt.method, p.follower.url+path, body, token, "X-Request-Id: same", "Origin: http://web.test")
 		_, direct := ask(t, c, rt.method, p.leader.url+path, body, token, "X-Request-Id: same")
@@ -61,7 +61,7 @@ func TestForward(t *testing.T) {
 		}
 	}
 	for _, call := range p.atFollower.seen() {
-		if !strings.HasPrefix(call, "Thing orchestration") && !strings.HasPrefix(call, "Thing instance ") && !strings.HasPrefix(call, "Thing search") && call != " kinds" {
+		if !strings.HasPrefix(call, "Thing orchestration") && !strings.HasPrefix(call, "Thing instance ") && !strings.HasPrefix(call, "Thing search") && call[0] != ' ' /* of no kind */ {
 			t.Errorf("the follower did %q itself", call)
 		}
 	}

@@ -15,12 +15,13 @@ import (
 // error says what it is.
 func FuzzRequest(f *testing.F) {
 	for _, rt := range routes {
-		f.Add(rt.method, strings.NewReplacer("{resource}", "Thing", "{id}", "a%2Fb", "{instance}", "1").Replace(rt.path), `{"on":true}`, "application/json", "")
+		f.Add(rt.method, strings.NewReplacer("{resource}", "Thing", "{id}", "a%2Fb", "{instance}", "1").Replace(rt.path), bodies[rt.body], "application/json", "")
 	}
 	f.Add("POST", kindURL+"/orchestrate?dryRun=true&limit=5", `{"maxInstances":5,"resourcePerInstance":-1}`, "application/json; charset=x", "x-1")
 	f.Add("GET", kindURL+"/resources?prefix=%zz&limit=99999999999999999999", "", "", "\x00")
 	f.Add("GET", kindURL+"/%2e%2e/%2finstances//", "null", "text/html", "stream-18446744073709551616")
-	s, err := New(Config{Tokens: bothTokens()}, newFake())
+	shows := newFake()
+	s, err := New(Config{Tokens: bothTokens(), Time: shows, Faults: shows}, shows)
 	if err != nil {
 		f.Fatal(err)
 	}

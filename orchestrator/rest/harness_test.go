@@ -35,6 +35,7 @@ type fake struct {
 	big    int  // further instances of 100 resources each
 
 	mu          sync.Mutex
+	shown       api.Clock
 	leaders     map[string]api.Leader
 	maintenance bool
 	calls       []string
@@ -179,6 +180,26 @@ func (f *fake) Moves(ctx context.Context, kind, id string) (api.Moves, error) {
 	return api.Moves{Resource: kind, ID: id, Moves: []api.MoveRecord{{At: at, To: &n, Reason: "newest with room"}}, Complete: true, Since: at}, f.enter(ctx, kind, "moves %q", id)
 }
 
+func (f *fake) Pod(ctx context.Context, kind string, n int) (api.Pod, error) {
+	restarts, age := 3, 4.5
+	p := api.Pod{Resource: kind, Instance: n, Name: fmt.Sprintf("iota-dac-%d", n), UID: "u-1", Phase: "Running", Node: "node-1", Image: "dac:1", Restarts: &restarts, AgeSeconds: &age}
+	if n == 0 {
+		p.EventsError = "forbidden"
+		return p, f.enter(ctx, kind, "pod %d", n)
+	}
+	p.Events = []api.PodEvent{{AgeSeconds: 1.5, Type: "Warning", Reason: "BackOff", Text: "back-off", Count: 2, Source: "kubelet"}}
+	return p, f.order(ctx, kind, "pod", n)
+}
+
+func (f *fake) Reorchestrations(ctx context.Context, kind string) (api.Reorchestrations, error) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	r := api.Reorchestrations{Resource: kind, Since: at}
+	if kind == "Thing" {
+		r.Runs = []api.Reorchestration{{StartedAt: at, Outcome: "running", Moves: 4, Create: 1}, {StartedAt: at, EndedAt: &at, Outcome: "done"}}
+	}
+	return r, f.enter(ctx, kind, "reorchestrations")
+}
+
 func (f *fake) check(req api.OrchestrateRequest) error {
 	if n := req.MaxInstances; n != nil && *n == 3 {
 		return api.Errorf(api.CodeRefused, "require instances more than the max: 4/3")
@@ -260,12 +281,18 @@ type running struct {
 
 const readToken, writeToken = "reader-secret", "writer-secret"
 
+// onlyShowsNow is the title of a server that shows no simulation.
+const onlyShowsNow = "now"
+
 // start runs a server on loopback until the test ends. Without tokens, anonymous
-// requests may write.
+// requests may write. A fake shows a simulation, where nothing else does.
 func start(t testing.TB, cfg Config, service Service) *running {
 	t.Helper()
 	if len(cfg.Tokens) == 0 && cfg.TokenFile == "" {
 		cfg.Anonymous = ScopeWrite
+	}
+	if f, is := service.(*fake); is && cfg.Title != onlyShowsNow {
+		cfg.Time, cfg.Faults = f, f
 	}
 	s, err := New(cfg, service)
 	if err != nil {

@@ -62,7 +62,7 @@ func newAccessLog(c Config) *accessLog {
 
 func (a *accessLog) write(c *call, began time.Time) {
 	level := a.level
-	if c.needs == ScopeWrite || c.status == http.StatusUnauthorized || c.status == http.StatusForbidden {
+	if c.limit == limitOrder || c.status == http.StatusUnauthorized || c.status == http.StatusForbidden {
 		level = max(level, slog.LevelInfo) // who ordered what, and who was not let
 	}
 	if c.status >= 500 && c.status != http.StatusServiceUnavailable {

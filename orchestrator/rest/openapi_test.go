@@ -112,14 +112,18 @@ func (d *describer) operation(rt *route) object {
 	for _, p := range rt.query {
 		params = append(params, object{"name": p.name, "in": "query", "description": p.about, "schema": object{"type": p.typ}})
 	}
-	if rt.place == atStream {
+	if rt.limit == limitStream {
 		params = append(params, object{"name": "Last-Event-ID", "in": "header", "description": "the id of the last event seen: the stream goes on after it", "schema": object{"type": "string"}})
 	}
 	if params != nil {
 		op["parameters"] = params
 	}
 	if rt.body != "" {
-		op["requestBody"] = object{"required": rt.needBody, "content": object{"application/json": object{"schema": d.ref(rt.body)}}}
+		schema := object{"type": "object"}
+		if rt.body != anyObject {
+			schema = d.ref(rt.body)
+		}
+		op["requestBody"] = object{"required": rt.needBody, "content": object{"application/json": object{"schema": schema}}}
 	}
 	return op
 }

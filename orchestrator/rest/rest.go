@@ -40,6 +40,14 @@ type Config struct {
 	// roots.
 	ForwardTLS *tls.Config
 
+	// Program, Name and Title are what /v1/api/about tells: the program with its
+	// version, the process, and what is watched, for people; empty for production.
+	Program, Name, Title string
+	// Time and Faults answer /v1/api/time, /v1/api/timeline and /v1/api/faults; nil:
+	// 404 not_offered.
+	Time   Time
+	Faults Faults
+
 	Events  *Events      // the stream of /v1/api/events; nil: one that nobody publishes to
 	Metrics http.Handler // answers /metrics; nil: 404
 	// Observe is told of every request once it is answered: the path's template

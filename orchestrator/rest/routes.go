@@ -42,7 +42,7 @@ type route struct {
 	about    string   // one sentence
 	query    []param  // all that there are; any other is refused unless lenient
 	lenient  bool     // other parameters are ignored: one of CONTRACT.md's reads
-	body     string   // type of package api; empty for none
+	body     string   // type of package api, or anyObject; empty for none
 	needBody bool     // an empty body is refused
 	preview  bool     // with dryRun=true it changes nothing, and counts as a read
 	answers  []answer // that are no errors
@@ -55,6 +55,9 @@ type answer struct {
 	typ    string // of package api, or a media type
 	about  string
 }
+
+// anyObject is a body that is a JSON object of other fields.
+const anyObject = "object"
 
 const kindPath = "/v1/api/orchestrations/{resource}"
 
@@ -108,6 +111,40 @@ var routes = []route{
 		about: "How far the running re-orchestration is.", answers: []answer{{200, "Progress", "The progress."}}},
 	{method: "GET", path: kindPath + "/status", scope: ScopeRead, place: atLeader, limit: limitRead, handle: (*Server).status,
 		about: "Leader, stage, alarms, what is pending and why, counters.", answers: []answer{{200, "Status", "The status."}}},
+
+	{method: "GET", path: kindPath + "/instances/{instance}/pod", scope: ScopeRead, place: atLeader, limit: limitRead, handle: (*Server).pod,
+		about: "An instance's pod, and what Kubernetes says happened to the pods of its name.", answers: []answer{{200, "Pod", "The pod."}}},
+	{method: "GET", path: kindPath + "/reorchestrations", scope: ScopeRead, place: atLeader, limit: limitRead, handle: (*Server).reorchestrations,
+		about: "The latest runs of re-orchestrating.", answers: []answer{{200, "Reorchestrations", "The runs."}}},
+
+	{method: "GET", path: "/v1/api/about", scope: ScopeRead, limit: limitRead, handle: (*Server).about,
+		about: "Who answers, what the caller may do, and what is offered beyond every server's calls.", answers: []answer{{200, "About", "Who answers."}}},
+	{method: "GET", path: "/v1/api/events/recent", scope: ScopeRead, place: atStream, limit: limitRead, handle: (*Server).recent,
+		about: "The latest events, newest first.",
+		query: []param{
+			{"resource", "string", "only events of this kind; default: of all"},
+			{"instance", "integer", "only events about this instance, and moves to it and from it"},
+			{"resourceId", "string", "only moves of this resource"},
+			{"type", "string", "only events of this type"},
+			{"limit", "integer", "1 to 1000, default 100"}},
+		answers: []answer{{200, "Recent", "The events."}}, codes: []int{409}},
+	{method: "GET", path: "/v1/api/time", scope: ScopeRead, limit: limitRead, handle: (*Server).clock,
+		about: "Which moment of a simulation or a recording is shown. Elsewhere: 404 not_offered.", answers: []answer{{200, "Clock", "The moment."}}},
+	{method: "PUT", path: "/v1/api/time", scope: ScopeWrite, limit: limitRead, handle: (*Server).setClock,
+		about: "Pause, go on, change the speed, or show another moment, to all who watch.", body: "ClockChange", needBody: true,
+		answers: []answer{{200, "Clock", "The moment that is shown now."}}, codes: []int{409}},
+	{method: "POST", path: "/v1/api/time/step", scope: ScopeWrite, limit: limitRead, handle: (*Server).step,
+		about: "Go on, or back, by a number of events, and pause.", body: "Step", needBody: true,
+		answers: []answer{{200, "Clock", "The moment that is shown now."}}, codes: []int{409}},
+	{method: "GET", path: "/v1/api/timeline", scope: ScopeRead, limit: limitRead, handle: (*Server).timeline,
+		about:   "Marks and figures over the whole time of a simulation or a recording.",
+		query:   []param{{"buckets", "integer", "at most so many spans of time; 1 to 2000, default 200"}},
+		answers: []answer{{200, "Timeline", "The timeline."}}},
+	{method: "GET", path: "/v1/api/faults", scope: ScopeRead, limit: limitRead, handle: (*Server).faults,
+		about: "What can be broken in a simulation, and what is broken at the moment shown.", answers: []answer{{200, "Faults", "The faults."}}},
+	{method: "POST", path: "/v1/api/faults", scope: ScopeWrite, limit: limitOrder, handle: (*Server).inject,
+		about: "Break something in a simulation: a fault as a scenario file has it, without \"at\".", body: anyObject, needBody: true,
+		answers: []answer{{200, "Injected", "It is broken."}}, codes: []int{409}},
 
 	{method: "GET", path: "/v1/api/events", scope: ScopeRead, place: atStream, limit: limitStream, handle: (*Server).stream,
 		about:   "What happens, as server-sent events: event is the type, data an Event. Resumable with the header Last-Event-ID.",

@@ -63,6 +63,12 @@ type Observer interface {
 	Maintenance(ctx context.Context, kind string) (api.Maintenance, error)
 	// Status tells what state the kind is in; at most 100 entries in Pending.
 	Status(ctx context.Context, kind string) (api.Status, error)
+	// Pod tells of an instance's pod and what happened to it. Error:
+	// unknown_instance, too. It may ask Kubernetes: events that cannot be had are
+	// told as such in the answer.
+	Pod(ctx context.Context, kind string, instance int) (api.Pod, error)
+	// Reorchestrations tells the latest runs, newest first, at most 100.
+	Reorchestrations(ctx context.Context, kind string) (api.Reorchestrations, error)
 }
 
 // Operator carries out orders; only the leader can. Errors of all: unknown_kind;
@@ -102,4 +108,29 @@ type Leadership interface {
 // Health tells how the process is, from memory.
 type Health interface {
 	Health(ctx context.Context) api.Health
+}
+
+// Time is the moment that a simulation or a recording shows. All methods are
+// safe for concurrent use.
+type Time interface {
+	// Clock answers from memory.
+	Clock(ctx context.Context) (api.Clock, error)
+	// SetClock answers once the moment asked for is shown. Errors: out_of_range
+	// with the field; refused.
+	SetClock(ctx context.Context, change api.ClockChange) (api.Clock, error)
+	// Step answers once the moment asked for is shown; at either end it steps as far
+	// as it can.
+	Step(ctx context.Context, step api.Step) (api.Clock, error)
+	// Timeline answers in at most so many buckets (1 to 2000), and at most 2000 marks.
+	Timeline(ctx context.Context, buckets int) (api.Timeline, error)
+}
+
+// Faults is what can be broken in a simulation. All methods are safe for
+// concurrent use.
+type Faults interface {
+	Faults(ctx context.Context) (api.Faults, error)
+	// Inject breaks something at the moment shown. fault is a JSON object, not yet
+	// checked. Errors: out_of_range or unknown_field with the field; bad_request;
+	// refused with the reason, such as that the moment shown is in the past.
+	Inject(ctx context.Context, fault []byte) (api.Injected, error)
 }

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,7 +39,7 @@ func startCluster(t *testing.T, config standin.Config) *cluster {
 	c := &cluster{programs: &programs{release: make(chan struct{})}}
 	config.Namespaces = []string{"iota", "elsewhere"}
 	config.Runner = c.programs
-	config.RestartBackoff = -1
+	config.RestartBackoff = cmp.Or(config.RestartBackoff, -1)
 	server, err := standin.Start(config)
 	if err != nil {
 		t.Fatal(err)

@@ -110,6 +110,9 @@ func TestRoles(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.event(t, uid, reasonDeleted, "released", 2)
+	if _, err := client.PodEvents(ctx, rules, 0); err != nil {
+		t.Fatal(err)
+	}
 	cancel()
 	<-watched
 	asked := c.requests.asked()

@@ -24,6 +24,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/flowcontrol"
 
+	"golang.org/x/time/rate"
+
 	"dacorch/orchestrator/fleet"
 )
 
@@ -61,7 +63,7 @@ type Config struct {
 	// RequestTimeout bounds one attempt of a request, watches apart; default 10 s.
 	// A request that may be mended by waiting is tried up to 5 times.
 	RequestTimeout time.Duration
-	// PageSize is how many pods are listed in one request; default 500.
+	// PageSize is how many pods, or events, are listed in one request; default 500.
 	PageSize int
 
 	// Log; nil discards.
@@ -109,6 +111,8 @@ type Client struct {
 	limiter *limiter
 	count   counters
 	events  *recorder
+	details details
+	looks   *rate.Limiter // of people at events
 	oddTold once
 
 	mu   sync.Mutex
@@ -150,7 +154,8 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, log: cfg.Log, kinds: kinds,
-		ours: map[string]*record{}, last: map[slot]string{}}
+		looks: rate.NewLimiter(lookQPS, lookBurst),
+		ours:  map[string]*record{}, last: map[slot]string{}}
 	c.limiter = newLimiter(cfg.QPS, cfg.Burst)
 	if err := c.connect(base); err != nil {
 		return nil, fmt.Errorf("kubernetes: %w", err)

@@ -157,6 +157,7 @@ func (w *podWatch) Update(obj any) error {
 		w.c.odd(pod)
 		return nil
 	}
+	w.c.details.set(slot{w.kind.kind, p.Instance}, pod)
 	w.tell(p)
 	return nil
 }
@@ -195,6 +196,7 @@ func (w *podWatch) Replace(objs []any, _ string) error {
 		if p, ok := w.kind.told(pod); ok {
 			pods = append(pods, p)
 			there[p.UID] = true
+			w.c.details.set(slot{w.kind.kind, p.Instance}, pod)
 		} else {
 			w.c.odd(pod)
 		}
@@ -245,6 +247,7 @@ func (w *podWatch) drop(id fleet.InstanceID, p fleet.Pod) {
 
 func (w *podWatch) end(id fleet.InstanceID, uid string) {
 	delete(w.known, id)
+	w.c.details.drop(slot{w.kind.kind, id}, uid)
 	w.c.mu.Lock()
 	delete(w.c.ours, uid)
 	w.c.mu.Unlock()
@@ -307,6 +310,7 @@ func (q quiet) WithGroup(name string) slog.Handler       { return quiet{q.Handle
 
 // forget ends what the client knows through this watch.
 func (w *podWatch) forget() {
+	w.c.details.clear(w.kind.kind)
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	for _, p := range w.known {
