@@ -15,7 +15,6 @@ import (
 	"image"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/clipperhouse/displaywidth"
 )
 
@@ -58,6 +57,9 @@ const (
 
 	Arriving // resources come
 	Leaving  // resources go
+
+	Ink    // text on the background of a load, a health or Cursor: black or white, what is read better
+	Cursor // the background of the one cell under the cursor
 
 	Roles // how many there are
 )
@@ -131,8 +133,18 @@ func New(width, height int) *Canvas {
 	width, height = min(max(width, 1), 4096), min(max(height, 1), 4096)
 	f := &frame{width: width, height: height, cells: make([]cell, width*height)}
 	c := &Canvas{all: f, area: image.Rect(0, 0, width, height)}
-	c.Clear(Style{})
+	c.Reset()
 	return c
+}
+
+// Reset blanks the whole frame and hides the cursor, so that a canvas can be
+// drawn on again.
+func (c *Canvas) Reset() {
+	blank := cell{text: " ", width: 1}
+	for i := range c.all.cells {
+		c.all.cells[i] = blank
+	}
+	c.all.cursor, c.all.cursorOn = image.Point{}, false
 }
 
 // Size is how wide and high the canvas is.
@@ -163,6 +175,10 @@ func (c *Canvas) put(x, y int, text string, width int, st Style) {
 		return
 	}
 	line := c.all.cells[p.Y*c.all.width : (p.Y+1)*c.all.width]
+	if width == 1 && line[p.X].width == 1 {
+		line[p.X] = cell{text, st, 1}
+		return
+	}
 	blank := func(x int) { line[x].text, line[x].width = " ", 1 }
 	for i := range width {
 		at := p.X + i
@@ -181,7 +197,12 @@ func (c *Canvas) put(x, y int, text string, width int, st Style) {
 // not fit is cut.
 func (c *Canvas) Text(x, y int, text string, st Style) int {
 	from, width := x, c.area.Dx()
-	g := displaywidth.StringGraphemes(text)
+	n := plain(text)
+	for i := 0; i < n && x < width; i++ {
+		c.put(x, y, text[i:i+1], 1, st)
+		x++
+	}
+	g := displaywidth.StringGraphemes(text[n:])
 	for x < width && g.Next() {
 		shown, w := Shown(g.Value(), g.Width())
 		if w == 0 {
@@ -191,6 +212,18 @@ func (c *Canvas) Text(x, y int, text string, st Style) int {
 		x += w
 	}
 	return x - from
+}
+
+// plain is how many bytes at a text's beginning are ASCII characters that stand
+// for themselves. The last one is not counted when more follows, which might
+// combine with it.
+func plain(text string) int {
+	for i := range len(text) {
+		if text[i] < 0x20 || text[i] >= 0x7f {
+			return max(i-1, 0)
+		}
+	}
+	return len(text)
 }
 
 // TextIn writes text into so many columns: cut with an ellipsis where it is too
@@ -243,8 +276,8 @@ func Shown(grapheme string, width int) (string, int) {
 
 // Width is how many columns a text takes.
 func Width(text string) int {
-	n := 0
-	for g := displaywidth.StringGraphemes(text); g.Next(); {
+	n := plain(text)
+	for g := displaywidth.StringGraphemes(text[n:]); g.Next(); {
 		_, w := Shown(g.Value(), g.Width())
 		n += w
 	}
@@ -276,41 +309,14 @@ func Cut(text string, width int) string {
 func (c *Canvas) Plain() string {
 	var b strings.Builder
 	for y := range c.all.height {
-		var line strings.Builder
-		for _, at := range c.all.cells[y*c.all.width : (y+1)*c.all.width] {
-			line.WriteString(at.text)
+		line := c.all.cells[y*c.all.width : (y+1)*c.all.width]
+		for len(line) > 0 && line[len(line)-1].text == " " {
+			line = line[:len(line)-1]
 		}
-		b.WriteString(strings.TrimRight(line.String(), " "))
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// ANSI is the frame for a terminal, without a line break at its end.
-func (c *Canvas) ANSI(theme *Theme) string {
-	var b strings.Builder
-	b.Grow(len(c.all.cells) * 2)
-	codes := map[Style]string{}
-	for y := range c.all.height {
-		if y > 0 {
-			b.WriteByte('\n')
-		}
-		var last Style
-		for _, at := range c.all.cells[y*c.all.width : (y+1)*c.all.width] {
-			if at.style != last {
-				code, ok := codes[at.style]
-				if !ok {
-					code = theme.code(at.style)
-					codes[at.style] = code
-				}
-				b.WriteString(code)
-				last = at.style
-			}
+		for _, at := range line {
 			b.WriteString(at.text)
 		}
-		if last != (Style{}) {
-			b.WriteString(ansi.ResetStyle)
-		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

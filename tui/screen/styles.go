@@ -8,7 +8,7 @@ import (
 var roleNames = [Roles]string{
 	"-", "dim", "strong", "accent", "key", "border", "focus", "bar", "select", "match", "good", "warn", "bad", "info",
 	"up", "starting", "silent", "down", "closing",
-	"load0", "load1", "load2", "load3", "load4", "load5", "load6", "load7", "arriving", "leaving",
+	"load0", "load1", "load2", "load3", "load4", "load5", "load6", "load7", "arriving", "leaving", "ink", "cursor",
 }
 
 // String is the role's name, "-" for Default.

@@ -2,8 +2,7 @@ package screen
 
 import (
 	"image/color"
-
-	"github.com/charmbracelet/x/ansi"
+	"math"
 )
 
 // Theme says how roles look. A nil colour is the terminal's own.
@@ -12,37 +11,50 @@ type Theme struct {
 	Dark   bool // it is made for a dark background
 	Colors [Roles]color.Color
 	Attrs  [Roles]Attr // besides the style's own: all that there is without colour
+
+	// Text and Ground are what a picture has where a terminal has its own.
+	Text, Ground color.Color
 }
 
-// code is the escape sequence that sets a style, whatever was set before.
-func (t *Theme) code(st Style) string {
+// colors are a style's colours; nil is the terminal's own.
+func (t *Theme) colors(st Style) (fg, bg color.Color) {
+	if st.Bg != Default {
+		bg = t.Colors[st.Bg]
+	}
+	if st.Fg != Ink {
+		return t.Colors[st.Fg], bg
+	}
+	if bg == nil {
+		return nil, nil
+	}
+	if luminance(bg) > 0.179 { // where black and white are read equally well
+		return rgb(0), bg
+	}
+	return rgb(0xffffff), bg
+}
+
+// attrs are a style's attributes with those that the theme adds.
+func (t *Theme) attrs(st Style) Attr {
 	attr := st.Attr | t.Attrs[st.Fg]
 	if st.Bg != Default {
 		attr |= t.Attrs[st.Bg]
 	}
-	s := ansi.Style{}.Reset()
-	if attr&Bold != 0 {
-		s = s.Bold()
+	return attr
+}
+
+// luminance is how bright a colour is, from 0 to 1, as WCAG 2 defines it.
+func luminance(c color.Color) float64 {
+	r, g, b, _ := c.RGBA()
+	return 0.2126*linear(r) + 0.7152*linear(g) + 0.0722*linear(b)
+}
+
+// linear undoes sRGB's gamma.
+func linear(v uint32) float64 {
+	f := float64(v) / 0xffff
+	if f <= 0.04045 {
+		return f / 12.92
 	}
-	if attr&Faint != 0 {
-		s = s.Faint()
-	}
-	if attr&Underline != 0 {
-		s = s.Underline(true)
-	}
-	if attr&Reverse != 0 {
-		s = s.Reverse(true)
-	}
-	if attr&Strike != 0 {
-		s = s.Strikethrough(true)
-	}
-	if fg := t.Colors[st.Fg]; fg != nil {
-		s = s.ForegroundColor(fg)
-	}
-	if bg := t.Colors[st.Bg]; bg != nil && st.Bg != Default {
-		s = s.BackgroundColor(bg)
-	}
-	return s.String()
+	return math.Pow((f+0.055)/1.055, 2.4)
 }
 
 func rgb(v uint32) color.Color {
@@ -59,8 +71,9 @@ var (
 		Good: rgb(0x33c19a), Warn: rgb(0xe69f00), Bad: rgb(0xff7a45), Info: rgb(0x56b4e9),
 		Up: rgb(0x33c19a), Starting: rgb(0x56b4e9), Silent: rgb(0xe69f00), Down: rgb(0xff7a45), Closing: rgb(0xcc79a7),
 		Load0: rgb(0x2a2e36), Load1: rgb(0x123570), Load2: rgb(0x3b496c), Load3: rgb(0x575d6d), Load4: rgb(0x8a8678), Load5: rgb(0xc4b56c), Load6: rgb(0xfee838), Load7: rgb(0xff7a45),
-		Arriving: rgb(0x56b4e9), Leaving: rgb(0xcc79a7),
-	}, Attrs: [Roles]Attr{Strong: Bold, Match: Bold}}
+		Arriving: rgb(0x56b4e9), Leaving: rgb(0xcc79a7), Cursor: rgb(0xffffff),
+	}, Attrs: [Roles]Attr{Strong: Bold, Match: Bold},
+		Text: rgb(0xd6dae1), Ground: rgb(0x14171c)}
 
 	Light = &Theme{Name: "light", Colors: [Roles]color.Color{
 		Dim: rgb(0x6a7078), Strong: rgb(0x000000), Accent: rgb(0x005a9c), Key: rgb(0x8a5a00), Border: rgb(0xb8bec8), Focus: rgb(0x0072b2),
@@ -68,11 +81,12 @@ var (
 		Good: rgb(0x00785a), Warn: rgb(0x9a6700), Bad: rgb(0xb83a00), Info: rgb(0x0072b2),
 		Up: rgb(0x00785a), Starting: rgb(0x0072b2), Silent: rgb(0x9a6700), Down: rgb(0xb83a00), Closing: rgb(0x9c3f74),
 		Load0: rgb(0xeef1f5), Load1: rgb(0xfee838), Load2: rgb(0xd8c35f), Load3: rgb(0xa69d75), Load4: rgb(0x7c7b78), Load5: rgb(0x575d6d), Load6: rgb(0x123570), Load7: rgb(0xb83a00),
-		Arriving: rgb(0x0072b2), Leaving: rgb(0x9c3f74),
-	}, Attrs: [Roles]Attr{Strong: Bold, Match: Bold}}
+		Arriving: rgb(0x0072b2), Leaving: rgb(0x9c3f74), Cursor: rgb(0x000000),
+	}, Attrs: [Roles]Attr{Strong: Bold, Match: Bold},
+		Text: rgb(0x1f2328), Ground: rgb(0xffffff)}
 
 	Mono = &Theme{Name: "mono", Attrs: [Roles]Attr{
 		Strong: Bold, Key: Bold, Accent: Underline, Bar: Reverse, Select: Reverse, Match: Bold | Underline, Dim: Faint,
-		Bad: Bold, Warn: Bold, Down: Bold | Reverse, Silent: Bold,
-	}}
+		Bad: Bold, Warn: Bold, Down: Bold | Reverse, Silent: Bold, Cursor: Reverse,
+	}, Text: rgb(0x1f2328), Ground: rgb(0xffffff)}
 )
