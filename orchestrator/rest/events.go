@@ -22,6 +22,11 @@ type Events struct {
 	ring []api.Event   // event n stands at n % len(ring)
 	next uint64        // number of the next event; the first is 1
 	wake chan struct{} // closed at the next Publish; nil while nobody waits
+
+	// Of the latest Rewind; before the first, the numbers are 1.
+	begin uint64 // number of the first event that is remembered
+	whole bool   // nothing had happened before it
+	base  uint64 // number of the first event that readers get
 }
 
 // NewEvents makes a stream that remembers the last capacity events: 16 to
@@ -35,6 +40,9 @@ func NewEvents(capacity int) *Events {
 		now:    time.Now,
 		ring:   make([]api.Event, min(max(capacity, 16), 1<<20)),
 		next:   1,
+		begin:  1,
+		whole:  true,
+		base:   1,
 	}
 }
 
@@ -45,15 +53,47 @@ func (e *Events) Publish(ev api.Event) {
 		ev.At = e.now().UTC()
 	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.append(ev)
+	e.awake()
+}
+
+// append puts an event behind all others, under the lock.
+func (e *Events) append(ev api.Event) {
 	ev.ID = e.id(e.next)
 	e.ring[e.next%uint64(len(e.ring))] = ev
 	e.next++
-	wake := e.wake
-	e.wake = nil
-	e.mu.Unlock()
-	if wake != nil {
-		close(wake)
+}
+
+// awake tells who waits for an event, under the lock.
+func (e *Events) awake() {
+	if e.wake != nil {
+		close(e.wake)
+		e.wake = nil
 	}
+}
+
+// Remembers is how many events are remembered at most.
+func (e *Events) Remembers() int { return len(e.ring) }
+
+// Rewind replaces all that is remembered by what had happened at another moment:
+// past, the oldest first, each with its At; whole says that nothing had happened
+// before. Whoever reads the stream gets nothing of it but now, which tells of the
+// jump.
+func (e *Events) Rewind(past []api.Event, whole bool, now api.Event) {
+	most := len(e.ring) - 1 // there is room for now, too
+	if len(past) > most {
+		past, whole = past[len(past)-most:], false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.begin, e.whole = e.next, whole
+	for _, ev := range past {
+		e.append(ev)
+	}
+	e.base = e.next
+	e.append(now)
+	e.awake()
 }
 
 func (e *Events) id(n uint64) string { return e.stream + "-" + strconv.FormatUint(n, 10) }
@@ -81,35 +121,43 @@ const recentTurn = 256
 
 // recent answers the latest events that are wanted, newest first, at most limit.
 func (e *Events) recent(w *wanted, limit int) api.Recent {
-	e.mu.Lock()
-	at := e.next - 1 // the next to look at, downwards
-	e.mu.Unlock()
-	r := api.Recent{Events: []api.Event{}, Last: e.id(at)}
-	for at > 0 {
-		if !e.turn(w, limit, &at, &r) {
-			return r
-		}
+	l := look{wanted: w, limit: limit}
+	for e.turn(&l) {
 	}
-	r.Complete = true
-	return r
+	return l.found
 }
 
-// turn goes on with recent. It says whether what is older may still be told.
-func (e *Events) turn(w *wanted, limit int, at *uint64, r *api.Recent) bool {
+// look is how far recent has come.
+type look struct {
+	*wanted
+	limit int
+	base  uint64 // it was when the look began; 0: it has yet to begin
+	at    uint64 // number of the next to look at, downwards
+	found api.Recent
+}
+
+// turn goes on with recent, or begins it anew when all has been replaced
+// meanwhile. It says whether what is older may still be told.
+func (e *Events) turn(l *look) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if l.base != e.base {
+		l.base, l.at = e.base, e.next-1
+		l.found = api.Recent{Events: []api.Event{}, Last: e.id(l.at)}
+	}
 	oldest := e.oldest()
 	for range recentTurn {
-		if *at < oldest {
-			return *at == 0
+		if l.at < oldest {
+			l.found.Complete = e.whole && l.at < e.begin
+			return false
 		}
-		if ev := &e.ring[*at%uint64(len(e.ring))]; w.matches(ev) {
-			if len(r.Events) == limit {
+		if ev := &e.ring[l.at%uint64(len(e.ring))]; l.matches(ev) {
+			if len(l.found.Events) == l.limit {
 				return false
 			}
-			r.Events = append(r.Events, *ev)
+			l.found.Events = append(l.found.Events, *ev)
 		}
-		*at--
+		l.at--
 	}
 	return true
 }
@@ -136,7 +184,7 @@ func (e *Events) from(kind, last string) (r *reader, gap bool, lost int) {
 	if !ours || err != nil || n >= e.next {
 		return r, true, 0
 	}
-	r.at = n + 1
+	r.at = max(n+1, e.base)
 	if oldest := e.oldest(); r.at < oldest {
 		lost, r.at = int(oldest-r.at), oldest
 		if kind != "" {
@@ -147,12 +195,12 @@ func (e *Events) from(kind, last string) (r *reader, gap bool, lost int) {
 	return r, false, 0
 }
 
-// oldest is the number of the first event that the ring holds.
+// oldest is the number of the first event that is remembered.
 func (e *Events) oldest() uint64 {
 	if size := uint64(len(e.ring)); e.next > size {
-		return e.next - size
+		return max(e.next-size, e.begin)
 	}
-	return 1
+	return e.begin
 }
 
 // place is the id after which the reader goes on.
@@ -165,6 +213,7 @@ func (r *reader) read(buf []api.Event) (events []api.Event, more <-chan struct{}
 	e := r.events
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	r.at = max(r.at, e.base)
 	if r.at < e.oldest() {
 		return buf, nil, false
 	}
