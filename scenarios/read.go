@@ -111,7 +111,7 @@ func (d *decoder) kind(v *value) Kind {
 	case len(k.Kind) > 63 || !kindForm.MatchString(k.Kind):
 		o.wrong("kind", o.at("kind"))
 	}
-	k.InstanceName = o.text("instanceName", defaultInstanceName(k.Kind))
+	k.InstanceName = o.text("instanceName", DefaultInstanceName(k.Kind))
 	if o.has("instanceName") && (len(k.InstanceName) > 50 || !instanceNameForm.MatchString(k.InstanceName)) {
 		o.wrong("instanceName", o.at("instanceName"))
 	}
@@ -132,7 +132,9 @@ func (d *decoder) kind(v *value) Kind {
 	return k
 }
 
-func defaultInstanceName(kind string) string {
+// DefaultInstanceName is what a kind's pods are named by when nothing else is said:
+// "iota-dac" for Thing.
+func DefaultInstanceName(kind string) string {
 	switch kind {
 	case "Thing":
 		return "iota-dac"
