@@ -49,7 +49,7 @@ func (r *runs) of(kind string) ([]api.Reorchestration, time.Time) {
 	if k == nil {
 		return []api.Reorchestration{}, r.now().UTC()
 	}
-	list := slices.Clone(k.list)
+	list := append([]api.Reorchestration{}, k.list...)
 	slices.Reverse(list)
 	return list, k.since
 }

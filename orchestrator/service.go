@@ -156,6 +156,27 @@ func (s *service) Search(_ context.Context, kind, prefix, after string, limit in
 	return out, more, nil
 }
 
+// Resources is part of rest.Reader.
+func (s *service) Resources(_ context.Context, kind string, instance int, after string, limit int) ([]api.Found, bool, error) {
+	v, err := s.ready(kind)
+	if err != nil {
+		return nil, false, err
+	}
+	id := fleet.InstanceID(instance)
+	ids, ok := v.On(id)
+	if !ok || int(id) != instance {
+		return nil, false, s.kind(kind).NoInstance(instance)
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return id <= after })
+	slices.Sort(ids)
+	more := len(ids) > limit
+	out := make([]api.Found, 0, limit)
+	for _, found := range ids[:min(limit, len(ids))] {
+		out = append(out, api.Found{ID: found, RunIn: s.pod(kind, id), Instance: &instance})
+	}
+	return out, more, nil
+}
+
 // inspect reads the kind's machine.
 func (s *service) inspect(ctx context.Context, kind string, look func(loop.State)) error {
 	err := s.loop.Inspect(ctx, fleet.Kind(kind), look)

@@ -100,6 +100,8 @@ func observers(s *service) map[string]func() error {
 	ctx := context.Background()
 	return map[string]func() error{
 		"instances":   func() error { _, err := s.Instances(ctx, "Thing"); return err },
+		"pod":         func() error { _, err := s.Pod(ctx, "Thing", 0); return err },
+		"runs":        func() error { _, err := s.Reorchestrations(ctx, "Thing"); return err },
 		"moves":       func() error { _, err := s.Moves(ctx, "Thing", "thing-1000"); return err },
 		"preview":     func() error { _, err := s.Preview(ctx, "Thing", api.OrchestrateRequest{}, 10); return err },
 		"progress":    func() error { _, err := s.Progress(ctx, "Thing"); return err },
@@ -141,10 +143,12 @@ func TestLoading(t *testing.T) {
 		wantCode(t, "where", err, api.CodeUnavailable, "not been read")
 		_, _, err = s.Search(t.Context(), "Thing", "", "", 1)
 		wantCode(t, "search", err, api.CodeUnavailable, "not been read")
+		_, _, err = s.Resources(t.Context(), "Thing", 0, "", 1)
+		wantCode(t, "resources", err, api.CodeUnavailable, "not been read")
 		_, err = s.Orchestration(t.Context(), "Thing", true, nil)
 		wantCode(t, "orchestration", err, api.CodeUnavailable, "not been read")
 		calls := observers(s)
-		for _, name := range []string{"moves", "status"} { // the machine knows something of these
+		for _, name := range []string{"moves", "status", "runs"} { // the machine knows something of these
 			if err := calls[name](); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

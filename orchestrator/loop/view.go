@@ -106,6 +106,18 @@ func (v *View) List(withIDs bool) []Listing {
 	return out
 }
 
+// On answers the ids in an instance's list, in no order, and whether there is
+// such an instance.
+func (v *View) On(id fleet.InstanceID) ([]string, bool) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	in, ok := v.instances[id]
+	if !ok {
+		return nil, false
+	}
+	return slices.Clone(in.ids), true
+}
+
 // Found is a resource and where it stands.
 type Found struct {
 	ID       string

@@ -51,9 +51,13 @@ func (s *Server) search(c *call) error {
 	if q.err != nil {
 		return q.err
 	}
-	kind := c.args.v[0]
-	found, more, err := s.service.Search(c.req.Context(), kind, q.Get("prefix"), q.Get("after"), limit)
-	page := api.Search{Resource: kind, Resources: orNone(found)}
+	found, more, err := s.service.Search(c.req.Context(), c.args.v[0], q.Get("prefix"), q.Get("after"), limit)
+	return c.page(found, more, err)
+}
+
+// page answers a page of resources.
+func (c *call) page(found []api.Found, more bool, err error) error {
+	page := api.Search{Resource: c.args.v[0], Resources: orNone(found)}
 	if more && len(found) > 0 {
 		page.Next = found[len(found)-1].ID
 	}

@@ -167,6 +167,14 @@ func (f *fake) Search(ctx context.Context, kind, prefix, after string, limit int
 	return found, more, f.enter(ctx, kind, "search %q %q %d", prefix, after, limit)
 }
 
+func (f *fake) Resources(ctx context.Context, kind string, n int, after string, limit int) (found []api.Found, more bool, err error) {
+	if n > 1 {
+		return nil, false, api.Errorf(api.CodeUnknownInstance, "no instance %d", n)
+	}
+	found = []api.Found{{ID: "t1", RunIn: "iota-dac-0", Instance: &n}, {ID: "t2", RunIn: "iota-dac-0", Instance: &n}}
+	return found[:min(limit, 2)], limit < 2, f.enter(ctx, kind, "resources %d %q %d", n, after, limit)
+}
+
 func (f *fake) Instances(ctx context.Context, kind string) (api.Instances, error) {
 	age, times := 2.5, int64(7)
 	return api.Instances{Resource: kind, Heartbeat: true, Instances: []api.Instance{

@@ -114,6 +114,12 @@ var routes = []route{
 
 	{method: "GET", path: kindPath + "/instances/{instance}/pod", scope: ScopeRead, place: atLeader, limit: limitRead, handle: (*Server).pod,
 		about: "An instance's pod, and what Kubernetes says happened to the pods of its name.", answers: []answer{{200, "Pod", "The pod."}}},
+	{method: "GET", path: kindPath + "/instances/{instance}/resources", scope: ScopeRead, limit: limitRead, handle: (*Server).resources,
+		about: "The resources on an instance, in pages.",
+		query: []param{
+			{"after", "string", "only ids greater than this one: next of the page before"},
+			{"limit", "integer", "of a page; 1 to 1000, default 100"}},
+		answers: []answer{{200, "Search", "A page."}}},
 	{method: "GET", path: kindPath + "/reorchestrations", scope: ScopeRead, place: atLeader, limit: limitRead, handle: (*Server).reorchestrations,
 		about: "The latest runs of re-orchestrating.", answers: []answer{{200, "Reorchestrations", "The runs."}}},
 

@@ -44,6 +44,11 @@ type Reader interface {
 	// prefix and are greater than after, ascending by id, and whether there are
 	// more. Errors: unknown_kind, unavailable.
 	Search(ctx context.Context, kind, prefix, after string, limit int) (found []api.Found, more bool, err error)
+
+	// Resources answers at most limit resources (1 to 1000) that stand on an instance
+	// and whose ids are greater than after, ascending by id, and whether there are
+	// more. Errors: unknown_kind, unknown_instance, unavailable.
+	Resources(ctx context.Context, kind string, instance int, after string, limit int) (found []api.Found, more bool, err error)
 }
 
 // Observer answers what only the leader knows. Errors of all: unknown_kind,

@@ -31,6 +31,17 @@ func (s *Server) pod(c *call) error {
 	return c.reply(http.StatusOK, pod, err)
 }
 
+func (s *Server) resources(c *call) error {
+	q := c.query()
+	limit := q.number("limit", 1, searchMost, searchDefault)
+	n, err := c.instance()
+	if q.err != nil || err != nil {
+		return first(q.err, err)
+	}
+	found, more, err := s.service.Resources(c.req.Context(), c.args.v[0], n, q.Get("after"), limit)
+	return c.page(found, more, err)
+}
+
 func (s *Server) reorchestrations(c *call) error {
 	if q := c.query(); q.err != nil {
 		return q.err
