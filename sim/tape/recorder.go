@@ -132,6 +132,8 @@ func (t *Tape) finish(commands []reconcile.Command) {
 		t.differs(key, t.told.broke.Error())
 	case !same(commands, t.told.answered):
 		t.differs(key, "it was answered by "+inWords(commands)+", and here by "+inWords(t.told.answered))
+	default:
+		commands = t.told.answered // which may be kept
 	}
 	t.told.answered = nil
 	k := t.byNum[key.kind]

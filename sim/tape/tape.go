@@ -228,9 +228,21 @@ func (h *happening) words() string {
 
 // kept is an event as it may be kept: what is good only now is put into words.
 func kept(ev reconcile.Event) (reconcile.Event, string) {
-	switch ev.(type) {
+	const few = 16 // rows that are copied sooner than described
+	switch ev := ev.(type) {
 	case reconcile.TreeRead, reconcile.Listed, reconcile.PodsListed:
 		return nil, reconcile.Describe(ev)
+	case reconcile.Notified:
+		switch {
+		case ev.Note == nil:
+			return nil, "notified of nothing"
+		case len(ev.Note.Resources) > few:
+			return nil, reconcile.Describe(ev)
+		}
+		note := *ev.Note
+		note.Resources = slices.Clone(note.Resources)
+		ev.Note = &note
+		return ev, ""
 	}
 	return ev, ""
 }
