@@ -87,7 +87,7 @@ func drawScenario(t *rapid.T) *Scenario {
 
 func (d draws) kind(i int) Kind {
 	k := Kind{Kind: []string{"Thing", "Rule", "Probe"}[i], Heartbeat: d.yes("heartbeat"), Policy: d.word("policy", "fill", "balance"), Handoff: d.word("handoff", Handoffs...)}
-	k.InstanceName = defaultInstanceName(k.Kind)
+	k.InstanceName = DefaultInstanceName(k.Kind)
 	if d.yes("own name") {
 		k.InstanceName = fmt.Sprintf("pod-%d", i)
 	}
