@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,9 @@ func (l *Live) Ended() bool {
 func (l *Live) Inject(f scenarios.Fault) (scenarios.Fault, error) {
 	if l.Ended() {
 		return scenarios.Fault{}, ErrEnded
+	}
+	if !slices.ContainsFunc(scenarios.FaultWords, func(w scenarios.FaultWord) bool { return w.What == f.What }) {
+		return scenarios.Fault{}, fmt.Errorf("fault %q is not valid: want one of scenarios.FaultWords", f.What)
 	}
 	r, now := l.run, l.Now()
 	f.At = 0
