@@ -288,7 +288,7 @@ func (c *cursor) atEvent(n int64) (at time.Duration, err error) {
 	if err := c.seek(stamp{n, math.MaxInt64}); err != nil {
 		return 0, err
 	}
-	at = c.place.last.at
+	at = max(c.place.last.at, c.t.Begin())
 	return at, c.seek(stamp{n, at})
 }
 

@@ -52,7 +52,7 @@ func (t *Tape) AtEvent(n int64) (*Moment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Moment{t: t, to: stamp{n, max(at, t.Begin())}}, nil
+	return &Moment{t: t, to: stamp{n, at}}, nil
 }
 
 func (m *Moment) stamp() stamp {

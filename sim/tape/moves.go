@@ -13,6 +13,7 @@ type moves struct {
 	list    []Moved
 	dropped bool                             // some are no longer kept
 	flight  map[machineKey]*reconcile.Commit // not answered yet
+	away    map[string]fleet.InstanceID      // resources that exist and stand nowhere, and where they stood
 }
 
 // Moved is a placement that was committed.
@@ -25,9 +26,6 @@ type Moved struct {
 func (m *Moved) stamp() stamp { return stamp{m.Event, m.At} }
 
 func (t *Tape) sent(k *kindTape, key machineKey, c reconcile.Commit) {
-	if k.moves.flight == nil {
-		k.moves.flight = map[machineKey]*reconcile.Commit{}
-	}
 	k.moves.flight[key] = &c
 }
 
@@ -48,21 +46,44 @@ func (t *Tape) committed(k *kindTape, key machineKey, ev reconcile.Committed) {
 			t.tell(k, key.process, Entry{Type: EntryInstance, Instance: ch.Instance, Code: "gone"})
 		}
 	}
-	moved := 0
+	told := 0
 	for i := range c.Decisions {
-		d := &c.Decisions[i]
-		t.remember(k, d)
-		if d.From == fleet.NoInstance || d.To == fleet.NoInstance {
+		d := c.Decisions[i]
+		t.remember(k, &d)
+		from, moved := t.moved(k, key, &d)
+		if !moved {
 			continue
 		}
-		if moved++; moved <= toldMoves {
-			t.tell(k, key.process, Entry{Type: EntryMove, Instance: fleet.NoInstance, Resource: d.Resource, From: d.From, To: d.To, Why: d.Why})
+		t.cell(k).moves++
+		if told++; told <= toldMoves {
+			t.tell(k, key.process, Entry{Type: EntryMove, Instance: fleet.NoInstance, Resource: d.Resource, From: from, To: d.To, Why: d.Why})
 		}
 	}
 	t.tell(k, key.process, Entry{Type: EntryCommit, Instance: fleet.NoInstance, Code: ev.Outcome.String(), Count: count})
-	cell := t.cell(k)
-	cell.moves += moved
-	cell.commits++
+	t.cell(k).commits++
+}
+
+// maxAway bounds the resources of a kind that are followed from one instance to
+// the next over more than one transaction.
+const maxAway = 1 << 17
+
+// moved says that a placement ends a move between instances, and from which: at
+// once, or, as in a strict handoff, after another has taken the resource off its
+// former one.
+func (t *Tape) moved(k *kindTape, key machineKey, d *placement.Move) (from fleet.InstanceID, is bool) {
+	if d.To == fleet.NoInstance {
+		if _, exists := t.crew.machine(key).Where(d.Resource); exists && len(k.moves.away) < maxAway {
+			k.moves.away[d.Resource] = d.From
+		}
+		return d.From, false
+	}
+	if from = d.From; from == fleet.NoInstance {
+		if from, is = k.moves.away[d.Resource]; !is {
+			return from, false
+		}
+		delete(k.moves.away, d.Resource)
+	}
+	return from, from != d.To
 }
 
 func (t *Tape) remember(k *kindTape, d *placement.Move) {

@@ -69,9 +69,6 @@ func (t *Tape) progress(k *kindTape, key machineKey) {
 	if !now.Running {
 		return
 	}
-	if k.runs.latest == nil {
-		k.runs.latest = map[machineKey]reconcile.Progress{}
-	}
 	k.runs.latest[key] = now
 	if !was.Running || now.Since != was.Since {
 		k.runs.list = append(trimmed(k.runs.list, maxRuns), run{key: key, began: t.stamp()})

@@ -106,7 +106,7 @@ func (t *Tape) look(k *kindTape, at time.Duration, c *cell) {
 	l := k.leader()
 	m := t.crew.machine(l.key)
 	now := at + t.skewAt(t.stamp(), l.key.process)
-	up, instances := 0, 0
+	up, instances, beats := 0, 0, t.crew.kinds[l.key.kind].Config.Heartbeat
 	var age time.Duration
 	m.EachInstance(func(in reconcile.Instance) bool {
 		instances++
@@ -116,7 +116,7 @@ func (t *Tape) look(k *kindTape, at time.Duration, c *cell) {
 		if !in.Silent {
 			up++
 		}
-		if in.Heard {
+		if in.Heard && beats {
 			age = max(age, now-in.LastBeat)
 		}
 		return true

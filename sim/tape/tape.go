@@ -119,6 +119,14 @@ type kindTape struct {
 	cells []cell // of the series
 }
 
+func newKind(name fleet.Kind, number int) *kindTape {
+	return &kindTape{
+		name: name, first: number, pods: pods{},
+		moves: moves{flight: map[machineKey]*reconcile.Commit{}, away: map[string]fleet.InstanceID{}},
+		runs:  runs{latest: map[machineKey]reconcile.Progress{}},
+	}
+}
+
 // New begins the tape of a run. The header names the kinds, as the recorder will
 // by their place, and what their machines are made with; a kind may stand in it
 // several times, with other settings. The error is a setting's.
@@ -136,7 +144,7 @@ func New(header recording.Header, cfg Config) (*Tape, error) {
 		at := slices.IndexFunc(t.kinds, func(k *kindTape) bool { return k.name == c.Kind })
 		if at < 0 {
 			at = len(t.kinds)
-			t.kinds = append(t.kinds, &kindTape{name: c.Kind, first: i, pods: pods{}})
+			t.kinds = append(t.kinds, newKind(c.Kind, i))
 		}
 		t.byNum = append(t.byNum, t.kinds[at])
 	}

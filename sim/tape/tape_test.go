@@ -81,6 +81,7 @@ func (b both) Restarted(at time.Duration, kind int) {
 }
 func (b both) Mark(at time.Duration, kind int, m recording.Mark) {
 	b.w.Mark(at, kind, m)
+	_ = b.w.Flush() // a block: its error stays
 	b.Recorder.Mark(at, kind, m)
 }
 func (b both) Close(c recording.Closing) error {
