@@ -126,10 +126,10 @@ func level(list []api.Instance, left int) {
 		before := left
 		for i := range list {
 			in := &list[i]
-			if left == 0 || in.Used == 0 || left > 0 && in.Used >= in.Capacity && left < len(list) {
+			if left == 0 || in.Used == 0 || left > 0 && (in.Used >= in.Capacity-1 || !in.Up || in.Closing) {
 				continue
 			}
-			step := max(left/len(list), 1)
+			step := min(max(left/len(list), 1), in.Capacity-1-in.Used)
 			if left < 0 {
 				step = max(left/len(list)-1, left, -in.Used)
 			}
@@ -148,7 +148,7 @@ func instance(id, of, capacity int) api.Instance {
 		rare = 3
 	}
 	if of > 1000 {
-		rare = 8
+		rare = 40
 	}
 	restarts, age := int(share(id, 2)*share(id, 3)*6), 750.4+share(id, 4)*86400*9
 	beat, times := share(id, 5)*60, int64(3+share(id, 6)*40)

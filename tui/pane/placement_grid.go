@@ -1,0 +1,142 @@
+package pane
+
+// cellForm is what a cell looks like.
+type cellForm uint8
+
+const (
+	cardCell  cellForm = iota // its name, a bar, figures, words
+	boxCell               // an outline with number and percent
+	tileCell              // number and load
+	dotCell               // two columns
+	pointCell             // one column
+	groupCell             // two columns for several instances
+)
+
+func (f cellForm) String() string {
+	return [...]string{"cards", "boxes", "tiles", "dots", "points", "groupSizes"}[f]
+}
+
+// groupSizes are how many instances a cell may stand for. The ladder of zoom steps
+// has the forms for one instance each first, then these.
+var groupSizes = [...]int{2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000}
+
+// zoomSteps is how many steps the ladder has for so many instances.
+func zoomSteps(n int) int {
+	count := int(groupCell)
+	for _, g := range groupSizes {
+		if g*4 > n {
+			break
+		}
+		count++
+	}
+	return count
+}
+
+// cellGrid is where the cells are on the canvas.
+type cellGrid struct {
+	step       int // of the ladder
+	form       cellForm
+	per        int // instances that a cell stands for
+	cells      int
+	cols, rows int // in all
+	seen       int // rows
+	label      int // columns for numbers before each row
+	w, h       int // of a cell with the gap after it
+	top        int // first row seen
+}
+
+// each is how many instances a cell stands for: 1 before the first Draw.
+func (g *cellGrid) each() int { return max(g.per, 1) }
+
+// newGrid lays so many instances out in so much room.
+func newGrid(step, n, digits, width, height int) cellGrid {
+	g := cellGrid{step: step, form: groupCell, per: 1}
+	if step < int(groupCell) {
+		g.form = cellForm(step)
+	} else {
+		g.per = groupSizes[min(step-int(groupCell), len(groupSizes)-1)]
+	}
+	g.cells = (n + g.per - 1) / g.per
+	switch g.form {
+	case cardCell:
+		g.w, g.h = cardSize(g.cells, width, height)
+	case boxCell:
+		g.w, g.h = 9, 3
+	case tileCell:
+		g.w, g.h = digits+4, 1
+	case pointCell:
+		g.w, g.h, g.label = 1, 1, digits+1
+	default:
+		g.w, g.h, g.label = 2, 1, digits+1
+	}
+	room := max(width-g.label, 1)
+	g.cols = room / g.w
+	if g.form == cardCell || g.form == boxCell {
+		g.cols = (room + 1) / g.w // the last needs no gap
+	}
+	if g.label > 0 {
+		for g.cols > 1 && g.x(g.cols-1)+g.w > width {
+			g.cols--
+		}
+	}
+	if g.cols > 10 {
+		g.cols -= g.cols % 5
+	}
+	g.cols = max(g.cols, 1)
+	g.rows = (g.cells + g.cols - 1) / g.cols
+	g.seen = max(height/g.h, min(height, 1))
+	return g
+}
+
+// cardSize is how large so many cards can be, with the gap after them.
+func cardSize(cells, width, height int) (w, h int) {
+	const least, most, lowest, highest = 19, 33, 5, 8
+	cols := max(min((width+1)/least, cells), 1)
+	rows := (cells + cols - 1) / cols
+	return min(max((width+1)/cols, least), most), min(max(height/max(rows, 1), lowest), highest)
+}
+
+// x is where a column of cells begins. After every ten there is a gap, for the
+// eye to count.
+func (g *cellGrid) x(col int) int {
+	if g.label > 0 {
+		return g.label + col*g.w + col/10
+	}
+	return col * g.w
+}
+
+// cellAt is the cell at a place of the canvas.
+func (g *cellGrid) cellAt(x, y int) (int, bool) {
+	if g.w == 0 || x < 0 || y < 0 || y/g.h >= g.seen {
+		return 0, false
+	}
+	for col := range g.cols {
+		if at := g.x(col); x >= at && x < at+g.w {
+			cell := (g.top+y/g.h)*g.cols + col
+			return cell, cell < g.cells
+		}
+	}
+	return 0, false
+}
+
+// layout chooses the zoom, and which rows are seen.
+func (v *PlacementView) layout(width, height int) {
+	n, digits := len(v.order.list), v.order.digits
+	last := zoomSteps(n)
+	v.zoom = min(v.zoom, last)
+	for step := max(v.zoom-1, 0); step < last; step++ {
+		v.grid = newGrid(step, n, digits, width, height)
+		if v.zoom > 0 || v.grid.rows <= v.grid.seen {
+			break
+		}
+	}
+	if v.grid.rows > v.grid.seen {
+		v.grid = newGrid(v.grid.step, n, digits, width-2, height) // room for the scrollbar
+	}
+	g := &v.grid
+	if row := v.place / g.per / g.cols; !v.stray {
+		v.top = min(max(v.top, row-g.seen+1), row)
+	}
+	v.top = max(min(v.top, g.rows-g.seen), 0)
+	g.top = v.top
+}
