@@ -1,6 +1,7 @@
 package pane
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -196,4 +197,38 @@ func Wrap(text string, width, most int) []string {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// present is the moment that is shown: a simulation's or a recording's, or now.
+func present(s *data.State) time.Time {
+	if clock, ok := s.Clock(); ok && !clock.Began.IsZero() {
+		return clock.Began.Add(Seconds(clock.Now))
+	}
+	return s.Now
+}
+
+// Moment is when something was: since time 0 where the server has a clock, as on
+// its timeline, else the time of day.
+func Moment(at time.Time, s *data.State) string {
+	if at.IsZero() {
+		return "–"
+	}
+	if clock, ok := s.Clock(); ok && !clock.Began.IsZero() {
+		return stopwatch(at.Sub(clock.Began))
+	}
+	return ClockTime(at, s.Now)
+}
+
+// stopwatch is a time since time 0, short enough for a table: "2:05.3", "1:02:05.3".
+func stopwatch(d time.Duration) string {
+	sign := ""
+	if d < 0 {
+		sign, d = "-", -d
+	}
+	tenths := int64(d / (100 * time.Millisecond))
+	h, m, sec := tenths/36000, tenths/600%60, tenths/10%60
+	if h > 0 {
+		return fmt.Sprintf("%s%d:%02d:%02d.%d", sign, h, m, sec, tenths%10)
+	}
+	return fmt.Sprintf("%s%d:%02d.%d", sign, m, sec, tenths%10)
 }

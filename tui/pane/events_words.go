@@ -1,0 +1,283 @@
+package pane
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"dacorch/orchestrator/api"
+	"dacorch/tui/screen"
+)
+
+// eventRow is one line of a table of events: an event in words, or the moves of
+// one transaction folded into one.
+type eventRow struct {
+	seq      int // its place in time
+	at       time.Time
+	id       string // of the first event
+	what     api.EventType
+	kind     string
+	instance int // that it is about; below 0: none, or several
+	place    string
+	resource string // the one that moved; empty for none, or several
+	text     string
+	role     screen.Role
+}
+
+// eventKey tells rows apart, over refreshes.
+type eventKey struct {
+	id   string
+	at   int64
+	what api.EventType
+}
+
+func (r *eventRow) key() eventKey { return eventKey{r.id, r.at.UnixNano(), r.what} }
+
+// eventRows words events, oldest first. The moves of a transaction, and its
+// commit, become one row.
+func eventRows(to []eventRow, events []api.Event) []eventRow {
+	to = to[:0]
+	for i := 0; i < len(events); {
+		ev := &events[i]
+		n := 1
+		var row eventRow
+		if ev.Type == api.EventMove {
+			for i+n < len(events) && events[i+n].Type == api.EventMove && events[i+n].Resource == ev.Resource {
+				n++
+			}
+			row = movedRow(events[i : i+n])
+			if i+n < len(events) && events[i+n].Type == api.EventCommit && events[i+n].Resource == ev.Resource && events[i+n].Code == "done" {
+				n++ // the moves say all that it would
+			}
+		} else {
+			row = eventRow{instance: -1}
+			row.text, row.role = eventWords(ev)
+			if ev.Instance != nil {
+				row.instance, row.place = *ev.Instance, Count(*ev.Instance)
+			}
+		}
+		row.seq, row.at, row.id, row.what, row.kind = len(to), ev.At, ev.ID, ev.Type, ev.Resource
+		to = append(to, row)
+		i += n
+	}
+	return to
+}
+
+// mostMoves is how many moves of one transaction a server tells.
+const mostMoves = 100
+
+// movedRow words moves of one transaction.
+func movedRow(moves []api.Event) eventRow {
+	from, to := places(moves, func(ev *api.Event) *int { return ev.From }), places(moves, func(ev *api.Event) *int { return ev.To })
+	row := eventRow{instance: -1}
+	if len(from) == 1 && len(to) == 1 {
+		row.place = arrowWords(from[0], to[0])
+		row.instance = max(from[0], to[0])
+		if to[0] >= 0 {
+			row.instance = to[0]
+		}
+	}
+	what := Plural(len(moves), "resource")
+	if len(moves) == 1 {
+		row.resource = moves[0].ResourceID
+		what = row.resource
+	}
+	if len(moves) == mostMoves {
+		what = Count(len(moves)) + " resources, or more,"
+	}
+	switch {
+	case len(from) == 1 && from[0] < 0:
+		row.text = what + " placed on " + placesWords(to)
+	case len(to) == 1 && to[0] < 0:
+		row.text = what + " taken off " + placesWords(from)
+	default:
+		row.text = what + " moved from " + placesWords(from) + " to " + placesWords(to)
+	}
+	if why := reason(moves); why != "" {
+		row.text += ": " + why
+	}
+	return row
+}
+
+// places are the different places of moves, in their order; -1 for none.
+func places(moves []api.Event, of func(*api.Event) *int) []int {
+	var list []int
+	for i := range moves {
+		at := -1
+		if p := of(&moves[i]); p != nil {
+			at = *p
+		}
+		if !slices.Contains(list, at) {
+			if list = append(list, at); len(list) > 9 {
+				break // it is only said that they are many
+			}
+		}
+	}
+	return list
+}
+
+// placesWords names two places, and counts more.
+func placesWords(list []int) string {
+	name := func(at int) string {
+		if at < 0 {
+			return "nowhere"
+		}
+		return Count(at)
+	}
+	switch {
+	case len(list) == 1:
+		return name(list[0])
+	case len(list) == 2:
+		return name(list[0]) + " and " + name(list[1])
+	case len(list) > 9:
+		return "many instances"
+	}
+	return Count(len(list)) + " instances"
+}
+
+// arrowWords is a move in the fewest letters: "5 → 10".
+func arrowWords(from, to int) string {
+	switch {
+	case from < 0 && to < 0:
+		return ""
+	case from < 0:
+		return "→ " + Count(to)
+	case to < 0:
+		return Count(from) + " →"
+	}
+	return Count(from) + " → " + Count(to)
+}
+
+// reason is why resources moved, as far as it is the same for all of them.
+func reason(moves []api.Event) string {
+	why := moves[0].Text
+	for i := range moves {
+		if text := moves[i].Text; text != why {
+			why, _, _ = strings.Cut(why, ";")
+			if !strings.HasPrefix(text, why) {
+				return ""
+			}
+		}
+	}
+	return why
+}
+
+// eventWords says what has happened, for any event but a move.
+func eventWords(ev *api.Event) (string, screen.Role) {
+	on := ev.On != nil && *ev.On
+	switch ev.Type {
+	case api.EventCommit:
+		return commitWords(ev)
+	case api.EventPod:
+		return podWords(ev)
+	case api.EventInstance:
+		return instanceWords(ev), screen.Default
+	case api.EventOrder:
+		return orderWords(ev)
+	case api.EventProgress:
+		return "re-orchestration: " + cmp.Or(ev.Text, "gets on"), screen.Default
+	case api.EventMaintenance:
+		if on {
+			return "maintenance is on: nothing is done automatically", screen.Warn
+		}
+		return "maintenance is over", screen.Default
+	case api.EventAlarm:
+		if on {
+			return "alarm: " + cmp.Or(ev.Text, ev.Code), screen.Bad
+		}
+		return "alarm is over: " + cmp.Or(ev.Text, ev.Code), screen.Good
+	case api.EventLeader:
+		if ev.Code == "" {
+			return "nobody leads", screen.Warn
+		}
+		return ev.Code + " leads", screen.Default
+	case api.EventGap:
+		if ev.Count > 0 {
+			return Plural(ev.Count, "event") + " did not reach this terminal", screen.Warn
+		}
+		return "events did not reach this terminal", screen.Warn
+	case api.EventBye:
+		return "the server has ended the stream of events: " + cmp.Or(byes[ev.Code], ev.Text, ev.Code), screen.Warn
+	case api.EventTime:
+		return cmp.Or(ev.Text, "another moment is shown"), screen.Info
+	}
+	return cmp.Or(ev.Text, ev.Code), screen.Default
+}
+
+var byes = map[string]string{
+	api.ByeSlow:    "this terminal was too slow for it",
+	api.ByeClosing: "it shuts down",
+	api.ByeLeader:  "another process leads now",
+	api.ByeToken:   "the token is valid no longer",
+}
+
+func commitWords(ev *api.Event) (string, screen.Role) {
+	what := "an instance's nodes"
+	if ev.Count > 0 {
+		what = Plural(ev.Count, "change") + " of instances' lists"
+	}
+	switch ev.Code {
+	case "done", "committed":
+		return "written: " + what, screen.Dim
+	case "conflict":
+		return "not written, somebody else had changed it: " + what, screen.Warn
+	case "deposed":
+		return "not written, another process leads: " + what, screen.Warn
+	case "unknown":
+		return "perhaps written, the answer was lost: " + what, screen.Warn
+	}
+	return "could not be written: " + notes(what, ev.Text), screen.Bad
+}
+
+func podWords(ev *api.Event) (string, screen.Role) {
+	text, role := "", screen.Default
+	switch ev.Code {
+	case "Running":
+		text, role = "its pod runs", screen.Up
+	case "Pending":
+		text, role = "its pod is pending", screen.Starting
+	case "Missing":
+		return "its pod is gone", screen.Down
+	case "Failed", "Unknown", "Succeeded":
+		text, role = "its pod is "+strings.ToLower(ev.Code), screen.Down
+	default:
+		text = "its pod: " + ev.Code
+	}
+	if ev.Text != "" && ev.Text != ev.Code {
+		text += ": " + ev.Text
+	}
+	return text, role
+}
+
+func instanceWords(ev *api.Event) string {
+	text := map[string]string{
+		"opened":  "opened: its nodes are in ZooKeeper",
+		"gone":    "let go: its nodes are out of ZooKeeper",
+		"create":  "its pod is being created",
+		"replace": "its pod is deleted, to be created anew",
+		"ordered": "its pod is deleted, to be created anew",
+		"release": "its pod is deleted for good",
+	}[ev.Code]
+	if text == "" {
+		text = ev.Code
+	}
+	switch {
+	case ev.Text == "":
+		return text
+	case text == "":
+		return ev.Text
+	}
+	return text + ": " + ev.Text
+}
+
+func orderWords(ev *api.Event) (string, screen.Role) {
+	what := "order: " + cmp.Or(ev.Text, "an operator's")
+	switch ev.Code {
+	case "":
+		return what, screen.Info
+	case "done":
+		return what + " – done", screen.Info
+	}
+	return what + " – " + ev.Code, screen.Info
+}
