@@ -252,7 +252,7 @@ func (t *Timeline) drawBand(c *screen.Canvas, b band, x, n int) {
 	if x+width-1 == b.to && width > 1 {
 		c.Text(width-1, 0, "╡", style)
 	}
-	text := b.mark.Text
+	text := faultText(b.mark.Text)
 	if n > 1 {
 		text = few(n) + " at once"
 	}
@@ -275,7 +275,7 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 	}
 	in := t.inColumn(marks, t.column(clock.Now))
 	for _, m := range in[:min(len(in), 3)] {
-		if text := signOf(m.Class).word + " at " + Offset(m.At) + ": " + m.Text; !slices.Contains(parts, m.Text) {
+		if text := signOf(m.Class).word + " at " + Offset(m.At) + ": " + faultText(m.Text); !slices.Contains(parts, m.Text) {
 			parts = append(parts, text)
 		}
 	}
@@ -286,9 +286,9 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 		if !lasts(&m) || m.At > clock.Now || m.Until != nil && *m.Until <= clock.Now {
 			continue
 		}
-		text := m.Text + ", since " + Offset(m.At)
+		text := faultText(m.Text) + ", since " + Offset(m.At)
 		if m.Until != nil {
-			text = m.Text + ", " + Offset(m.At) + " – " + Offset(*m.Until)
+			text = faultText(m.Text) + ", " + Offset(m.At) + " – " + Offset(*m.Until)
 		}
 		parts = append(parts, text)
 	}
