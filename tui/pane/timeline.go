@@ -27,16 +27,10 @@ var zooms = [...]float64{0, 3600, 600, 60}
 // NewTimeline makes the strip.
 func NewTimeline() *Timeline { return &Timeline{} }
 
-// wide is from which width on the strip has a line for words of its own.
-const wide = 100
-
 // Height is how many lines it takes; 0 without a clock.
-func (t *Timeline) Height(width int, s *data.State) int {
+func (t *Timeline) Height(_ int, s *data.State) int {
 	if _, ok := s.Clock(); !ok {
 		return 0
-	}
-	if width < wide {
-		return 3
 	}
 	return 4
 }

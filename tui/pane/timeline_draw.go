@@ -11,9 +11,9 @@ import (
 	"dacorch/tui/screen"
 )
 
-// Draw draws the strip: what is shown in words, what lasts as bands, and the bar
-// with the moment and the marks; below it, where there is room, what happens at
-// the moment and what the marks mean.
+// Draw draws the strip: what the clock does and, where there is room, what the
+// marks mean; what lasts, as bands; the bar with the moment and the marks; and what
+// happens at the moment, in words.
 func (t *Timeline) Draw(c *screen.Canvas, s *data.State) {
 	t.width = 0
 	clock, ok := s.Clock()
@@ -29,15 +29,7 @@ func (t *Timeline) Draw(c *screen.Canvas, s *data.State) {
 	if t.width < 10 { // too narrow for labels
 		first, last, t.left, t.width = "", "", 1, width-2
 	}
-	happening := t.happening(clock, line.Marks)
-	if !known {
-		happening = Waiting(answer, "the timeline")
-	}
-	side := ""
-	if height < 4 {
-		side = happening
-	}
-	t.drawStatus(c, clock, line, side)
+	t.drawStatus(c, clock, line)
 	if height > 1 {
 		t.drawBands(c, clock, line.Marks)
 	}
@@ -48,17 +40,16 @@ func (t *Timeline) Draw(c *screen.Canvas, s *data.State) {
 		t.drawBar(c, clock, line.Marks)
 	}
 	if height > 3 {
-		if happening == "" {
-			happening = "nothing special at this moment"
+		happening := t.happening(clock, line.Marks)
+		if !known {
+			happening = Waiting(answer, "the timeline")
 		}
 		c.TextIn(1, 3, width-2, happening, screen.Style{})
 	}
 }
 
-// drawStatus says what the clock does, and at its right what happens, or what the
-// marks mean.
-func (t *Timeline) drawStatus(c *screen.Canvas, clock api.Clock, line api.Timeline, side string) {
-	width, _ := c.Size()
+// drawStatus says what the clock does.
+func (t *Timeline) drawStatus(c *screen.Canvas, clock api.Clock, line api.Timeline) {
 	glyph, word, role := clockState(clock)
 	x := 1
 	x += c.Text(x, 0, glyph+" "+word, screen.Fg(role).With(screen.Bold))
@@ -68,11 +59,8 @@ func (t *Timeline) drawStatus(c *screen.Canvas, clock api.Clock, line api.Timeli
 	}
 	x += c.Text(x, 0, " at "+Offset(now), screen.Fg(screen.Strong))
 	rest := ""
-	if end := max(clock.End, clock.Planned); end > clock.Begin {
-		rest += " of " + Offset(end)
-	}
 	if !clock.Ended || clock.Now < clock.End {
-		rest += " · " + Speed(clock.Speed)
+		rest = " of " + Offset(max(clock.End, clock.Planned)) + " · " + Speed(clock.Speed)
 	}
 	if from, to := t.window(clock); from > clock.Begin || to < max(clock.End, clock.Planned) {
 		rest += " · zoom " + Offset(to-from)
@@ -81,13 +69,6 @@ func (t *Timeline) drawStatus(c *screen.Canvas, clock api.Clock, line api.Timeli
 	if n := clock.Violations; n > 0 {
 		x += c.Text(x, 0, " · ", screen.Fg(screen.Dim))
 		x += c.Text(x, 0, Plural(n, "violation"), screen.Fg(screen.Bad).With(screen.Bold))
-	}
-	if side != "" {
-		if room := width - x - 4; room > 8 {
-			c.Text(x, 0, " │ ", screen.Fg(screen.Border))
-			c.TextIn(x+3, 0, room, side, screen.Style{})
-		}
-		return
 	}
 	drawLegend(c, x+2, line)
 }
@@ -124,7 +105,7 @@ func drawLegend(c *screen.Canvas, x int, line api.Timeline) {
 func clockState(clock api.Clock) (glyph, word string, role screen.Role) {
 	switch {
 	case clock.Ended && clock.Now >= clock.End:
-		return "■", "the end,", screen.Info
+		return "■", "the end", screen.Info
 	case clock.Paused:
 		return "Ⅱ", "paused", screen.Warn
 	case clock.Live:
@@ -207,6 +188,22 @@ func (t *Timeline) bands(clock api.Clock, marks []api.Mark) []band {
 	return out
 }
 
+// parallel is what lasts at once: faults, or where there is none, the outages that
+// the core has seen.
+type parallel struct {
+	n     int
+	first *api.Mark
+}
+
+func (p *parallel) add(m *api.Mark) {
+	switch {
+	case p.n == 0, p.first.Class != api.MarkFault && m.Class == api.MarkFault:
+		p.n, p.first = 1, m
+	case p.first.Class == m.Class:
+		p.n++
+	}
+}
+
 // drawBands draws what lasts: each with its name where it is alone, a count where
 // several last at once.
 func (t *Timeline) drawBands(c *screen.Canvas, clock api.Clock, marks []api.Mark) {
@@ -214,55 +211,53 @@ func (t *Timeline) drawBands(c *screen.Canvas, clock api.Clock, marks []api.Mark
 	if len(all) == 0 {
 		return
 	}
-	over := make([][2]int, t.width) // how many, and the first of them, a fault before an outage
-	for i, b := range all {
-		for x := max(b.from, 0); x <= b.to; x++ {
-			if over[x][0] == 0 || all[over[x][1]].mark.Class == api.MarkOutage && b.mark.Class == api.MarkFault {
-				over[x][1] = i
-			}
-			over[x][0]++
+	over := make([]parallel, t.width)
+	for i := range all {
+		for x := max(all[i].from, 0); x <= all[i].to; x++ {
+			over[x].add(all[i].mark)
 		}
 	}
+	none := func(x int) bool { return x < 0 || x >= t.width || over[x].n == 0 }
 	for x := 0; x < t.width; {
-		n, i := over[x][0], over[x][1]
 		end := x + 1
 		for end < t.width && over[end] == over[x] {
 			end++
 		}
-		if n > 0 {
-			t.drawBand(c.Sub(t.left+x, 1, end-x, 1), all[i], x, n)
+		if !none(x) {
+			drawBand(c.Sub(t.left+x, 1, end-x, 1), over[x].first, over[x].n, none(x-1), none(end))
 		}
 		x = end
 	}
 }
 
-// drawBand draws a part of a band over which nothing changes; the part begins at
-// column x of the bar.
-func (t *Timeline) drawBand(c *screen.Canvas, b band, x, n int) {
+// drawBand draws a part of the bands in which nothing changes: n marks last, of
+// which one is given; before and after it there may be none.
+func drawBand(c *screen.Canvas, m *api.Mark, n int, begins, ends bool) {
 	width, _ := c.Size()
-	role := screen.Warn
-	if b.mark.Class == api.MarkOutage {
-		role = screen.Silent
+	style := screen.Fg(screen.Warn)
+	if m.Class == api.MarkOutage {
+		style = screen.Fg(screen.Silent)
 	}
-	style := screen.Fg(role)
 	c.Fill(0, 0, width, 1, "═", style)
-	if x == b.from {
+	switch {
+	case begins && ends && width == 1:
+		c.Text(0, 0, "║", style)
+		return
+	case begins:
 		c.Text(0, 0, "╞", style)
 	}
-	if x+width-1 == b.to && width > 1 {
+	if ends {
 		c.Text(width-1, 0, "╡", style)
 	}
-	text := faultText(b.mark.Text)
+	text, least := faultText(m.Text), 10
 	if n > 1 {
 		text = few(n) + " at once"
+		least = len(text)
 	}
-	switch room := width - 3; {
-	case room >= 6 && (n == 1 || screen.Width(text) < room):
-		c.TextIn(1, 0, room+1, " "+screen.Cut(text, room-1)+" ", style.With(screen.Bold))
-	case n > 1:
+	if room := width - 4; room >= min(screen.Width(text), least) {
+		c.TextIn(1, 0, room+2, " "+screen.Cut(text, room)+" ", style.With(screen.Bold))
+	} else if n > 1 {
 		c.Text(width/2, 0, few(n), style.With(screen.Bold))
-	case width == 1 && b.from == b.to:
-		c.Text(0, 0, "║", style)
 	}
 }
 
@@ -271,13 +266,11 @@ func (t *Timeline) drawBand(c *screen.Canvas, b band, x, n int) {
 func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 	var parts []string
 	if clock.Paused && clock.Text != "" {
-		parts = append(parts, clock.Text)
+		parts = append(parts, "last event: "+clock.Text)
 	}
 	in := t.inColumn(marks, t.column(clock.Now))
 	for _, m := range in[:min(len(in), 3)] {
-		if text := signOf(m.Class).word + " at " + Offset(m.At) + ": " + faultText(m.Text); !slices.Contains(parts, m.Text) {
-			parts = append(parts, text)
-		}
+		parts = append(parts, signOf(m.Class).word+" at "+Offset(m.At)+": "+faultText(m.Text))
 	}
 	if len(in) > 3 {
 		parts = append(parts, Plural(len(in)-3, "more mark")+" here")
@@ -291,6 +284,9 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 			text = faultText(m.Text) + ", " + Offset(m.At) + " – " + Offset(*m.Until)
 		}
 		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return "nothing special at this moment"
 	}
 	return strings.Join(parts, " · ")
 }
