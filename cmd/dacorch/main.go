@@ -65,7 +65,7 @@ virtual time: a day in seconds, every run repeatable from its seed.`,
 	root.SetArgs(args)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	root.AddCommand(serveCommand(c), simCommand(c), versionCommand(c))
+	root.AddCommand(serveCommand(c), simCommand(c), tuiCommand(c), versionCommand(c))
 	var interrupted interruptedError
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:

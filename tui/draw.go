@@ -1,0 +1,368 @@
+package tui
+
+import (
+	"net/url"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"dacorch/orchestrator/api"
+	"dacorch/tui/data"
+	"dacorch/tui/pane"
+	"dacorch/tui/screen"
+)
+
+// layout is where the last frame has what: what a click is for.
+type layout struct {
+	tabsRow        int
+	tabs           []span // of tabs, in their order
+	body, timeline area
+	dialog         area // inside of its box
+}
+
+type span struct{ from, to int } // columns
+
+type area struct{ x, y, width, height int }
+
+func (a area) has(x, y int) bool {
+	return x >= a.x && x < a.x+a.width && y >= a.y && y < a.y+a.height
+}
+
+// show makes the frame that was drawn the one that the terminal gets.
+func (m *model) show() {
+	m.view = tea.View{Content: m.canvas.ANSI(m.theme), AltScreen: true, MouseMode: tea.MouseModeCellMotion,
+		WindowTitle: strings.TrimPrefix(m.state.Kind+" · dacorch", " · ")}
+	if x, y, on := m.canvas.CursorAt(); on {
+		m.view.Cursor = tea.NewCursor(x, y)
+	}
+}
+
+// draw draws a frame of all that is known.
+func (m *model) draw() {
+	if m.canvas == nil {
+		m.canvas = screen.New(m.width, m.height)
+	} else if w, h := m.canvas.Size(); w != m.width || h != m.height {
+		m.canvas = screen.New(m.width, m.height)
+	}
+	m.canvas.Reset()
+	m.at = layout{tabsRow: -1}
+	c := m.canvas
+	w, h := c.Size()
+	y := 0
+	if h > 3 {
+		m.drawHeader(c, w)
+		y++
+	}
+	if h > 8 {
+		m.drawTabs(c, y, w)
+		y++
+	}
+	if text, role := m.trouble(); text != "" && h > 6 {
+		c.Fill(0, y, w, 1, " ", screen.Fg(role).On(screen.Bar))
+		c.TextIn(1, y, w-2, text, screen.Fg(role).On(screen.Bar).With(screen.Bold))
+		y++
+	}
+	end := h - 1 // the footer's row
+	if strip := m.timelineHeight(w, end-y); strip > 0 {
+		end -= strip
+		m.at.timeline = area{0, end, w, strip}
+		m.timeline.Draw(c.Sub(0, end, w, strip), &m.state)
+	}
+	if end-y > 2 {
+		m.drawTitle(c, y, w)
+		y++
+	}
+	m.at.body = area{0, y, w, max(end-y, 0)}
+	body := c.Sub(0, y, w, max(end-y, 0))
+	m.page.pane.Draw(body, &m.state)
+	if m.dialog != nil || m.state.Connection.Err != "" {
+		bw, bh := body.Size()
+		body.Paint(0, 0, bw, bh, func(st screen.Style) screen.Style { return st.With(screen.Faint) })
+	}
+	if m.dialog != nil {
+		m.drawDialog(c, y, end)
+	}
+	m.drawFooter(c, h-1, w)
+}
+
+// timelineHeight is how many of the rows that are left the strip of time gets.
+func (m *model) timelineHeight(width, left int) int {
+	if !m.hasClock() {
+		return 0
+	}
+	if height := m.timeline.Height(width, &m.state); left-height >= 6 {
+		return height
+	}
+	return 0
+}
+
+// part is a piece of a line, with how much it matters: parts that do not fit go,
+// those with the highest number first.
+type part struct {
+	text string
+	st   screen.Style
+	rank int
+}
+
+// drawParts draws parts from the left and from the right into one line.
+func drawParts(c *screen.Canvas, y, w int, left, right []part) {
+	need := func() (n int) {
+		for _, p := range append(left[:len(left):len(left)], right...) {
+			if p.text != "" {
+				n += screen.Width(p.text) + 2
+			}
+		}
+		return n
+	}
+	for need() > w {
+		worst := (*part)(nil)
+		for _, side := range [][]part{left, right} {
+			for i := range side {
+				if p := &side[i]; p.text != "" && p.rank > 0 && (worst == nil || p.rank > worst.rank) {
+					worst = p
+				}
+			}
+		}
+		if worst == nil {
+			break
+		}
+		worst.text = ""
+	}
+	x := 1
+	for _, p := range left {
+		if p.text != "" {
+			c.TextIn(x, y, w-x, p.text, p.st)
+			x += screen.Width(p.text) + 2
+		}
+	}
+	end := w - 1
+	for i := len(right) - 1; i >= 0; i-- {
+		p := right[i]
+		if n := screen.Width(p.text); p.text != "" && end-n >= x {
+			c.Text(end-n, y, p.text, p.st)
+			end -= n + 2
+		}
+	}
+}
+
+// drawHeader draws what is watched, how it is, and how it is reached.
+func (m *model) drawHeader(c *screen.Canvas, w int) {
+	bar := func(r screen.Role) screen.Style { return screen.Fg(r).On(screen.Bar) }
+	c.Fill(0, 0, w, 1, " ", bar(screen.Default))
+	s := &m.state
+	left := []part{{"dacorch", bar(screen.Dim), 8}}
+	if k, ok := kindSummary(s); ok {
+		left = append(left, part{k.Resource, bar(screen.Strong).With(screen.Bold), 0}, part{pane.Plural(k.InstanceCount, "instance"), bar(screen.Default), 4},
+			part{pane.Plural(k.Used+k.Unplaced, "resource"), bar(screen.Default), 5})
+		if k.Unplaced > 0 {
+			left = append(left, part{pane.Count(k.Unplaced) + " unplaced", bar(screen.Bad).With(screen.Bold), 2})
+		}
+	}
+	if st, _, ok := data.Get[api.Status](s, data.Query{What: data.AskStatus, Kind: s.Kind}); ok && st.Maintenance {
+		left = append(left, part{"maintenance: on", bar(screen.Warn).With(screen.Bold), 2})
+	}
+	var right []part
+	if why := s.ReadOnly(); why != "" {
+		right = append(right, part{"read only", bar(screen.Warn), 3})
+	}
+	right = append(right, m.leader(bar), part{m.watched(), bar(screen.Dim), 6})
+	switch conn := s.Connection; {
+	case conn.Up:
+		right = append(right, part{"● connected", bar(screen.Good), 1})
+	case conn.Err != "":
+		right = append(right, part{"✗ not connected", bar(screen.Bad).With(screen.Bold), 1})
+	default:
+		right = append(right, part{"○ connecting …", bar(screen.Warn), 1})
+	}
+	drawParts(c, 0, w, left, right)
+}
+
+// leader names who leads the kind.
+func (m *model) leader(bar func(screen.Role) screen.Style) part {
+	k, ok := kindSummary(&m.state)
+	st, _, known := data.Get[api.Status](&m.state, data.Query{What: data.AskStatus, Kind: m.state.Kind})
+	if !ok && !known {
+		return part{}
+	}
+	name := k.Leader.Name
+	if name == "" {
+		name = st.Leader.Name
+	}
+	switch about, _ := m.state.About(); {
+	case name != "":
+		return part{"led by " + screen.Cut(name, 24), bar(screen.Default), 7}
+	case k.Leader.Self || st.Leader.Self:
+		return part{"led by " + screen.Cut(about.Name, 24), bar(screen.Default), 7}
+	}
+	return part{"nobody leads it", bar(screen.Bad).With(screen.Bold), 2}
+}
+
+// watched is what the server says that it is, or where it is.
+func (m *model) watched() string {
+	if about, ok := m.state.About(); ok && about.Title != "" {
+		return screen.Cut(about.Title, 48)
+	}
+	if u, err := url.Parse(m.cfg.URL); err == nil && u.Host != "" {
+		return screen.Cut(u.Host, 48)
+	}
+	return screen.Cut(m.cfg.URL, 48)
+}
+
+// drawTabs draws the views with their numbers, and why nothing can be changed.
+func (m *model) drawTabs(c *screen.Canvas, y, w int) {
+	gap, full := 1, 1
+	for i, v := range tabs {
+		full += len(v) + 4
+		if i == len(tabs)-1 && full <= w {
+			gap = 2
+		}
+	}
+	x := 1
+	m.at.tabsRow = y
+	for i, v := range tabs {
+		from := x
+		num, name := screen.Fg(screen.Key), screen.Fg(screen.Dim)
+		if v == m.page.view {
+			num, name = num.On(screen.Select), screen.Fg(screen.Strong).On(screen.Select).With(screen.Bold|screen.Underline)
+		}
+		x += c.Text(x, y, string(rune('1'+i)), num)
+		x += c.Text(x, y, " "+string(v), name)
+		m.at.tabs = append(m.at.tabs, span{from, x})
+		x += gap
+	}
+	if why := m.state.ReadOnly(); why != "" && w-x > 20 {
+		c.TextRight(x+1, y, w-x-2, "read only: "+why, screen.Fg(screen.Warn))
+	}
+}
+
+// drawTitle draws the line above the view: what it is, and its note.
+func (m *model) drawTitle(c *screen.Canvas, y, w int) {
+	c.Rule(0, y, w, screen.Fg(screen.Border))
+	note := m.page.pane.Note(&m.state)
+	if f, ok := m.page.pane.(pane.Filtered); ok && f.Filtering() != "" && m.prompt == nil && !strings.Contains(note, f.Filtering()) {
+		note = strings.TrimPrefix(note+" · filter “"+f.Filtering()+"”", " · ")
+	}
+	title := screen.Cut(m.page.pane.Title(&m.state), max(w-6, 0))
+	c.Text(2, y, " "+title+" ", screen.Fg(screen.Strong).With(screen.Bold))
+	if room := w - 8 - screen.Width(title); note != "" && room > 8 {
+		note = screen.Cut(note, room)
+		c.Text(w-4-screen.Width(note), y, " "+note+" ", screen.Fg(screen.Default))
+	}
+}
+
+// drawDialog draws the dialog in front of the view.
+func (m *model) drawDialog(c *screen.Canvas, top, end int) {
+	w, _ := c.Size()
+	width, height := m.dialog.Size(&m.state)
+	width = max(min(width, w-2), 0)
+	height = max(min(height, end-top), 0)
+	x, y := (w-width)/2, top+(end-top-height)/3
+	box := c.Sub(x, y, width, height)
+	box.Clear(screen.Style{})
+	in := box.Box(screen.Round, m.dialog.Title(&m.state), "", screen.Fg(screen.Focus))
+	m.at.dialog = area{x + 1, y + 1, max(width-2, 0), max(height-2, 0)}
+	m.dialog.Draw(in, &m.state)
+}
+
+// drawFooter draws what is typed, what is to be said, or else the keys.
+func (m *model) drawFooter(c *screen.Canvas, y, w int) {
+	if m.prompt != nil {
+		m.prompt.draw(c, y, w, m.suggestions(m.prompt.line.Value()))
+		return
+	}
+	bar := screen.Style{Bg: screen.Bar}
+	c.Fill(0, y, w, 1, " ", bar)
+	end := w - 1
+	if text := m.waiting(); text != "" {
+		text = screen.Cut(text, w/2)
+		end -= screen.Width(text) + 2
+		c.Text(end+2, y, text, screen.Fg(screen.Warn).On(screen.Bar))
+	}
+	if t := m.toast; t.text != "" && (t.until.IsZero() || m.state.Now.Before(t.until)) {
+		mark := "· "
+		if t.role == screen.Bad {
+			mark = "! "
+		}
+		c.TextIn(1, y, end-1, mark+t.text, screen.Fg(t.role).On(screen.Bar))
+		return
+	}
+	m.drawKeys(c, y, end)
+}
+
+// drawKeys draws the keys that matter most here, as far as there is room; the way
+// to the others always.
+func (m *model) drawKeys(c *screen.Canvas, y, end int) {
+	keys := m.page.pane.Keys()
+	if m.dialog != nil {
+		keys = m.dialog.Keys()
+	} else {
+		keys = append(keys[:len(keys):len(keys)], m.globalKeys()...)
+	}
+	x := 1
+	const tail = "? help"
+	for _, k := range keys {
+		if !k.Footer || k.Key == "?" {
+			continue
+		}
+		n := screen.Width(k.Key) + 1 + screen.Width(k.Does)
+		if x+n+3+len(tail) > end {
+			break
+		}
+		x += c.Text(x, y, k.Key, screen.Fg(screen.Key).On(screen.Bar).With(screen.Bold))
+		x += c.Text(x+1, y, k.Does, screen.Style{Bg: screen.Bar}) + 3
+	}
+	if m.dialog == nil {
+		c.Text(x, y, "?", screen.Fg(screen.Key).On(screen.Bar).With(screen.Bold))
+		c.Text(x+2, y, "help", screen.Style{Bg: screen.Bar})
+	}
+}
+
+// trouble is what a person must know before everything else: no connection, then
+// alarms, then what is not quite as it should be.
+func (m *model) trouble() (string, screen.Role) {
+	s := &m.state
+	if conn := s.Connection; !conn.Up && conn.Err != "" {
+		text := "not connected since " + pane.Age(s.Now.Sub(conn.Since)) + ": " + conn.Err
+		if left := conn.Retry.Sub(s.Now); !conn.Retry.IsZero() && left > 0 {
+			return text + "; trying again in " + pane.Age(left+999_999_999), screen.Bad
+		}
+		return text + "; trying …", screen.Bad
+	}
+	for _, q := range []data.Query{{What: data.AskKinds}, {What: data.AskStatus, Kind: s.Kind}} {
+		if a := s.Answers[q]; a != nil && a.Err != nil {
+			return a.Err.Error(), screen.Bad
+		}
+	}
+	if st, _, ok := data.Get[api.Status](s, data.Query{What: data.AskStatus, Kind: s.Kind}); ok && len(st.Alarms) > 0 {
+		text := pane.Plural(len(st.Alarms), "alarm") + ": "
+		for i, a := range worstFirst(st.Alarms) {
+			if i > 0 {
+				text += " · "
+			}
+			text += a.Text
+		}
+		return text, screen.Bad
+	}
+	if d := m.asks.waiting(s.Now); d > 3*tickEvery {
+		return "the server is slow: waiting for an answer since " + pane.Age(d), screen.Warn
+	}
+	if m.flood.err != nil && s.Connection.Up {
+		return "no events are coming: " + m.flood.err.Error(), screen.Warn
+	}
+	return "", screen.Default
+}
+
+// kindsOf is the summaries of the kinds, as far as they are known.
+func kindsOf(s *data.State) []api.KindSummary {
+	v, _, _ := data.Get[api.Kinds](s, data.Query{What: data.AskKinds})
+	return v.Kinds
+}
+
+func kindSummary(s *data.State) (api.KindSummary, bool) {
+	for _, k := range kindsOf(s) {
+		if k.Resource == s.Kind {
+			return k, true
+		}
+	}
+	return api.KindSummary{}, false
+}
