@@ -249,14 +249,20 @@ func drawBand(c *screen.Canvas, m *api.Mark, n int, begins, ends bool) {
 	if ends {
 		c.Text(width-1, 0, "╡", style)
 	}
-	text, least := faultText(m.Text), 10
+	name := faultText(m.Text)
+	alone, _, _ := strings.Cut(name, ", ")
+	subject, _, _ := strings.Cut(name, ":")
+	names := []string{name, alone, subject}
 	if n > 1 {
-		text = few(n) + " at once"
-		least = len(text)
+		names = []string{few(n) + " at once"}
 	}
-	if room := width - 4; room >= min(screen.Width(text), least) {
-		c.TextIn(1, 0, room+2, " "+screen.Cut(text, room)+" ", style.With(screen.Bold))
-	} else if n > 1 {
+	for _, name := range names { // the longest that there is room for
+		if screen.Width(name) <= width-4 {
+			c.Text(1, 0, " "+name+" ", style.With(screen.Bold))
+			return
+		}
+	}
+	if n > 1 {
 		c.Text(width/2, 0, few(n), style.With(screen.Bold))
 	}
 }
