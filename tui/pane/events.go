@@ -50,21 +50,21 @@ func newEventTable(kinds bool) eventTable {
 }
 
 var eventColumns = []column[eventRow]{
-	{title: "time", least: 9, most: 19,
+	{title: "time", least: 9, most: 19, right: true,
 		text: func(r *eventRow, s *data.State) (string, screen.Style) {
 			return Moment(r.at, s), screen.Fg(screen.Dim)
 		},
 		order: func(a, b *eventRow) int { return cmp.Compare(a.seq, b.seq) }},
-	{title: "about", least: 8, most: 12, rank: 2,
+	{title: "about", least: 11, most: 12, rank: 3,
 		text:  func(r *eventRow, _ *data.State) (string, screen.Style) { return string(r.what), plainStyle },
 		order: func(a, b *eventRow) int { return strings.Compare(string(a.what), string(b.what)) }},
-	{title: "kind", least: 6, most: 16, rank: 3,
+	{title: "kind", least: 6, most: 16, rank: 2,
 		text:  func(r *eventRow, _ *data.State) (string, screen.Style) { return r.kind, plainStyle },
 		order: func(a, b *eventRow) int { return strings.Compare(a.kind, b.kind) }},
 	{title: "instance", least: 10, most: 15, rank: 1,
 		text:  func(r *eventRow, _ *data.State) (string, screen.Style) { return r.place, screen.Fg(screen.Accent) },
 		order: func(a, b *eventRow) int { return cmp.Compare(a.instance, b.instance) }},
-	{title: "what has happened", least: 20, most: 1000,
+	{title: "what has happened", least: 40, most: 1000,
 		text: func(r *eventRow, _ *data.State) (string, screen.Style) { return r.text, screen.Fg(r.role) }},
 }
 
@@ -156,7 +156,22 @@ func (v *EventsView) Draw(c *screen.Canvas, s *data.State) {
 		c.TextIn(gutter, h-1, w-gutter, "! more happens than can be told: some events are left out, "+Count(s.Skipped)+" so far; moves are still counted in the placement", screen.Fg(screen.Warn))
 		c = c.Sub(0, 0, w, h-1)
 	}
+	if r := v.table.current(); r != nil && w < 130 && h >= 14 {
+		c = inFull(c, r.text, r.role)
+	}
 	v.table.draw(c, s, true, false)
+}
+
+// inFull tells at the bottom what the line under the cursor has no room for, and
+// answers the canvas above it.
+func inFull(c *screen.Canvas, text string, role screen.Role) *screen.Canvas {
+	const lines = 2
+	w, h := c.Size()
+	c.Rule(0, h-lines-1, w, screen.Fg(screen.Border))
+	for i, line := range Wrap(text, w-2*gutter, lines) {
+		c.Text(gutter, h-lines+i, line, screen.Fg(role))
+	}
+	return c.Sub(0, 0, w, h-lines-1)
 }
 
 // Press moves, sorts and opens.
@@ -201,8 +216,8 @@ func (v *EventsView) Filtering() string { return v.table.filter }
 // Keys are the table's.
 func (v *EventsView) Keys() []KeyHelp {
 	keys := []KeyHelp{
-		{Key: "enter", Does: "open what the event is about", Footer: true},
-		{Key: "G", Does: "go to the newest, and follow it", Footer: true},
+		{Key: "enter", Does: "open", Footer: true},
+		{Key: "G", Does: "newest", Footer: true},
 	}
 	return append(append(keys, keysOfSorting...), keysOfTables...)
 }

@@ -69,7 +69,7 @@ const mostMoves = 100
 
 // movedRow words moves of one transaction.
 func movedRow(moves []api.Event) eventRow {
-	from, to := places(moves, func(ev *api.Event) *int { return ev.From }), places(moves, func(ev *api.Event) *int { return ev.To })
+	from, to := places(moves, false, true), places(moves, true, false)
 	row := eventRow{instance: -1}
 	if len(from) == 1 && len(to) == 1 {
 		row.place = arrowWords(from[0], to[0])
@@ -93,6 +93,9 @@ func movedRow(moves []api.Event) eventRow {
 		row.text = what + " taken off " + placesWords(from)
 	default:
 		row.text = what + " moved from " + placesWords(from) + " to " + placesWords(to)
+		if len(from) > 2 && len(to) > 2 {
+			row.text = what + " moved among " + Plural(len(places(moves, true, true)), "instance")
+		}
 	}
 	if why := reason(moves); why != "" {
 		row.text += ": " + why
@@ -100,19 +103,22 @@ func movedRow(moves []api.Event) eventRow {
 	return row
 }
 
-// places are the different places of moves, in their order; -1 for none.
-func places(moves []api.Event, of func(*api.Event) *int) []int {
-	var list []int
+// places are the different instances that moves go to, or come from, ascending;
+// -1 first for none.
+func places(moves []api.Event, to, from bool) []int {
+	list := make([]int, 0, 2*len(moves))
 	for i := range moves {
-		at := -1
-		if p := of(&moves[i]); p != nil {
-			at = *p
+		if to {
+			list = append(list, placeOf(moves[i].To))
 		}
-		if !slices.Contains(list, at) {
-			if list = append(list, at); len(list) > 9 {
-				break // it is only said that they are many
-			}
+		if from {
+			list = append(list, placeOf(moves[i].From))
 		}
+	}
+	slices.Sort(list)
+	list = slices.Compact(list)
+	if to && from && list[0] < 0 {
+		return list[1:]
 	}
 	return list
 }
@@ -130,8 +136,6 @@ func placesWords(list []int) string {
 		return name(list[0])
 	case len(list) == 2:
 		return name(list[0]) + " and " + name(list[1])
-	case len(list) > 9:
-		return "many instances"
 	}
 	return Count(len(list)) + " instances"
 }

@@ -35,8 +35,10 @@ var vocabulary = []helpLine{
 	{name: "unplaced", text: "exists, and stands on no instance: nobody runs it now"},
 	{name: "leader", text: "the one process that places a kind's resources; without it nothing is mended"},
 	{name: "re-orchestrate", text: "compute anew how many instances there are and what each runs, with the fewest moves"},
-	{name: "drain", text: "move all resources away from an instance, then let it go"},
+	{name: "drain", text: "move all resources away from an instance, then let it go; undrain takes that back"},
 	{name: "replace", text: "delete an instance's pod and create it anew; its resources stay on it"},
+	{name: "break", text: "in a simulation: make something fail, such as a pod, a node or Kafka, for a while"},
+	{name: "maintenance", text: "a mode in which nothing is done automatically"},
 	{name: "heard", text: "how long ago the last heartbeat came"},
 }
 
@@ -47,6 +49,12 @@ var healthHelp = [...]string{
 	data.Starting: "its pod is on its way",
 	data.Silent:   "its pod runs and is not heard, or its node does not answer",
 	data.Down:     "its pod failed, or has not come up for minutes",
+}
+
+// loadHelp explains the colours of load, from Load0 on.
+var loadHelp = [...]helpLine{
+	{name: "·····", text: "nothing"}, {name: "█", text: "up to 20 %"}, {name: "██", text: "up to 40 %"}, {name: "███", text: "up to 60 %"},
+	{name: "████", text: "up to 80 %"}, {name: "████▊", text: "below 100 %"}, {name: "█████", text: "full"}, {name: "█████ !", text: "more than it may hold"},
 }
 
 // lines is the whole help.
@@ -66,8 +74,9 @@ func (v *HelpView) lines() []helpLine {
 		lines = append(lines, helpLine{name: health.Letter() + " " + health.String(), text: text, role: HealthRole(health)})
 	}
 	lines = append(lines, helpLine{}, helpLine{head: "how full it is"})
-	for used, text := range []string{"nothing", "up to 20 %", "up to 40 %", "up to 60 %", "up to 80 %", "below 100 %", "full", "more than it may hold"} {
-		lines = append(lines, helpLine{name: "██", text: text, role: screen.Load0 + screen.Role(used)})
+	for i, l := range loadHelp {
+		l.role = screen.Load0 + screen.Role(i)
+		lines = append(lines, l)
 	}
 	lines = append(lines, helpLine{}, helpLine{head: "words"})
 	for _, l := range vocabulary {

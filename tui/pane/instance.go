@@ -34,7 +34,7 @@ type podRow struct {
 // NewInstance makes the view of an instance of a kind.
 func NewInstance(kind string, instance int) *InstanceView {
 	v := &InstanceView{kind: kind, instance: instance, history: newEventTable(false)}
-	v.parts = sections{names: []string{"resources", "pod", "history"}, shares: []int{5, 9, 10}, wide: 150}
+	v.parts = sections{names: []string{"resources", "pod", "history"}, areas: v.areas}
 	v.list.columns = foundColumns(false)
 	v.pod.columns = podColumns
 	v.pod.key = func(r *podRow) int { return r.place }
@@ -189,6 +189,19 @@ func (v *InstanceView) Draw(c *screen.Canvas, s *data.State) {
 			v.drawHistory(c, s, focused)
 		}
 	})
+}
+
+// areas are its resources at the left, and pod and history below each other at
+// the right, where there is room.
+func (v *InstanceView) areas(w, h int) []area {
+	if w < 100 || h < 14 {
+		return nil
+	}
+	const gap = 2
+	left := min(max(w/4, min(42, w*2/5)), 60) // a UUID is 36 columns wide
+	high := min(max(v.pod.count+3, 5), h/3)
+	x := left + gap
+	return []area{{width: left, height: h}, {x: x, width: w - x, height: high}, {x: x, y: high, width: w - x, height: h - high}}
 }
 
 // summary tells how the instance is.
@@ -422,8 +435,8 @@ func (v *InstanceView) Wheel(n int, s *data.State) {
 
 // Keys are the sections', the tables', and those of orders.
 func (v *InstanceView) Keys() []KeyHelp {
-	keys := append([]KeyHelp{{Key: "enter", Does: "open what is under the cursor", Footer: true}}, keysOfSections...)
+	keys := append([]KeyHelp{{Key: "enter", Does: "open", Footer: true}}, keysOfSections...)
 	keys = append(keys, keysOfOrders...)
-	keys = append(keys, keysOfSorting[:2]...)
+	keys = append(keys, keysOfSorting[0], keysOfSorting[2])
 	return append(keys, keysOfTables...)
 }

@@ -35,7 +35,7 @@ var instanceColumns = []column[api.Instance]{
 	{title: "pod", least: 12, most: 48, rank: 6,
 		text:  func(in *api.Instance, _ *data.State) (string, screen.Style) { return in.Pod, screen.Fg(screen.Accent) },
 		order: func(a, b *api.Instance) int { return cmp.Compare(a.ID, b.ID) }},
-	{title: "health", least: 10, most: 20,
+	{title: "health", least: 15, most: 20,
 		text: func(in *api.Instance, _ *data.State) (string, screen.Style) {
 			text, role := healthWords(in)
 			return text, screen.Fg(role)
@@ -129,14 +129,14 @@ func movingWords(in *api.Instance, _ *data.State) (string, screen.Style) {
 	return strings.Join(parts, " "), screen.Fg(role)
 }
 
-// phaseWords is the pod's phase with Kubernetes' reason.
+// phaseWords is the pod's phase; Kubernetes' reason comes first, as it says more.
 func phaseWords(in *api.Instance) string {
 	text := in.Phase
-	if in.Terminating {
-		text += ", terminating"
-	}
 	if in.Reason != "" {
-		text += ", " + in.Reason
+		text = in.Reason + " (" + in.Phase + ")"
+	}
+	if in.Terminating {
+		text = "terminating, " + text
 	}
 	return text
 }
@@ -337,15 +337,15 @@ func (v *InstancesView) Filtering() string { return v.table.filter }
 
 // Keys are the table's, and those of orders.
 func (v *InstancesView) Keys() []KeyHelp {
-	keys := []KeyHelp{{Key: "enter", Does: "open the instance", Footer: true}}
+	keys := []KeyHelp{{Key: "enter", Does: "open", Footer: true}}
 	return append(append(append(keys, keysOfOrders...), keysOfSorting...), keysOfTables...)
 }
 
 // keysOfOrders are what can be asked for an instance.
 var keysOfOrders = []KeyHelp{
-	{Key: "r", Does: "replace: delete its pod, create it anew", Footer: true},
-	{Key: "d", Does: "drain: move its resources away, then let it go", Footer: true},
-	{Key: "u", Does: "undrain: take the drain back"},
-	{Key: "f", Does: "break it (simulations)", Footer: true},
-	{Key: "o", Does: "re-orchestrate the kind", Footer: true},
+	{Key: "r", Does: "replace", Footer: true, Changes: true},
+	{Key: "d", Does: "drain", Footer: true, Changes: true},
+	{Key: "u", Does: "undrain: take the drain back", Changes: true},
+	{Key: "f", Does: "break", Footer: true, Changes: true},
+	{Key: "o", Does: "re-orchestrate", Footer: true, Changes: true},
 }

@@ -292,9 +292,9 @@ func (v *KindsView) Filtering() string { return v.table.filter }
 // Keys are the table's, and those of orders.
 func (v *KindsView) Keys() []KeyHelp {
 	keys := []KeyHelp{
-		{Key: "enter", Does: "look at the kind: its instances", Footer: true},
-		{Key: "o", Does: "re-orchestrate the kind", Footer: true},
-		{Key: "m", Does: "maintenance on, off: nothing is done automatically", Footer: true},
+		{Key: "enter", Does: "its instances", Footer: true},
+		{Key: "o", Does: "re-orchestrate", Footer: true, Changes: true},
+		{Key: "m", Does: "maintenance on, off", Footer: true, Changes: true},
 	}
 	return append(append(keys, keysOfSorting...), keysOfTables...)
 }

@@ -60,6 +60,7 @@ type Dialog interface {
 type KeyHelp struct {
 	Key, Does string
 	Footer    bool // it is important enough for the footer
+	Changes   bool // it asks for a change: not for whoever may only read
 }
 
 // View names a pane.

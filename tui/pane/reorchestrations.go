@@ -27,7 +27,7 @@ func NewReorchestrations() *ReorchestrationsView {
 }
 
 var runColumns = []column[api.Reorchestration]{
-	{title: "started", least: 10, most: 19,
+	{title: "started", least: 10, most: 19, right: true,
 		text: func(r *api.Reorchestration, s *data.State) (string, screen.Style) {
 			return Moment(r.StartedAt, s), plainStyle
 		},
@@ -144,6 +144,11 @@ func (v *ReorchestrationsView) Draw(c *screen.Canvas, s *data.State) {
 		return
 	}
 	above, old := trouble(c, s, a, "the re-orchestrations")
+	if r := v.table.current(); r != nil {
+		if w, h := above.Size(); w < 110 && h >= 14 {
+			above = inFull(above, cmp.Or(runWords(r), "done"), screen.Default)
+		}
+	}
 	v.table.draw(above, s, true, old)
 	if w, h := above.Size(); v.table.count+2 < h {
 		above.TextIn(gutter, v.table.count+2, w-gutter, "The leader remembers none before "+Moment(runs.Since, s)+".", screen.Fg(screen.Dim))
@@ -177,6 +182,6 @@ func (v *ReorchestrationsView) Filtering() string { return v.table.filter }
 
 // Keys are the table's.
 func (v *ReorchestrationsView) Keys() []KeyHelp {
-	keys := []KeyHelp{{Key: "o", Does: "re-orchestrate: see first what it would do", Footer: true}}
+	keys := []KeyHelp{{Key: "o", Does: "re-orchestrate", Footer: true, Changes: true}}
 	return append(append(keys, keysOfSorting...), keysOfTables...)
 }

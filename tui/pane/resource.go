@@ -32,7 +32,7 @@ type moveRow struct {
 // NewResource makes the view of a resource of a kind.
 func NewResource(kind, id string) *ResourceView {
 	v := &ResourceView{kind: kind, id: id, events: newEventTable(false)}
-	v.parts = sections{names: []string{"moves", "events"}, shares: []int{1, 1}, wide: 170}
+	v.parts = sections{names: []string{"moves", "events"}, areas: v.areas}
 	v.moves.columns = moveColumns
 	v.moves.key = func(r *moveRow) int { return r.place }
 	v.events.reverse = true // the newest first
@@ -40,7 +40,7 @@ func NewResource(kind, id string) *ResourceView {
 }
 
 var moveColumns = []column[moveRow]{
-	{title: "time", least: 9, most: 19,
+	{title: "time", least: 9, most: 19, right: true,
 		text:  func(r *moveRow, s *data.State) (string, screen.Style) { return Moment(r.At, s), plainStyle },
 		order: func(a, b *moveRow) int { return cmp.Compare(a.place, b.place) }, down: true},
 	{title: "ago", least: 7, most: 9, right: true, rank: 2,
@@ -151,6 +151,15 @@ func (v *ResourceView) Draw(c *screen.Canvas, s *data.State) {
 		})
 }
 
+// areas are the sections below each other, where there is room.
+func (v *ResourceView) areas(w, h int) []area {
+	if h < 20 {
+		return nil
+	}
+	high := min(max(v.moves.count+4, 6), h/2)
+	return []area{{width: w, height: high}, {y: high, width: w, height: h - high}}
+}
+
 // summary tells where it is, how that instance is, and since when and why.
 func (v *ResourceView) summary(s *data.State) []label {
 	lines := []label{{name: "id", text: v.id, role: screen.Strong}}
@@ -258,13 +267,13 @@ func (v *ResourceView) Wheel(n int, s *data.State) {
 
 // Keys are the sections', the tables', and those of orders for its instance.
 func (v *ResourceView) Keys() []KeyHelp {
-	keys := append([]KeyHelp{{Key: "enter", Does: "open the instance that it stands on", Footer: true}}, keysOfSections...)
+	keys := append([]KeyHelp{{Key: "enter", Does: "its instance", Footer: true}}, keysOfSections...)
 	for _, k := range keysOfOrders {
 		if k.Key != "o" {
-			k.Does = "its instance: " + k.Does
+			k.Does += " its instance"
 		}
 		keys = append(keys, k)
 	}
-	keys = append(keys, keysOfSorting[:2]...)
+	keys = append(keys, keysOfSorting[0], keysOfSorting[2])
 	return append(keys, keysOfTables...)
 }

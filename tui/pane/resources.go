@@ -155,10 +155,10 @@ func (v *ResourcesView) Filtering() string { return v.filter }
 // Keys are the table's.
 func (v *ResourcesView) Keys() []KeyHelp {
 	keys := []KeyHelp{
-		{Key: "enter", Does: "open the resource: where it is, where it was, why", Footer: true},
-		{Key: "i", Does: "open the instance that it stands on", Footer: true},
-		{Key: "/", Does: "show only ids that begin with a text", Footer: true},
-		{Key: "o", Does: "re-orchestrate the kind"},
+		{Key: "enter", Does: "where it is and was, and why", Footer: true},
+		{Key: "i", Does: "its instance", Footer: true},
+		{Key: "/", Does: "ids that begin with …", Footer: true},
+		{Key: "o", Does: "re-orchestrate", Changes: true},
 	}
 	return append(keys, keysOfTables...)
 }

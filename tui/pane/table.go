@@ -141,14 +141,18 @@ func (g *grid[R]) layout(width int) {
 		shown = slices.Delete(shown, worst, worst+1)
 	}
 	left := max(width-need, 0)
-	byRank := make([]int, len(shown))
-	for i := range byRank {
-		byRank[i] = i
+	modest := make([]int, len(shown)) // who takes little is served first
+	for i := range modest {
+		modest[i] = i
 	}
-	slices.SortStableFunc(byRank, func(a, b int) int {
-		return g.columns[shown[a].column].rank - g.columns[shown[b].column].rank
-	})
-	for _, i := range byRank {
+	wants := func(i int) int {
+		if col := &g.columns[shown[i].column]; col.draw == nil {
+			return col.most
+		}
+		return 100 // a picture can be small
+	}
+	slices.SortStableFunc(modest, func(a, b int) int { return wants(a) - wants(b) })
+	for _, i := range modest {
 		at := &shown[i]
 		more := min(min(g.natural[at.column], g.columns[at.column].most)-at.width, left)
 		if more > 0 {
@@ -280,7 +284,8 @@ var keysOfTables = []KeyHelp{
 
 // keysOfSorting sort a table.
 var keysOfSorting = []KeyHelp{
-	{Key: "s", Does: "sort by the next column", Footer: true},
+	{Key: "s", Does: "sort", Footer: true},
+	{Key: "← →", Does: "sort by the column before, by the next"},
 	{Key: "S", Does: "reverse the order"},
-	{Key: "/", Does: "show only rows that hold a text", Footer: true},
+	{Key: "/", Does: "filter", Footer: true},
 }
