@@ -50,6 +50,12 @@ type Config struct {
 	Dir      string
 	MaxBytes int64 // kept there at most; 0: 1 GiB
 
+	// At is the moment to show first. A simulation is taken there as fast as it goes;
+	// Simulating, unless nil, is told now and then how far it is, and an error from it
+	// ends that.
+	At         time.Duration
+	Simulating func(now time.Duration) error
+
 	Speed  float64 // seconds shown a second at the beginning, 0.01 to 100,000; 0: 1
 	Paused bool    // nothing moves at the beginning
 	Log    *slog.Logger
@@ -114,9 +120,38 @@ func New(cfg Config) (*Server, error) {
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.store.close())
 	}
+	if err := s.goTo(cfg.At); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	s.hold()
 	return s, nil
 }
+
+// goTo shows the first moment that somebody is to see.
+func (s *Server) goTo(at time.Duration) error {
+	switch {
+	case at == 0:
+		return nil
+	case at < s.tape.Begin() || at > s.planned():
+		return fmt.Errorf("there is no moment %v: want %v to %v", at, s.tape.Begin(), s.planned())
+	case s.run == nil:
+		err := s.show(at)
+		s.jumped()
+		return err
+	}
+	for !s.advance(at, time.Now().Add(progressEvery)) {
+		if s.cfg.Simulating == nil {
+			continue
+		}
+		if err := s.cfg.Simulating(s.clock.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// progressEvery is how often Config.Simulating is told.
+const progressEvery = 100 * time.Millisecond
 
 // open begins the simulation, or reads the recording, and makes the interface.
 func (s *Server) open() error {
