@@ -263,12 +263,19 @@ func (quiet) Listen(ctx context.Context, _ func(uint64, *fleet.Notification), ch
 func (quiet) Ack(uint64) {}
 
 // serviceOver runs a loop over the platform until the test ends, and answers the
-// service over it.
+// service over it: three instances at least, of 50 resources at most.
 func serviceOver(t *testing.T, m *memory, name string) *service {
+	t.Helper()
+	return serviceOf(t, m, name, func(c *reconcile.Config) {
+		c.Limits.InitInstances, c.Limits.ResourcePerInstance = 3, 50
+	})
+}
+
+func serviceOf(t testing.TB, m *memory, name string, change func(*reconcile.Config)) *service {
 	t.Helper()
 	c := reconcile.DefaultConfig("Thing")
 	c.Heartbeat = false
-	c.Limits.InitInstances, c.Limits.ResourcePerInstance = 3, 50
+	change(&c)
 	told := newRuns()
 	l, err := loop.New(loop.Config{Who: fleet.Candidate{Name: name, URL: "http://" + name}, Kinds: []reconcile.Config{c}, Tell: told.told},
 		loop.Ports{Election: m, Store: m, Pods: memoryPods{m}, Database: memoryRows{m}, Notifications: quiet{}})

@@ -221,18 +221,6 @@ func (s *service) Leader(kind string) (api.Leader, error) {
 	return api.Leader{Self: self, Name: who.Name, URL: who.URL}, nil
 }
 
-// Instances is part of rest.Observer.
-func (s *service) Instances(ctx context.Context, kind string) (api.Instances, error) {
-	var out api.Instances
-	var pods []string // their UIDs
-	err := s.lead(ctx, kind, false, func(st loop.State) error {
-		out, pods = s.instances(kind, st)
-		return nil
-	})
-	s.addDetails(&out, pods) // the machine goes on meanwhile
-	return out, err
-}
-
 // Moves is part of rest.Observer.
 func (s *service) Moves(ctx context.Context, kind, id string) (api.Moves, error) {
 	const shown = 1000

@@ -64,27 +64,37 @@ func (s *service) detail(kind string, id fleet.InstanceID, uid string) (kubernet
 // age is how long ago something was; 0 for what another's clock has in the future.
 func age(at time.Time) *float64 { return new(max(0, time.Since(at).Seconds())) }
 
-// instances tells what the machine knows of the instances, and the UIDs of their
-// pods.
-func (s *service) instances(kind string, st loop.State) (out api.Instances, pods []string) {
-	k, n := s.kind(kind), st.Machine.Instances()
-	out = api.Instances{Resource: kind, Heartbeat: st.Config.Heartbeat, Instances: make([]api.Instance, 0, n)}
-	pods = make([]string, 0, n)
-	st.Machine.EachInstance(func(in reconcile.Instance) bool {
-		out.Instances, pods = append(out.Instances, k.Instance(in, st.Now)), append(pods, in.UID)
-		return true
+// Instances is part of rest.Observer.
+func (s *service) Instances(ctx context.Context, kind string) (api.Instances, error) {
+	out := api.Instances{Resource: kind}
+	var known []reconcile.Instance
+	var now time.Duration
+	err := s.lead(ctx, kind, false, func(st loop.State) error {
+		out.Heartbeat, now = st.Config.Heartbeat, st.Now
+		known = instancesOf(st.Machine)
+		return nil
 	})
-	return out, pods
-}
-
-// addDetails adds what only Kubernetes knows of the pods with those UIDs.
-func (s *service) addDetails(out *api.Instances, pods []string) {
-	for i := range out.Instances {
-		x := &out.Instances[i]
-		if d, ok := s.detail(out.Resource, fleet.InstanceID(x.ID), pods[i]); ok {
+	k := s.kind(kind)
+	out.Instances = make([]api.Instance, len(known))
+	for i := range known {
+		x := k.Instance(known[i], now)
+		if d, ok := s.detail(kind, known[i].ID, known[i].UID); ok {
 			x.Node, x.Restarts, x.AgeSeconds = d.Node, &d.Restarts, age(d.Created)
 		}
+		out.Instances[i] = x
 	}
+	return out, err
+}
+
+// instancesOf copies what the machine knows of its instances, and no more: it
+// waits meanwhile, and there may be ten thousand.
+func instancesOf(m *reconcile.Machine) []reconcile.Instance {
+	known := make([]reconcile.Instance, 0, m.Instances())
+	m.EachInstance(func(in reconcile.Instance) bool {
+		known = append(known, in)
+		return true
+	})
+	return known
 }
 
 // Reorchestrations is part of rest.Observer.
