@@ -23,6 +23,7 @@ type PlacementView struct {
 	shown string // the resource that the cursor was last moved to
 	order placed
 	grid  cellGrid // of the last Draw
+	list  listed   // likewise
 }
 
 // NewPlacement makes the placement view.
@@ -180,9 +181,14 @@ func (v *PlacementView) check(do Intent) Intent {
 	return Intent{Act: Say, Text: "this cell stands for " + Plural(v.grid.each(), "instance") + ": zoom in with + and choose one"}
 }
 
-// Click moves the cursor to the cell that was clicked; a double click opens it.
+// Click moves the cursor to the cell that was clicked, or to the one listed
+// beside them; a double click opens it.
 func (v *PlacementView) Click(x, y int, twice bool, s *data.State) Intent {
 	v.sync(s)
+	if place, ok := v.listedAt(x, y); ok {
+		v.moveTo(place)
+		return Intent{}
+	}
 	cell, ok := v.grid.cellAt(x, y)
 	if !ok || cell*v.grid.each() >= len(v.order.list) {
 		return Intent{}
@@ -232,7 +238,7 @@ func (v *PlacementView) sync(s *data.State) {
 // and a legend.
 func (v *PlacementView) Draw(c *screen.Canvas, s *data.State) {
 	v.sync(s)
-	v.grid = cellGrid{}
+	v.grid, v.list = cellGrid{}, listed{}
 	_, a := s.Instances(s.Kind)
 	if len(v.order.list) == 0 {
 		v.drawNothing(c, s, a)
@@ -240,7 +246,7 @@ func (v *PlacementView) Draw(c *screen.Canvas, s *data.State) {
 	}
 	c, old := trouble(c, s, a, "the instances of "+s.Kind)
 	if old {
-		defer faded(c)
+		defer outdated(c)
 	}
 	w, h := c.Size()
 	side, line := 0, 0
@@ -258,8 +264,21 @@ func (v *PlacementView) Draw(c *screen.Canvas, s *data.State) {
 		v.drawLine(c.Sub(0, h-line, w, line), s)
 	}
 	if side > 0 {
+		v.list.x = w
 		v.drawSide(c.Sub(w, 0, side, h), s)
 	}
+}
+
+// outdated takes the colours away: it may be so no longer. The loads can still be
+// seen by their characters.
+func outdated(c *screen.Canvas) {
+	w, h := c.Size()
+	c.Paint(0, 0, w, h, func(st screen.Style) screen.Style {
+		if st.Bg != screen.Bar && st.Bg != screen.Cursor {
+			st = screen.Fg(screen.Dim)
+		}
+		return st
+	})
 }
 
 // drawNothing says why there is nothing to see.

@@ -110,7 +110,7 @@ func (v *PlacementView) drawCell(c *screen.Canvas, x, y int, view cellView) {
 	case boxCell:
 		view.box(c.Sub(x, y, v.grid.w-1, v.grid.h))
 	case tileCell:
-		view.tile(c, x, y, v.order.digits)
+		view.tile(c.Sub(x, y, v.grid.w-1, 1), v.order.digits)
 	case pointCell:
 		view.point(c, x, y)
 	default:
@@ -160,8 +160,10 @@ func (v *cellView) dot(c *screen.Canvas, x, y int) {
 	c.Text(x+1, y, text, st)
 }
 
-// tile is the number on the load's colour, the load, and the mark.
-func (v *cellView) tile(c *screen.Canvas, x, y, digits int) {
+// tile is the number on the load's colour, the load, the mark, and the percent
+// where there is room.
+func (v *cellView) tile(c *screen.Canvas, digits int) {
+	w, _ := c.Size()
 	glyph, load, role := loadSwatch(v.used, v.capacity)
 	number := screen.Fg(screen.Ink).On(role)
 	text, st := v.mark()
@@ -171,10 +173,13 @@ func (v *cellView) tile(c *screen.Canvas, x, y, digits int) {
 	if v.cursor {
 		number = screen.Fg(screen.Ink).On(screen.Cursor)
 	}
-	c.TextRight(x, y, digits, strconv.Itoa(v.in.ID), number)
-	c.Fill(x, y, digits-len(strconv.Itoa(v.in.ID)), 1, " ", number)
-	c.Text(x+digits, y, glyph, load)
-	c.Text(x+digits+1, y, text, st)
+	c.Fill(0, 0, digits, 1, " ", number)
+	c.TextRight(0, 0, digits, strconv.Itoa(v.in.ID), number)
+	c.Text(digits, 0, glyph, load)
+	c.Text(digits+1, 0, text, st)
+	if w >= digits+7 {
+		c.TextRight(digits+2, 0, w-digits-2, Percent(v.used, v.capacity), screen.Fg(screen.Dim))
+	}
 }
 
 // outline draws the box of a card or a box, with a title, and what moves in its
@@ -185,6 +190,9 @@ func (v *cellView) outline(c *screen.Canvas, title string) *screen.Canvas {
 	name := screen.Fg(screen.Default)
 	if v.cursor {
 		st, name = st.With(screen.Bold), screen.Fg(screen.Ink).On(screen.Cursor)
+		if v.health == data.Up {
+			st.Fg = screen.Strong
+		}
 	}
 	inside := c.Box(outlines[v.health], "", "", st)
 	x := 1
@@ -213,14 +221,21 @@ func (v *cellView) drawFlow(c *screen.Canvas, x, y, width int) {
 	c.Text(x, y, out, screen.Fg(screen.Leaving))
 }
 
-// box has the number in its outline and the percent on the load's colour.
+// box has the number in its outline, and percent and figures on the load's
+// colour.
 func (v *cellView) box(c *screen.Canvas) {
 	inside := v.outline(c, strconv.Itoa(v.in.ID))
-	w, _ := inside.Size()
+	w, h := inside.Size()
 	glyph, st, role := loadSwatch(v.used, v.capacity)
-	inside.Fill(0, 0, w, 1, " ", st)
+	ink := screen.Fg(screen.Ink).On(role)
+	inside.Fill(0, 0, w, h, " ", st)
 	inside.Text(0, 0, glyph, st)
-	inside.TextRight(1, 0, w-1, Percent(v.used, v.capacity), screen.Fg(screen.Ink).On(role))
+	inside.TextRight(1, 0, w-1, Percent(v.used, v.capacity), ink)
+	figures := Count(v.used) + "/" + Count(v.capacity)
+	if screen.Width(figures) > w {
+		figures = Count(v.used)
+	}
+	inside.TextRight(0, 1, w, figures, ink)
 }
 
 // card has the name in its outline, a bar, figures, words, and as much more as
@@ -244,6 +259,9 @@ func (v *cellView) card(c *screen.Canvas) {
 	words, health := healthWords(v.in)
 	inside.TextIn(0, 2, w, words, screen.Fg(health))
 	more := whereWords(v.in, data.Flow{})
+	if v.in.Restarts != nil && *v.in.Restarts > 0 {
+		more = append(more, Plural(*v.in.Restarts, "restart"))
+	}
 	if v.health != data.Up {
 		more = append(more, "pod "+phaseWords(v.in))
 	}

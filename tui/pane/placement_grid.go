@@ -5,11 +5,11 @@ type cellForm uint8
 
 const (
 	cardCell  cellForm = iota // its name, a bar, figures, words
-	boxCell               // an outline with number and percent
-	tileCell              // number and load
-	dotCell               // two columns
-	pointCell             // one column
-	groupCell             // two columns for several instances
+	boxCell                   // an outline with number and percent
+	tileCell                  // number and load
+	dotCell                   // two columns
+	pointCell                 // one column
+	groupCell                 // two columns for several instances
 )
 
 func (f cellForm) String() string {
@@ -61,9 +61,12 @@ func newGrid(step, n, digits, width, height int) cellGrid {
 	case cardCell:
 		g.w, g.h = cardSize(g.cells, width, height)
 	case boxCell:
-		g.w, g.h = 9, 3
+		g.w, g.h = boxSize(g.cells, width, height)
 	case tileCell:
 		g.w, g.h = digits+4, 1
+		if cols := columns(width / (digits + 9)); (g.cells+cols-1)/cols <= height {
+			g.w += 5 // for the percent
+		}
 	case pointCell:
 		g.w, g.h, g.label = 1, 1, digits+1
 	default:
@@ -79,10 +82,7 @@ func newGrid(step, n, digits, width, height int) cellGrid {
 			g.cols--
 		}
 	}
-	if g.cols > 10 {
-		g.cols -= g.cols % 5
-	}
-	g.cols = max(g.cols, 1)
+	g.cols = columns(g.cols)
 	g.rows = (g.cells + g.cols - 1) / g.cols
 	g.seen = max(height/g.h, min(height, 1))
 	return g
@@ -94,6 +94,29 @@ func cardSize(cells, width, height int) (w, h int) {
 	cols := max(min((width+1)/least, cells), 1)
 	rows := (cells + cols - 1) / cols
 	return min(max((width+1)/cols, least), most), min(max(height/max(rows, 1), lowest), highest)
+}
+
+// boxSize is how large so many boxes can be, with the gap after them.
+func boxSize(cells, width, height int) (w, h int) {
+	const least, most = 9, 14
+	for h = 4; h >= 3; h-- {
+		for w = most; w >= least; w-- {
+			cols := columns(max((width+1)/w, 1))
+			if (cells+cols-1)/cols*h <= height {
+				return w, h
+			}
+		}
+	}
+	return least, 3
+}
+
+// columns is how many of the cells that fit into a row are used: numbers that are
+// easy to count on.
+func columns(fit int) int {
+	if fit > 10 {
+		fit -= fit % 5
+	}
+	return max(fit, 1)
 }
 
 // x is where a column of cells begins. After every ten there is a gap, for the

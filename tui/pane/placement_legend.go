@@ -55,11 +55,11 @@ func (v *PlacementView) drawLegend(c *screen.Canvas, lines int) {
 	word(" arrive  ", dim)
 	word("▼", screen.Fg(screen.Leaving))
 	word(" leave", dim)
-	if !boxed && v.grid.form != tileCell {
+	switch {
+	case v.grid.per > 1:
+		word("  "+Count(v.grid.per)+" to a cell", screen.Fg(screen.Default))
+	case !boxed:
 		word("  ◆ both", dim)
-	}
-	if v.grid.per > 1 {
-		word("  1 cell: "+Plural(v.grid.per, "instance"), screen.Fg(screen.Default))
 	}
 }
 

@@ -15,8 +15,8 @@ type placementOrder uint8
 
 const (
 	numberOrder placementOrder = iota
-	loadOrder           // the fullest first
-	healthOrder         // the worst first
+	loadOrder                  // the fullest first
+	healthOrder                // the worst first
 	placementOrders
 )
 

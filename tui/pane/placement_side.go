@@ -85,17 +85,6 @@ func usedWords(used, capacity int) string {
 	return Count(used) + " of " + Count(capacity) + " (" + Percent(used, capacity) + ")"
 }
 
-// healthCounts is how many of a group are how, the best first.
-func (g *several) healthCounts() []string {
-	var words []string
-	for h, n := range g.count {
-		if n > 0 {
-			words = append(words, Count(n)+" "+data.Health(h).String())
-		}
-	}
-	return words
-}
-
 // rangeWords names a group: "400 to 419".
 func (v *PlacementView) rangeWords(g *several) string {
 	if v.by != numberOrder {
@@ -115,10 +104,13 @@ func (v *PlacementView) drawLine(c *screen.Canvas, s *data.State) {
 	if per := v.grid.each(); per > 1 {
 		g := v.order.group(s, v.place/per*per, per)
 		write(v.rangeWords(&g), screen.Strong)
-		write(": ", screen.Default)
-		write(strings.Join(g.healthCounts(), ", "), HealthRole(g.worst))
 		rest := append([]string{usedWords(g.used, g.capacity)}, flowWords(g.flow)...)
-		write("; "+strings.Join(rest, ", "), screen.Default)
+		write(": "+strings.Join(rest, ", "), screen.Default)
+		for h := data.Down; h >= data.Closing; h-- {
+			if n := g.count[h]; n > 0 {
+				write(", "+Count(n)+" "+h.String(), HealthRole(h))
+			}
+		}
 		return
 	}
 	in, h := v.order.in(v.place), v.order.healthAt(v.place)
@@ -181,7 +173,7 @@ func (v *PlacementView) drawSide(c *screen.Canvas, s *data.State) {
 	} else {
 		v.sideInstance(p, s, v.order.in(v.place), v.order.healthAt(v.place))
 	}
-	v.sideUnwell(p, s)
+	v.sideUnwell(p)
 	v.sideMoves(p, s)
 }
 
@@ -241,8 +233,19 @@ func (v *PlacementView) sideGroup(p *side, s *data.State, g several) {
 	p.pair("fullest", strconv.Itoa(fullest.ID)+" with "+Percent(fullest.Used, fullest.Capacity), screen.Default)
 }
 
+// listed is where, on the canvas, those that are not up are listed.
+type listed struct{ x, y, count int }
+
+// listedAt is the position in the order of the one listed at a place.
+func (v *PlacementView) listedAt(x, y int) (place int, ok bool) {
+	if row := y - v.list.y; x >= v.list.x && row >= 0 && row < min(v.list.count, len(v.order.bad)) {
+		return v.order.placeOf(v.order.of[v.order.bad[row]].ID, -1)
+	}
+	return 0, false
+}
+
 // sideUnwell lists those that are not up, the worst first.
-func (v *PlacementView) sideUnwell(p *side, s *data.State) {
+func (v *PlacementView) sideUnwell(p *side) {
 	o := &v.order
 	if p.y+3 > p.h {
 		return
@@ -256,14 +259,15 @@ func (v *PlacementView) sideUnwell(p *side, s *data.State) {
 	if len(o.bad) > most {
 		most--
 	}
-	for _, i := range o.bad[:min(most, len(o.bad))] {
+	v.list = listed{x: v.list.x, y: p.y, count: min(most, len(o.bad))}
+	for _, i := range o.bad[:v.list.count] {
 		in, h := &o.of[i], o.health[i]
 		p.c.Text(0, p.y, h.Letter(), screen.Fg(screen.Ink).On(HealthRole(h)))
 		p.c.TextRight(2, p.y, o.digits, strconv.Itoa(in.ID), screen.Fg(screen.Accent))
 		p.c.TextIn(3+o.digits, p.y, p.w-3-o.digits, shortWords(in, h), screen.Fg(HealthRole(h)))
 		p.y++
 	}
-	if more := o.unwell() - min(most, len(o.bad)); more > 0 {
+	if more := o.unwell() - v.list.count; more > 0 {
 		p.line("  and "+Count(more)+" more", screen.Fg(screen.Dim))
 	}
 }

@@ -54,7 +54,7 @@ func events(s *data.State) []api.Event {
 		id := int(share(i, 9) * float64(len(r.list)))
 		switch ev.Type {
 		case api.EventMove:
-			ev.ResourceID, ev.From, ev.To = r.id(int(share(i, 8)*float64(r.count))), new(id), new((id+1+i%3)%len(r.list))
+			ev.ResourceID, ev.From, ev.To = r.id(int(share(i, 8)*float64(r.count))), new(id), new((id+1+i%max(min(3, len(r.list)-1), 1))%len(r.list))
 			if i%7 == 0 {
 				ev.From = nil
 			}

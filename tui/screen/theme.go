@@ -11,6 +11,8 @@ type Theme struct {
 	Dark   bool // it is made for a dark background
 	Colors [Roles]color.Color
 	Attrs  [Roles]Attr // besides the style's own: all that there is without colour
+	// Grounds are the attributes that a role has as a background.
+	Grounds [Roles]Attr
 
 	// Text and Ground are what a picture has where a terminal has its own.
 	Text, Ground color.Color
@@ -37,7 +39,7 @@ func (t *Theme) colors(st Style) (fg, bg color.Color) {
 func (t *Theme) attrs(st Style) Attr {
 	attr := st.Attr | t.Attrs[st.Fg]
 	if st.Bg != Default {
-		attr |= t.Attrs[st.Bg]
+		attr |= t.Grounds[st.Bg]
 	}
 	return attr
 }
@@ -86,7 +88,10 @@ var (
 		Text: rgb(0x1f2328), Ground: rgb(0xffffff)}
 
 	Mono = &Theme{Name: "mono", Attrs: [Roles]Attr{
-		Strong: Bold, Key: Bold, Accent: Underline, Bar: Reverse, Select: Reverse, Match: Bold | Underline, Dim: Faint,
-		Bad: Bold, Warn: Bold, Down: Bold | Reverse, Silent: Bold, Cursor: Reverse,
+		Strong: Bold, Key: Bold, Accent: Underline, Match: Bold | Underline, Dim: Faint,
+		Bad: Bold, Warn: Bold, Down: Bold, Silent: Bold,
+	}, Grounds: [Roles]Attr{
+		Bar: Reverse, Select: Reverse, Cursor: Reverse, Match: Reverse,
+		Starting: Reverse, Silent: Reverse, Down: Reverse, Closing: Reverse,
 	}, Text: rgb(0x1f2328), Ground: rgb(0xffffff)}
 )
