@@ -56,9 +56,13 @@ func (d *BreakDialog) Title(*data.State) string {
 // Size is how much room it would like.
 func (d *BreakDialog) Size(*data.State) (width, height int) { return 92, 26 }
 
-// Needs is what can be broken.
+// Needs is what can be broken, and the instances of the kind that is aimed at.
 func (d *BreakDialog) Needs(*data.State) []data.Query {
-	return []data.Query{{What: data.AskFaults}, {What: data.AskKinds}}
+	needs := []data.Query{{What: data.AskFaults}, {What: data.AskKinds}}
+	if kind := d.form.value("kind"); d.chosen != nil && kind != "" {
+		needs = append(needs, data.Query{What: data.AskInstances, Kind: kind})
+	}
+	return needs
 }
 
 // offered are the faults that the search leaves.
@@ -141,6 +145,7 @@ func (d *BreakDialog) do(button string, s *data.State) (Intent, bool) {
 
 // refuse says why it cannot be done; empty: it can.
 func (d *BreakDialog) refuse(s *data.State) string {
+	d.aim(s)
 	switch {
 	case s.ReadOnly() != "":
 		return "Not possible: " + s.ReadOnly() + "."
@@ -151,6 +156,36 @@ func (d *BreakDialog) refuse(s *data.State) string {
 		return "Not possible yet: " + missing + "."
 	}
 	return ""
+}
+
+// aim says beside the instance's number how that instance is, or that there is
+// none.
+func (d *BreakDialog) aim(s *data.State) {
+	field := d.form.field("instance")
+	if field == nil {
+		return
+	}
+	field.about, field.problem = "its number", ""
+	kind := d.form.value("kind")
+	instances, _ := s.Instances(kind)
+	if kind == "" || len(instances) == 0 {
+		return
+	}
+	field.about = "its number; there are " + Plural(len(instances), "instance")
+	id, err := strconv.Atoi(field.value())
+	if err != nil {
+		return
+	}
+	i, found := slices.BinarySearchFunc(instances, id, func(in api.Instance, id int) int { return in.ID - id })
+	if !found {
+		field.problem = kind + " has no instance " + strconv.Itoa(id) + " now"
+		return
+	}
+	in := &instances[i]
+	field.about = in.Pod + ": " + data.HealthOf(in).String() + ", " + Plural(in.Used, "resource")
+	if in.Node != "" {
+		field.about += ", on " + in.Node
+	}
 }
 
 // Paste goes into the search, or into the field.
@@ -275,6 +310,7 @@ func (d *BreakDialog) drawList(c *screen.Canvas, offered []api.FaultWord) {
 func (d *BreakDialog) drawFault(c *screen.Canvas, s *data.State) {
 	width, height := c.Size()
 	inner := func(y, h int) *screen.Canvas { return c.Sub(2, y, width-4, h) }
+	d.aim(s)
 	y := drawWrapped(inner(0, min(height, 3)), 0, d.chosen.About, screen.Fg(screen.Strong))
 	if height >= 16 {
 		y++

@@ -216,9 +216,10 @@ func faultOf(w api.FaultWord, f *form) (fault map[string]any, flow string) {
 }
 
 // faultText is a fault's text without what a band of the timeline shows anyway:
-// "{kafka: down, for: 10m}" is "kafka: down".
+// "{at: 5m, for: 10m, kafka: down}" is "kafka: down".
 func faultText(text string) string {
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
 	parts := strings.Split(text, ", ")
-	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return strings.HasPrefix(p, "for: ") }), ", ")
+	shown := func(p string) bool { return strings.HasPrefix(p, "at: ") || strings.HasPrefix(p, "for: ") }
+	return strings.Join(slices.DeleteFunc(parts, shown), ", ")
 }

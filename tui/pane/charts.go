@@ -56,7 +56,11 @@ func (v *ChartsView) Note(s *data.State) string {
 	case f == nil:
 		return ""
 	case f.seekable:
-		return Offset(f.from) + " – " + Offset(f.to) + ", values at " + Offset(f.moment)
+		note := Offset(f.from) + " – " + Offset(f.to)
+		if f.moment < f.to {
+			note += ", values at " + Offset(f.moment)
+		}
+		return note
 	}
 	since := s.History[s.Kind].Points[0].At
 	note := "watched since " + ClockTime(since, s.Now)
@@ -96,10 +100,10 @@ func (f *figures) charts() []chart {
 	rate := func(v float64) string { return figure(v) + " a minute" }
 	return []chart{
 		{title: "resources", curve: &f.resources, role: screen.Info, words: figure, scale: figure, float: true},
-		{title: "unplaced", curve: &f.unplaced, role: screen.Warn, words: noneOr(figure), scale: figure},
+		{title: "unplaced resources", curve: &f.unplaced, role: screen.Warn, words: noneOr(figure), scale: figure},
 		{title: "instances up", curve: &f.up, of: &f.instances, role: screen.Up, words: figure, scale: figure},
 		{title: "moves", curve: &f.moves, role: screen.Arriving, words: noneOr(rate), scale: figure},
-		{title: "oldest heartbeat", curve: &f.heartbeat, role: screen.Silent, words: figureAge, scale: figureAge, none: f.noHeartbeat()},
+		{title: "oldest heartbeat", curve: &f.heartbeat, role: screen.Silent, words: figureAge, scale: ageScale, time: true, none: f.noHeartbeat()},
 		{title: "transactions", curve: &f.commits, role: screen.Accent, words: noneOr(rate), scale: figure},
 	}
 }
@@ -126,6 +130,8 @@ func noneOr(words func(float64) string) func(float64) string {
 		return words(v)
 	}
 }
+
+func ageScale(v float64) string { return Age(Seconds(v)) }
 
 func figureAge(v float64) string {
 	if v < 1 {

@@ -16,6 +16,7 @@ type chart struct {
 	words func(float64) string // the value
 	scale func(float64) string // at the axis
 	float bool                 // its axis need not begin at 0
+	time  bool                 // it is seconds
 	none  string               // why there is nothing; empty: it is not known
 }
 
@@ -106,7 +107,23 @@ func (k *chart) axis(columns, whole []float64) (bottom, top float64) {
 		step := roundUp((most - least) / 2)
 		return math.Floor(least/step) * step, math.Ceil(most/step) * step
 	}
+	switch {
+	case k.of != nil: // the whole is the upper end
+		return 0, max(most, 1)
+	case k.time:
+		return 0, roundTime(most)
+	}
 	return 0, max(roundUp(most), 1)
+}
+
+// roundTime is the next larger number of seconds that people like to read.
+func roundTime(v float64) float64 {
+	for _, s := range []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 2 * 3600, 6 * 3600, 12 * 3600, 24 * 3600} {
+		if s >= v {
+			return s
+		}
+	}
+	return roundUp(v/86400) * 86400
 }
 
 // roundUp is the next larger number that people like to read.

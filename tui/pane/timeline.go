@@ -13,7 +13,7 @@ import (
 // the moment shown, and what happened. It stands above the footer whenever the
 // server has a clock.
 type Timeline struct {
-	zoom int // index of zooms
+	zoom zoom
 
 	// Of the last Draw: where the bar begins, how wide it is, and which time it is
 	// about.
@@ -21,11 +21,26 @@ type Timeline struct {
 	from, to    float64
 }
 
-// zooms are how much time the bar is about, in seconds; 0: the whole.
-var zooms = [...]float64{0, 3600, 600, 60}
+// zoom is how much of the time the bar is about.
+type zoom uint8
+
+const (
+	zoomWhole zoom = iota // all that is planned
+	zoomFit               // what has happened, and some of what is planned
+	zoomHour
+	zoomTenMinutes
+	zoomMinute
+	zoomEnd
+)
+
+// spans are the zooms' lengths in seconds.
+var spans = [zoomEnd]float64{zoomHour: 3600, zoomTenMinutes: 600, zoomMinute: 60}
+
+// fits are the lengths that the bar grows through while a long run begins.
+var fits = []float64{600, 1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 86400, 2 * 86400, 7 * 86400, 30 * 86400}
 
 // NewTimeline makes the strip.
-func NewTimeline() *Timeline { return &Timeline{} }
+func NewTimeline() *Timeline { return &Timeline{zoom: zoomFit} }
 
 // Height is how many lines it takes; 0 without a clock.
 func (t *Timeline) Height(_ int, s *data.State) int {
@@ -49,11 +64,18 @@ func marks(s *data.State) []api.Mark {
 	return line.Marks
 }
 
-// window is which time the bar is about: the whole, or a page of it that the
-// moment shown is on.
-func (t *Timeline) window(clock api.Clock) (from, to float64) {
+// window is which time the bar is about at a zoom: the whole, its beginning, or a
+// page of it that the moment shown is on.
+func window(clock api.Clock, z zoom) (from, to float64) {
 	from, to = clock.Begin, max(clock.End, clock.Planned, clock.Begin)
-	span := zooms[t.zoom%len(zooms)]
+	if z == zoomFit {
+		for _, span := range fits {
+			if span >= 1.25*(clock.End-from) {
+				return from, min(from+span, to)
+			}
+		}
+	}
+	span := spans[z]
 	if span <= 0 || span >= to-from {
 		return from, to
 	}
@@ -62,6 +84,29 @@ func (t *Timeline) window(clock api.Clock) (from, to float64) {
 	page := math.Round((clock.Now-from)/(span/2)-1) * span / 2
 	from += min(max(page, 0), to-from-span)
 	return from, from + span
+}
+
+// closer is the next zoom that shows less; ok is false when there is none.
+func closer(clock api.Clock, z zoom) (next zoom, ok bool) {
+	from, to := window(clock, z)
+	for next := z + 1; next < zoomEnd; next++ {
+		if f, t := window(clock, next); t-f < to-from {
+			return next, true
+		}
+	}
+	return z, false
+}
+
+// farther is the next zoom that shows more; ok is false when there is none.
+func farther(clock api.Clock, z zoom) (next zoom, ok bool) {
+	from, to := window(clock, z)
+	for next := z; next > zoomWhole; {
+		next--
+		if f, t := window(clock, next); t-f > to-from {
+			return next, true
+		}
+	}
+	return z, false
 }
 
 // column is where on the bar a moment is; it may lie outside.
@@ -74,12 +119,14 @@ func (t *Timeline) column(at float64) int {
 }
 
 // Wheel zooms: in when n is below 0.
-func (t *Timeline) Wheel(n int, _ *data.State) {
+func (t *Timeline) Wheel(n int, s *data.State) {
+	clock, ok := s.Clock()
 	switch {
+	case !ok:
 	case n < 0:
-		t.zoom = min(t.zoom+1, len(zooms)-1)
+		t.zoom, _ = closer(clock, t.zoom)
 	case n > 0:
-		t.zoom = max(t.zoom-1, 0)
+		t.zoom, _ = farther(clock, t.zoom)
 	}
 }
 

@@ -22,7 +22,7 @@ func (t *Timeline) Draw(c *screen.Canvas, s *data.State) {
 		return
 	}
 	line, answer, known := data.Get[api.Timeline](s, askTimeline())
-	t.from, t.to = t.window(clock)
+	t.from, t.to = window(clock, t.zoom)
 	first, last := Offset(t.from), Offset(t.to)
 	t.left = screen.Width(first) + 3
 	t.width = width - t.left - screen.Width(last) - 3
@@ -62,8 +62,8 @@ func (t *Timeline) drawStatus(c *screen.Canvas, clock api.Clock, line api.Timeli
 	if !clock.Ended || clock.Now < clock.End {
 		rest = " of " + Offset(max(clock.End, clock.Planned)) + " · " + Speed(clock.Speed)
 	}
-	if from, to := t.window(clock); from > clock.Begin || to < max(clock.End, clock.Planned) {
-		rest += " · zoom " + Offset(to-from)
+	if from, to := window(clock, t.zoom); from > clock.Begin || to < max(clock.End, clock.Planned) {
+		rest += " · bar: " + Offset(to-from)
 	}
 	x += c.Text(x, 0, rest, screen.Fg(screen.Dim))
 	if n := clock.Violations; n > 0 {

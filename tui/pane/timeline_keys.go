@@ -36,10 +36,11 @@ func (t *Timeline) Press(key string, s *data.State) (do Intent, ok bool) {
 		}
 		return Intent{Act: SetClock, Clock: api.ClockChange{Live: new(true)}}, true
 	case "z":
-		t.zoom = (t.zoom + 1) % len(zooms)
-		for t.zoom > 0 && zooms[t.zoom] >= max(clock.End, clock.Planned)-clock.Begin {
-			t.zoom = (t.zoom + 1) % len(zooms)
+		next, ok := closer(clock, t.zoom)
+		if !ok {
+			next = zoomWhole
 		}
+		t.zoom = next
 		return Intent{}, true
 	}
 	return Intent{}, false
@@ -142,8 +143,8 @@ func (t *Timeline) Keys() []KeyHelp {
 		{Key: "[ ]", Does: "10 s back, forth", Footer: true},
 		{Key: "{ }", Does: "5 min back, forth"},
 		{Key: "< >", Does: "slower, faster"},
-		{Key: "n N", Does: "next, previous violation; without any, fault", Footer: true},
+		{Key: "n N", Does: "next, previous violation or fault", Footer: true},
 		{Key: "L", Does: "to the end, and with it"},
-		{Key: "z", Does: "zoom: whole, 1 h, 10 min, 1 min"},
+		{Key: "z", Does: "zoom: all, 1 h, 10 min, 1 min"},
 	}
 }
