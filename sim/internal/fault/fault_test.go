@@ -247,3 +247,23 @@ func TestTimes(t *testing.T) {
 		t.Errorf("the first time is at %v, %v", at, ok)
 	}
 }
+
+// TestInjectedHasStreamsOfItsOwn compares an injected fault with the scenario's of
+// the same text, and with another one that was injected.
+func TestInjectedHasStreamsOfItsOwn(t *testing.T) {
+	s := Spec{Text: "{at: 1m, mqtt: lose, chance: 50%}", Chance: 0.5}
+	draws := func(f *Fault) (out string) {
+		for range 64 {
+			out += map[bool]string{true: "x", false: "."}[f.Hits(0, "")]
+		}
+		return out
+	}
+	script := draws(New(7, []Spec{s})[0])
+	first, second := draws(Injected(7, s, 0)), draws(Injected(7, s, 1))
+	if first == script || second == script || first == second {
+		t.Errorf("the scenario's draws %s, the injected %s and %s: want them to differ", script, first, second)
+	}
+	if again := draws(Injected(7, s, 0)); again != first {
+		t.Errorf("injected again it draws %s, not %s", again, first)
+	}
+}
