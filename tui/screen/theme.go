@@ -65,25 +65,26 @@ func rgb(v uint32) color.Color {
 
 // Dark, Light and Mono are the themes. The load's colours are steps of cividis,
 // which the colour-blind see as everybody else does, and grow monotonously
-// brighter; health takes the Okabe-Ito colours, and never a colour alone.
+// brighter; health takes the Okabe-Ito colours, shifted until every eye tells
+// them apart and reads them (theme_test.go measures it), and never a colour alone.
 var (
 	Dark = &Theme{Name: "dark", Dark: true, Colors: [Roles]color.Color{
-		Dim: rgb(0x8a8f98), Strong: rgb(0xffffff), Accent: rgb(0x7cc7ff), Key: rgb(0xf0c674), Border: rgb(0x4a505a), Focus: rgb(0x56b4e9),
-		Bar: rgb(0x20252d), Select: rgb(0x2f4258), Match: rgb(0xf0e442),
-		Good: rgb(0x33c19a), Warn: rgb(0xe69f00), Bad: rgb(0xff7a45), Info: rgb(0x56b4e9),
-		Up: rgb(0x33c19a), Starting: rgb(0x56b4e9), Silent: rgb(0xe69f00), Down: rgb(0xff7a45), Closing: rgb(0xcc79a7),
-		Load0: rgb(0x2a2e36), Load1: rgb(0x123570), Load2: rgb(0x3b496c), Load3: rgb(0x575d6d), Load4: rgb(0x8a8678), Load5: rgb(0xc4b56c), Load6: rgb(0xfee838), Load7: rgb(0xff7a45),
-		Arriving: rgb(0x56b4e9), Leaving: rgb(0xcc79a7), Cursor: rgb(0xffffff),
+		Dim: rgb(0x9aa0aa), Strong: rgb(0xffffff), Accent: rgb(0x7cc7ff), Key: rgb(0xf0c674), Border: rgb(0x4a505a), Focus: rgb(0x6ca1ef),
+		Bar: rgb(0x20252d), Select: rgb(0x26384c), Match: rgb(0xf0e442),
+		Good: rgb(0x37c49c), Warn: rgb(0xe69f00), Bad: rgb(0xff7a45), Info: rgb(0x6ca1ef),
+		Up: rgb(0x37c49c), Starting: rgb(0x6ca1ef), Silent: rgb(0xe69f00), Down: rgb(0xff7a45), Closing: rgb(0xd987bb),
+		Load0: rgb(0x2a2e36), Load1: rgb(0x123570), Load2: rgb(0x44546c), Load3: rgb(0x646a70), Load4: rgb(0x8a8678), Load5: rgb(0xc4b56c), Load6: rgb(0xfee838), Load7: rgb(0xff7a45),
+		Arriving: rgb(0x6ca1ef), Leaving: rgb(0xd987bb), Cursor: rgb(0xffffff),
 	}, Attrs: [Roles]Attr{Strong: Bold, Match: Bold},
 		Text: rgb(0xd6dae1), Ground: rgb(0x14171c)}
 
 	Light = &Theme{Name: "light", Colors: [Roles]color.Color{
-		Dim: rgb(0x6a7078), Strong: rgb(0x000000), Accent: rgb(0x005a9c), Key: rgb(0x8a5a00), Border: rgb(0xb8bec8), Focus: rgb(0x0072b2),
-		Bar: rgb(0xe8ecf1), Select: rgb(0xcfe3f5), Match: rgb(0x9a6700),
-		Good: rgb(0x00785a), Warn: rgb(0x9a6700), Bad: rgb(0xb83a00), Info: rgb(0x0072b2),
-		Up: rgb(0x00785a), Starting: rgb(0x0072b2), Silent: rgb(0x9a6700), Down: rgb(0xb83a00), Closing: rgb(0x9c3f74),
-		Load0: rgb(0xeef1f5), Load1: rgb(0xfee838), Load2: rgb(0xd8c35f), Load3: rgb(0xa69d75), Load4: rgb(0x7c7b78), Load5: rgb(0x575d6d), Load6: rgb(0x123570), Load7: rgb(0xb83a00),
-		Arriving: rgb(0x0072b2), Leaving: rgb(0x9c3f74), Cursor: rgb(0x000000),
+		Dim: rgb(0x5a6068), Strong: rgb(0x000000), Accent: rgb(0x005a9c), Key: rgb(0x8a5a00), Border: rgb(0xb8bec8), Focus: rgb(0x0758b6),
+		Bar: rgb(0xe8ecf1), Select: rgb(0xd3e5f5), Match: rgb(0x845500),
+		Good: rgb(0x007153), Warn: rgb(0x82562f), Bad: rgb(0xb63900), Info: rgb(0x0758b6),
+		Up: rgb(0x007153), Starting: rgb(0x0758b6), Silent: rgb(0x82562f), Down: rgb(0xb63900), Closing: rgb(0x963d74),
+		Load0: rgb(0xeef1f5), Load1: rgb(0xfee838), Load2: rgb(0xd8c35f), Load3: rgb(0xa69d75), Load4: rgb(0x7c7b78), Load5: rgb(0x575d6d), Load6: rgb(0x123570), Load7: rgb(0xb63900),
+		Arriving: rgb(0x0758b6), Leaving: rgb(0x963d74), Cursor: rgb(0x000000),
 	}, Attrs: [Roles]Attr{Strong: Bold, Match: Bold},
 		Text: rgb(0x1f2328), Ground: rgb(0xffffff)}
 
