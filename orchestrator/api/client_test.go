@@ -220,6 +220,22 @@ func TestPaths(t *testing.T) {
 		{func(ctx context.Context) error { _, err := c.Where(ctx, "Thing", ".."); return err }, "GET" + at + "/Thing/%2E%2E/instances "},
 		{func(ctx context.Context) error { _, err := c.Search(ctx, "Thing", "a&b", "", 5); return err }, "GET" + at + "/Thing/resources?after=&limit=5&prefix=a%26b "},
 		{func(ctx context.Context) error { _, err := c.SetMaintenance(ctx, "Thing", true); return err }, "PUT" + at + `/Thing/maintenance {"on":true}`},
+		{func(ctx context.Context) error { _, err := c.Pod(ctx, "Thing", 3); return err }, "GET" + at + "/Thing/instances/3/pod "},
+		{func(ctx context.Context) error { _, err := c.Resources(ctx, "Thing", 3, "a&b", 5); return err }, "GET" + at + "/Thing/instances/3/resources?after=a%26b&limit=5 "},
+		{func(ctx context.Context) error { _, err := c.Reorchestrations(ctx, "Thing"); return err }, "GET" + at + "/Thing/reorchestrations "},
+		{func(ctx context.Context) error { _, err := c.Recent(ctx, RecentQuery{}); return err }, "GET /behind%2Fa/proxy/v1/api/events/recent "},
+		{func(ctx context.Context) error {
+			_, err := c.Recent(ctx, RecentQuery{Kind: "a b", Instance: new(0), ResourceID: "x/y", Type: EventMove, Limit: 7})
+			return err
+		}, "GET /behind%2Fa/proxy/v1/api/events/recent?instance=0&limit=7&resource=a+b&resourceId=x%2Fy&type=move "},
+		{func(ctx context.Context) error { _, err := c.Timeline(ctx, 0); return err }, "GET /behind%2Fa/proxy/v1/api/timeline "},
+		{func(ctx context.Context) error { _, err := c.Timeline(ctx, 9); return err }, "GET /behind%2Fa/proxy/v1/api/timeline?buckets=9 "},
+		{func(ctx context.Context) error {
+			_, err := c.SetClock(ctx, ClockChange{Seek: new(0.0), Paused: new(false)})
+			return err
+		}, `PUT /behind%2Fa/proxy/v1/api/time {"paused":false,"seek":0}`},
+		{func(ctx context.Context) error { _, err := c.Step(ctx, -3); return err }, `POST /behind%2Fa/proxy/v1/api/time/step {"events":-3}`},
+		{func(ctx context.Context) error { _, err := c.Inject(ctx, map[string]any{"pod": "crash"}); return err }, `POST /behind%2Fa/proxy/v1/api/faults {"pod":"crash"}`},
 		{func(ctx context.Context) error { _, err := c.Undrain(ctx, "Thing", 3); return err }, "POST" + at + "/Thing/instances/3/undrain "},
 	} {
 		if err := test.call(bounded(t)); err != nil || target.Load() != test.want {
