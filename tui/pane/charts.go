@@ -56,7 +56,7 @@ func (v *ChartsView) Note(s *data.State) string {
 	case f == nil:
 		return ""
 	case f.seekable:
-		note := Offset(f.from) + " – " + Offset(f.to)
+		note := Offset(f.from) + " – " + Offset(math.Floor(f.to))
 		if f.moment < f.to {
 			note += ", values at " + Offset(f.moment)
 		}

@@ -122,16 +122,16 @@ func newFigures() *figures {
 // ofSeries are the figures that a server with a clock has kept.
 func ofSeries(clock api.Clock, line api.Timeline, kind string) (*figures, bool) {
 	i := slices.IndexFunc(line.Series, func(s api.Series) bool { return s.Resource == kind })
-	end := max(clock.End, line.End)
-	if i < 0 || !(line.Bucket > 0) || !(end > line.Begin) {
+	if i < 0 || !(line.Bucket > 0) || !(line.End > line.Begin) {
 		return nil, false
 	}
 	se := &line.Series[i]
 	f := newFigures()
-	f.from, f.to, f.moment, f.seekable = line.Begin, end, clock.Now, true
+	f.from, f.to, f.seekable = line.Begin, line.End, true
+	f.moment = min(max(clock.Now, f.from), f.to) // the clock is asked more often than the timeline
 	span := func(i int) (from, to float64) {
 		from = line.Begin + float64(i)*line.Bucket
-		return from, min(from+line.Bucket, max(line.End, from))
+		return from, min(from+line.Bucket, line.End)
 	}
 	whole := func(k *curve, values []int, perMinute bool) {
 		for i, v := range values {

@@ -204,7 +204,7 @@ func drawTimes(c *screen.Canvas, plot image.Rectangle, f *figures, moment int) {
 	if plot.Min.X > 0 {
 		c.Text(plot.Min.X-1, y, "└", line)
 	}
-	first, last := Offset(f.from), Offset(f.to)
+	first, last := Offset(f.from), Offset(math.Floor(f.to))
 	if !f.seekable {
 		first, last = Age(Seconds(f.to-f.from))+" ago", "now"
 	}

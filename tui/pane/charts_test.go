@@ -113,6 +113,16 @@ func TestTrackGapsAndCounters(t *testing.T) {
 	}
 }
 
+// The clock is asked more often than the timeline: the last figures stand until
+// there are newer ones.
+func TestSeriesBehindTheClock(t *testing.T) {
+	s := at(simulation(), func(c *api.Clock) { c.Now += 5; c.End = c.Now })
+	f, why := NewCharts().figures(s)
+	if f == nil || math.IsNaN(f.resources.at(f.moment)) || f.to != sample.Shown {
+		t.Errorf("%+v, %s", f, why)
+	}
+}
+
 // A click, or an arrow, looks at another moment: it is asked for where there is a
 // clock, else looked up.
 func TestChartsLook(t *testing.T) {

@@ -3,7 +3,6 @@ package pane
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -260,38 +259,6 @@ func (d *ReorchestrateDialog) drawPlan(c *screen.Canvas, p api.Plan, s *data.Sta
 	d.drawSteps(c, y, p)
 }
 
-// costText says in one sentence what would be done.
-func costText(p api.Plan) string {
-	cost := p.Cost
-	var parts []string
-	if cost.Moves > 0 {
-		parts = append(parts, fmt.Sprintf("move %s of %s", Count(cost.Moves), Plural(p.Resources, "resource")))
-	}
-	if cost.Placements > 0 {
-		parts = append(parts, "place "+Plural(cost.Placements, "resource")+" that stand nowhere")
-	}
-	if cost.Opened > 0 {
-		parts = append(parts, "create "+Plural(cost.Opened, "instance"))
-	}
-	if cost.Released > 0 {
-		parts = append(parts, "release "+Plural(cost.Released, "instance"))
-	}
-	if cost.Recapacitated > 0 {
-		parts = append(parts, "change what "+Plural(cost.Recapacitated, "instance")+" may hold")
-	}
-	if len(parts) == 0 {
-		return "Nothing would change: everything is as it would be after a re-orchestration."
-	}
-	text := strings.Join(parts, ", ")
-	if n := len(parts); n > 1 {
-		text = strings.Join(parts[:n-1], ", ") + " and " + parts[n-1]
-	}
-	if cost.Moves == 0 {
-		text += "; no resource moves from one instance to another"
-	}
-	return "It would " + text + "."
-}
-
 // drawSteps lists what would be done, one a line: instances first, then moves.
 func (d *ReorchestrateDialog) drawSteps(c *screen.Canvas, y int, p api.Plan) {
 	width, height := c.Size()
@@ -319,95 +286,4 @@ func (d *ReorchestrateDialog) drawSteps(c *screen.Canvas, y int, p api.Plan) {
 		}
 		c.TextIn(0, height-1, width, text, screen.Fg(screen.Dim))
 	}
-}
-
-// planStep is step i of a plan, and why.
-func planStep(p api.Plan, i int) (what, why string) {
-	if i < len(p.Opened) {
-		o := p.Opened[i]
-		return "create instance " + strconv.Itoa(o.ID) + " for " + Plural(o.Capacity, "resource"), o.Reason
-	}
-	if i -= len(p.Opened); i < len(p.Released) {
-		return "release instance " + strconv.Itoa(p.Released[i].ID), p.Released[i].Reason
-	}
-	m := p.Moves[i-len(p.Released)]
-	where := func(n *int) string {
-		if n == nil {
-			return "nowhere"
-		}
-		return strconv.Itoa(*n)
-	}
-	return "move " + screen.Cut(m.ID, 36) + ": " + where(m.From) + " → " + where(m.To), m.Reason
-}
-
-// drawPlanLoads draws how full the instances are now and how full they would be, one
-// column for each or for several, and answers the line after it.
-func drawPlanLoads(c *screen.Canvas, y int, instances []api.Instance, p api.Plan) int {
-	if len(instances) == 0 {
-		return y
-	}
-	used, capacity := map[int]int{}, map[int]int{}
-	for _, in := range instances {
-		used[in.ID], capacity[in.ID] = in.Used, in.Capacity
-	}
-	drawPlanLoad(c, y, "now ", used, capacity)
-	for _, r := range p.Recapacitated {
-		capacity[r.ID] = r.To
-	}
-	for _, o := range p.Opened {
-		capacity[o.ID], used[o.ID] = o.Capacity, 0
-	}
-	for _, m := range p.Moves {
-		if m.From != nil {
-			used[*m.From]--
-		}
-		if m.To != nil {
-			used[*m.To]++
-		}
-	}
-	for _, r := range p.Released {
-		delete(used, r.ID)
-		delete(capacity, r.ID)
-	}
-	if p.MovesTruncated {
-		c.TextIn(0, y+1, 200, "then  too many moves to draw it here", screen.Fg(screen.Dim))
-		return y + 2
-	}
-	drawPlanLoad(c, y+1, "then", used, capacity)
-	return y + 2
-}
-
-// drawPlanLoad draws one line of loads, in order of the instances' numbers.
-func drawPlanLoad(c *screen.Canvas, y int, label string, used, capacity map[int]int) {
-	width, _ := c.Size()
-	ids := make([]int, 0, len(used))
-	sum, whole := 0, 0
-	for id, n := range used {
-		ids = append(ids, id)
-		sum, whole = sum+n, whole+capacity[id]
-	}
-	slices.Sort(ids)
-	words := Plural(len(ids), "instance") + ", " + Percent(sum, whole) + " full"
-	room := max(min(3*len(ids), width-6-screen.Width(words)-2), 0)
-	columns := min(len(ids), room)
-	each := 1
-	if columns > 0 {
-		each = room / columns
-	}
-	c.Text(0, y, label, screen.Fg(screen.Dim))
-	for x := range columns {
-		part, of := 0, 0
-		for _, id := range ids[x*len(ids)/columns : (x+1)*len(ids)/columns] {
-			part, of = part+used[id], of+capacity[id]
-		}
-		glyph, style := "·", screen.Fg(screen.Dim)
-		switch {
-		case part > of:
-			glyph, style = "█", screen.Fg(screen.Bad)
-		case part > 0:
-			glyph, style = eighths[max(part*8/of, 1)], screen.Fg(screen.Info)
-		}
-		c.Fill(6+x*each, y, max(each-1, 1), 1, glyph, style)
-	}
-	c.TextIn(6+columns*each+2, y, width, words, screen.Fg(screen.Dim))
 }
