@@ -38,6 +38,9 @@ func (c *Canvas) AppendANSI(to []byte, theme *Theme) []byte {
 
 // code is the escape sequence that sets a style, whatever was set before.
 func (t *Theme) code(st Style) string {
+	if st == (Style{}) {
+		return ansi.ResetStyle
+	}
 	attr := t.attrs(st)
 	s := ansi.Style{}.Reset()
 	if attr&Bold != 0 {

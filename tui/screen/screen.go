@@ -208,6 +208,9 @@ func (c *Canvas) Text(x, y int, text string, st Style) int {
 		if w == 0 {
 			continue
 		}
+		if x+w > width {
+			break
+		}
 		c.put(x, y, shown, w, st)
 		x += w
 	}
