@@ -11,6 +11,8 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+
+	"dacorch/orchestrator/api"
 )
 
 // BenchmarkWhere measures GET …/:id/instances over loopback with the whole way of
@@ -121,5 +123,18 @@ func BenchmarkOrchestration(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.ServeHTTP(&sink{header: http.Header{}}, r)
+	}
+}
+
+// BenchmarkRecent looks through the largest ring in vain: the dearest question.
+func BenchmarkRecent(b *testing.B) {
+	e := NewEvents(1 << 20)
+	for range 1 << 20 {
+		e.Publish(api.Event{Type: api.EventCommit, Resource: "Thing"})
+	}
+	for b.Loop() {
+		if r := e.recent(&wanted{instance: 7}, 100); len(r.Events) > 0 {
+			b.Fatal(r)
+		}
 	}
 }
