@@ -101,7 +101,7 @@ func (v *EventsView) Title(*data.State) string { return "events" }
 // Note says how many come, what was left out, order and filter.
 func (v *EventsView) Note(s *data.State) string {
 	v.look(s)
-	rate, following := "", "scrolled back: G follows the newest"
+	rate, following := "", "G follows the newest"
 	if s.Rate >= 0.05 {
 		rate = strconv.FormatFloat(s.Rate, 'f', 1, 64) + " a second"
 		if s.Rate >= 100 {
@@ -119,7 +119,7 @@ func (v *EventsView) Note(s *data.State) string {
 	if v.inTime() {
 		order = ""
 	}
-	return notes(rate, skipped, v.table.filtering(), order, following)
+	return notes(following, skipped, v.table.filtering(), order, rate)
 }
 
 // inTime says that the newest is the last line.

@@ -3,6 +3,7 @@ package pane
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func eventRows(to []eventRow, events []api.Event) []eventRow {
 			row = eventRow{instance: -1}
 			row.text, row.role = eventWords(ev)
 			if ev.Instance != nil {
-				row.instance, row.place = *ev.Instance, Count(*ev.Instance)
+				row.instance, row.place = *ev.Instance, strconv.Itoa(*ev.Instance)
 			}
 		}
 		row.seq, row.at, row.id, row.what, row.kind = len(to), ev.At, ev.ID, ev.Type, ev.Resource
@@ -129,7 +130,7 @@ func placesWords(list []int) string {
 		if at < 0 {
 			return "nowhere"
 		}
-		return Count(at)
+		return strconv.Itoa(at)
 	}
 	switch {
 	case len(list) == 1:
@@ -146,11 +147,11 @@ func arrowWords(from, to int) string {
 	case from < 0 && to < 0:
 		return ""
 	case from < 0:
-		return "→ " + Count(to)
+		return "→ " + strconv.Itoa(to)
 	case to < 0:
-		return Count(from) + " →"
+		return strconv.Itoa(from) + " →"
 	}
-	return Count(from) + " → " + Count(to)
+	return strconv.Itoa(from) + " → " + strconv.Itoa(to)
 }
 
 // reason is why resources moved, as far as it is the same for all of them.

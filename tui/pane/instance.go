@@ -2,6 +2,7 @@ package pane
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 
 	"dacorch/orchestrator/api"
@@ -73,7 +74,7 @@ var podColumns = []column[podRow]{
 		order: func(a, b *podRow) int { return cmp.Compare(a.Count, b.Count) }, down: true},
 	{title: "text", least: 16, most: 500,
 		text: func(r *podRow, _ *data.State) (string, screen.Style) { return r.Text, plainStyle }},
-	{title: "source", least: 10, most: 24, rank: 3,
+	{title: "source", least: 17, most: 24, rank: 3,
 		text:  func(r *podRow, _ *data.State) (string, screen.Style) { return r.Source, screen.Fg(screen.Dim) },
 		order: func(a, b *podRow) int { return strings.Compare(a.Source, b.Source) }},
 }
@@ -92,9 +93,9 @@ func (v *InstanceView) askHistory() data.Query {
 // Title names the instance.
 func (v *InstanceView) Title(s *data.State) string {
 	if in, _ := v.find(s); in != nil {
-		return v.kind + " instance " + Count(v.instance) + ": " + in.Pod
+		return v.kind + " instance " + strconv.Itoa(v.instance) + ": " + in.Pod
 	}
-	return v.kind + " instance " + Count(v.instance)
+	return v.kind + " instance " + strconv.Itoa(v.instance)
 }
 
 // Note is its health.
@@ -158,6 +159,7 @@ func (v *InstanceView) Draw(c *screen.Canvas, s *data.State) {
 	v.look(s)
 	in, a := v.find(s)
 	above, old := trouble(c, s, a, "the instance")
+	v.parts.told = a.Err
 	w, h := above.Size()
 	v.above = 0
 	switch {
@@ -165,7 +167,7 @@ func (v *InstanceView) Draw(c *screen.Canvas, s *data.State) {
 		empty(above.Sub(0, 0, w, 3), Waiting(a, "the instance"))
 		v.above = 3
 	case in == nil:
-		c.TextIn(gutter, 0, w-gutter, "! "+v.kind+" has no instance "+Count(v.instance)+" now; what is remembered of it is below", screen.Fg(screen.Warn))
+		c.TextIn(gutter, 0, w-gutter, "! "+v.kind+" has no instance "+strconv.Itoa(v.instance)+" now; what is remembered of it is below", screen.Fg(screen.Warn))
 		v.above = 2
 	default:
 		v.above = labels(above, v.summary(s, in)) + 1
@@ -248,7 +250,7 @@ func troubleOf(in *api.Instance) string {
 	case !in.Up && in.Phase == "Running":
 		return "its pod runs, and it is not ready yet"
 	case !in.Up:
-		return "its pod is " + strings.ToLower(phaseWords(in))
+		return "its pod is " + phaseWords(in)
 	}
 	return ""
 }
@@ -286,6 +288,7 @@ func heardSentence(in *api.Instance) string {
 		words = append(words, "not connected to ZooKeeper")
 	}
 	switch n := behind(in); {
+	case !in.Session:
 	case n == 0:
 		words = append(words, "it has its newest list of resources")
 	case n > 0:
@@ -303,14 +306,14 @@ func (v *InstanceView) drawList(c *screen.Canvas, s *data.State, focused bool) {
 	case n == 0:
 		empty(c, Waiting(a, "its resources"))
 	default:
-		above, old := trouble(c, s, a, "its resources")
+		above, old := v.parts.trouble(c, s, a, "its resources")
 		v.list.draw(above, s, focused, old)
 	}
 }
 
 func (v *InstanceView) drawPod(c *screen.Canvas, s *data.State, focused bool) {
 	pod, a, ok := data.Get[api.Pod](s, v.askPod())
-	above, old := trouble(c, s, a, "its pod")
+	above, old := v.parts.trouble(c, s, a, "its pod")
 	w, h := above.Size()
 	switch {
 	case !ok:
@@ -328,14 +331,14 @@ func (v *InstanceView) drawPod(c *screen.Canvas, s *data.State, focused bool) {
 }
 
 func (v *InstanceView) drawHistory(c *screen.Canvas, s *data.State, focused bool) {
-	drawPast(c, s, &v.history, v.askHistory(), focused, "nothing is remembered of it")
+	v.parts.past(c, s, &v.history, v.askHistory(), focused, "nothing is remembered of it")
 }
 
-// drawPast draws what has happened, newest first, and says when older events are
+// past draws what has happened, newest first, and says when older events are
 // forgotten.
-func drawPast(c *screen.Canvas, s *data.State, t *eventTable, q data.Query, focused bool, none string) {
+func (n *sections) past(c *screen.Canvas, s *data.State, t *eventTable, q data.Query, focused bool, none string) {
 	recent, a, ok := data.Get[api.Recent](s, q)
-	above, old := trouble(c, s, a, "the events")
+	above, old := n.trouble(c, s, a, "the events")
 	w, h := above.Size()
 	if !ok {
 		empty(c, Waiting(a, "the events"))

@@ -194,8 +194,11 @@ func (k *kindRow) draw(c *screen.Canvas) {
 	st := &k.status
 	c.Text(gutter, 0, k.Resource, screen.Fg(screen.Strong))
 	head := "its pods are named " + k.InstanceName + "-0, " + k.InstanceName + "-1, …"
+	if name, _ := leaderWords(k, nil); k.Leader != (api.Leader{}) {
+		head = notes(head, "led by "+name)
+	}
 	if st.Epoch > 0 {
-		head += "  led for the " + ordinal(st.Epoch) + " time"
+		head = notes(head, "epoch "+Count(st.Epoch))
 	}
 	c.TextIn(gutter+screen.Width(k.Resource)+2, 0, w-gutter*2-screen.Width(k.Resource), head, screen.Fg(screen.Dim))
 	y := 1
@@ -232,22 +235,6 @@ func (k *kindRow) draw(c *screen.Canvas) {
 	if st.PendingTruncated {
 		say("·", "and more", screen.Dim)
 	}
-}
-
-// ordinal is 1st, 2nd, 3rd, 4th …
-func ordinal(n int64) string {
-	end := "th"
-	if n%100/10 != 1 {
-		switch n % 10 {
-		case 1:
-			end = "st"
-		case 2:
-			end = "nd"
-		case 3:
-			end = "rd"
-		}
-	}
-	return Count(n) + end
 }
 
 // Press moves, sorts, opens and orders.

@@ -2,6 +2,7 @@ package pane
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 
 	"dacorch/orchestrator/api"
@@ -54,9 +55,9 @@ var moveColumns = []column[moveRow]{
 			case from < 0 && to < 0:
 				return "nowhere", screen.Fg(screen.Bad)
 			case from < 0:
-				return "new → " + Count(to), screen.Fg(screen.Arriving)
+				return "new → " + strconv.Itoa(to), screen.Fg(screen.Arriving)
 			case to < 0:
-				return Count(from) + " → nowhere", screen.Fg(screen.Bad)
+				return strconv.Itoa(from) + " → nowhere", screen.Fg(screen.Bad)
 			}
 			return arrowWords(from, to), plainStyle
 		},
@@ -136,6 +137,7 @@ func (v *ResourceView) Draw(c *screen.Canvas, s *data.State) {
 	v.look(s)
 	_, a, _ := data.Get[api.Search](s, v.askWhere())
 	above, old := trouble(c, s, a, "where it runs")
+	v.parts.told = a.Err
 	w, h := above.Size()
 	v.above = labels(above, v.summary(s)) + 1
 	if old {
@@ -146,7 +148,7 @@ func (v *ResourceView) Draw(c *screen.Canvas, s *data.State) {
 			if part == 0 {
 				v.drawMoves(c, s, focused)
 			} else {
-				drawPast(c, s, &v.events, v.askEvents(), focused, "no event about it is remembered")
+				v.parts.past(c, s, &v.events, v.askEvents(), focused, "no event about it is remembered")
 			}
 		})
 }
@@ -172,7 +174,7 @@ func (v *ResourceView) summary(s *data.State) []label {
 	case at.Instance == nil:
 		lines = append(lines, label{name: "runs in", text: "! nowhere: it exists, and is not placed", role: screen.Bad})
 	default:
-		lines = append(lines, label{name: "runs in", text: at.RunIn + ", instance " + Count(*at.Instance) + " of " + v.kind, role: screen.Accent})
+		lines = append(lines, label{name: "runs in", text: at.RunIn + ", instance " + strconv.Itoa(*at.Instance) + " of " + v.kind, role: screen.Accent})
 		lines = append(lines, v.health(s, *at.Instance))
 	}
 	if moves, _, ok := data.Get[api.Moves](s, v.askMoves()); ok && len(moves.Moves) > 0 {
@@ -199,7 +201,7 @@ func (v *ResourceView) health(s *data.State, instance int) label {
 
 func (v *ResourceView) drawMoves(c *screen.Canvas, s *data.State, focused bool) {
 	moves, a, ok := data.Get[api.Moves](s, v.askMoves())
-	above, old := trouble(c, s, a, "its moves")
+	above, old := v.parts.trouble(c, s, a, "its moves")
 	w, h := above.Size()
 	if !ok {
 		empty(c, Waiting(a, "its moves"))

@@ -39,13 +39,13 @@ func (v *ResourcesView) Note(s *data.State) string {
 	case all || v.filter != "" && n > 0:
 		total = Plural(n, "resource")
 		if !all {
-			total = "more than " + Count(n)
+			total = "more than " + Plural(n, "resource")
 		}
 	case known && n > 0:
 		total = "row " + Count(min(v.table.cursor+1, n)) + " of " + Count(st.Resources)
 	}
 	if v.filter != "" {
-		total = notes(total, "ids that begin with “"+screen.Cut(v.filter, 24)+"”")
+		total += " with ids that begin with “" + screen.Cut(v.filter, 24) + "”"
 	}
 	return notes(total, "by id ▲")
 }

@@ -117,7 +117,7 @@ func (t *rows[R, K]) press(key string) bool {
 	case "left":
 		t.sortNext(-1)
 	case "S":
-		t.reverse = !t.reverse
+		t.by(t.sorted, !t.reverse)
 	default:
 		return false
 	}
@@ -140,7 +140,16 @@ func (t *rows[R, K]) sortNext(step int) {
 	if at < 0 {
 		at = len(can) - step
 	}
-	t.sorted, t.reverse = can[(at+step+len(can))%len(can)], false
+	t.by(can[(at+step+len(can))%len(can)], false)
+}
+
+// by sorts by a column. Whoever is on the first row wants to see what is first
+// then; else the cursor stays on its row.
+func (t *rows[R, K]) by(column int, reverse bool) {
+	t.sorted, t.reverse = column, reverse
+	if t.cursor == 0 {
+		t.chosen = false
+	}
 }
 
 // click handles a click on a title or a row; true for a row.
@@ -150,8 +159,7 @@ func (t *rows[R, K]) click(x, y int) bool {
 	case !ok:
 		return false
 	case column >= 0:
-		t.reverse = column == t.sorted && !t.reverse
-		t.sorted = column
+		t.by(column, column == t.sorted && !t.reverse)
 		return false
 	}
 	t.follow()
@@ -269,7 +277,7 @@ func trouble(c *screen.Canvas, s *data.State, a *data.Answer, what string) (abov
 	w, h := c.Size()
 	text := "! cannot read " + what + ": " + a.Err.Error()
 	if !a.At.IsZero() {
-		text = "! " + what + " as they were " + Ago(a.At, s.Now) + ": " + a.Err.Error()
+		text += "; what is shown is " + Age(s.Now.Sub(a.At)) + " old"
 	}
 	c.TextIn(gutter, h-1, w-gutter, text, screen.Fg(screen.Bad))
 	return c.Sub(0, 0, w, h-1), true

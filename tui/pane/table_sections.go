@@ -3,6 +3,7 @@ package pane
 import (
 	"slices"
 
+	"dacorch/tui/data"
 	"dacorch/tui/screen"
 )
 
@@ -14,6 +15,7 @@ type sections struct {
 	areas func(width, height int) []area
 
 	at    int    // which has the keyboard
+	told  error  // what the summary above them says
 	drawn []part // of the last draw
 }
 
@@ -70,6 +72,14 @@ func (n *sections) tabs(c *screen.Canvas, counts []string) {
 		x += width + 1
 	}
 	n.drawn = append(n.drawn, part{n.at, area{width: w, height: h}})
+}
+
+// trouble is as the function, but for what is told above already.
+func (n *sections) trouble(c *screen.Canvas, s *data.State, a *data.Answer, what string) (above *screen.Canvas, old bool) {
+	if a != nil && a.Err != nil && a.Value != nil && n.told != nil && n.told.Error() == a.Err.Error() {
+		return c, true
+	}
+	return trouble(c, s, a, what)
 }
 
 // press goes to another section; false for other keys.
