@@ -53,9 +53,7 @@ func init() {
 
 // commandNames are all words that can be typed after ":".
 func commandNames() (names []string) {
-	for _, v := range tabs {
-		names = append(names, string(v))
-	}
+	names = Views()
 	for _, c := range commands {
 		names = append(names, c.name)
 	}

@@ -22,7 +22,7 @@ func newConfirm(in pane.Intent) *confirm { return &confirm{order: in} }
 func (d *confirm) Title(*data.State) string { return wish(d.order) + "?" }
 
 func (d *confirm) Size(s *data.State) (width, height int) {
-	return confirmWidth, len(d.lines(s, confirmWidth-4)) + 5
+	return confirmWidth, len(d.lines(s, confirmWidth-6)) + 6
 }
 
 const confirmWidth = 64

@@ -14,6 +14,9 @@ type link struct {
 	heard time.Time // the last answer
 }
 
+// retryMost bounds the time between two tries to reach the server, but for jitter.
+const retryMost = 5 * time.Second
+
 // take notes what became of a call, and says whether the connection has just
 // come back.
 func (l *link) take(now time.Time, r result, a *asker, c *data.Connection) (healed bool) {
@@ -41,7 +44,7 @@ func (l *link) take(now time.Time, r result, a *asker, c *data.Connection) (heal
 	}
 	if c.Up || !now.Before(c.Retry) || l.fails == 0 {
 		l.fails++
-		c.Retry = now.Add(jitter(backoff(l.fails)))
+		c.Retry = now.Add(jitter(min(backoff(l.fails), retryMost)))
 	}
 	c.Up, c.Err = false, unreachable(r.err)
 	return false

@@ -3,6 +3,7 @@ package tui
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -11,6 +12,9 @@ import (
 	"dacorch/tui/pane"
 	"dacorch/tui/screen"
 )
+
+// footerTwice is from how many rows on the keys get two of them.
+const footerTwice = 28
 
 // layout is where the last frame has what: what a click is for.
 type layout struct {
@@ -62,7 +66,11 @@ func (m *model) draw() {
 		c.TextIn(1, y, w-2, text, screen.Fg(role).On(screen.Bar).With(screen.Bold))
 		y++
 	}
-	end := h - 1 // the footer's row
+	foot := 1
+	if h >= footerTwice {
+		foot = 2
+	}
+	end := h - foot // the footer's row
 	if strip := m.timelineHeight(w, end-y); strip > 0 {
 		end -= strip
 		m.at.timeline = area{0, end, w, strip}
@@ -82,7 +90,7 @@ func (m *model) draw() {
 	if m.dialog != nil {
 		m.drawDialog(c, y, end)
 	}
-	m.drawFooter(c, h-1, w)
+	m.drawFooter(c, h-foot, h, w)
 }
 
 // timelineHeight is how many of the rows that are left the strip of time gets.
@@ -145,6 +153,9 @@ func drawParts(c *screen.Canvas, y, w int, left, right []part) {
 	}
 }
 
+// slowAfter is when it is told that an answer does not come.
+const slowAfter = 3 * time.Second
+
 // drawHeader draws what is watched, how it is, and how it is reached.
 func (m *model) drawHeader(c *screen.Canvas, w int) {
 	bar := func(r screen.Role) screen.Style { return screen.Fg(r).On(screen.Bar) }
@@ -166,7 +177,9 @@ func (m *model) drawHeader(c *screen.Canvas, w int) {
 		right = append(right, part{"read only", bar(screen.Warn), 3})
 	}
 	right = append(right, m.leader(bar), part{m.watched(), bar(screen.Dim), 6})
-	switch conn := s.Connection; {
+	switch conn, slow := s.Connection, m.asks.waiting(s.Now); {
+	case conn.Up && slow > slowAfter:
+		right = append(right, part{"● no answer for " + pane.Age(slow), bar(screen.Warn).With(screen.Bold), 1})
 	case conn.Up:
 		right = append(right, part{"● connected", bar(screen.Good), 1})
 	case conn.Err != "":
@@ -231,7 +244,7 @@ func (m *model) drawTabs(c *screen.Canvas, y, w int) {
 		x += gap
 	}
 	if why := m.state.ReadOnly(); why != "" && w-x > 20 {
-		c.TextRight(x+1, y, w-x-2, "read only: "+why, screen.Fg(screen.Warn))
+		c.TextRight(x+1, y, w-x-2, why, screen.Fg(screen.Warn))
 	}
 }
 
@@ -264,59 +277,6 @@ func (m *model) drawDialog(c *screen.Canvas, top, end int) {
 	m.dialog.Draw(in, &m.state)
 }
 
-// drawFooter draws what is typed, what is to be said, or else the keys.
-func (m *model) drawFooter(c *screen.Canvas, y, w int) {
-	if m.prompt != nil {
-		m.prompt.draw(c, y, w, m.suggestions(m.prompt.line.Value()))
-		return
-	}
-	bar := screen.Style{Bg: screen.Bar}
-	c.Fill(0, y, w, 1, " ", bar)
-	end := w - 1
-	if text := m.waiting(); text != "" {
-		text = screen.Cut(text, w/2)
-		end -= screen.Width(text) + 2
-		c.Text(end+2, y, text, screen.Fg(screen.Warn).On(screen.Bar))
-	}
-	if t := m.toast; t.text != "" && (t.until.IsZero() || m.state.Now.Before(t.until)) {
-		mark := "· "
-		if t.role == screen.Bad {
-			mark = "! "
-		}
-		c.TextIn(1, y, end-1, mark+t.text, screen.Fg(t.role).On(screen.Bar))
-		return
-	}
-	m.drawKeys(c, y, end)
-}
-
-// drawKeys draws the keys that matter most here, as far as there is room; the way
-// to the others always.
-func (m *model) drawKeys(c *screen.Canvas, y, end int) {
-	keys := m.page.pane.Keys()
-	if m.dialog != nil {
-		keys = m.dialog.Keys()
-	} else {
-		keys = append(keys[:len(keys):len(keys)], m.globalKeys()...)
-	}
-	x := 1
-	const tail = "? help"
-	for _, k := range keys {
-		if !k.Footer || k.Key == "?" {
-			continue
-		}
-		n := screen.Width(k.Key) + 1 + screen.Width(k.Does)
-		if x+n+3+len(tail) > end {
-			break
-		}
-		x += c.Text(x, y, k.Key, screen.Fg(screen.Key).On(screen.Bar).With(screen.Bold))
-		x += c.Text(x+1, y, k.Does, screen.Style{Bg: screen.Bar}) + 3
-	}
-	if m.dialog == nil {
-		c.Text(x, y, "?", screen.Fg(screen.Key).On(screen.Bar).With(screen.Bold))
-		c.Text(x+2, y, "help", screen.Style{Bg: screen.Bar})
-	}
-}
-
 // trouble is what a person must know before everything else: no connection, then
 // alarms, then what is not quite as it should be.
 func (m *model) trouble() (string, screen.Role) {
@@ -342,9 +302,6 @@ func (m *model) trouble() (string, screen.Role) {
 			text += a.Text
 		}
 		return text, screen.Bad
-	}
-	if d := m.asks.waiting(s.Now); d > 3*tickEvery {
-		return "the server is slow: waiting for an answer since " + pane.Age(d), screen.Warn
 	}
 	if m.flood.err != nil && s.Connection.Up {
 		return "no events are coming: " + m.flood.err.Error(), screen.Warn

@@ -81,7 +81,7 @@ func newModel(ctx context.Context, cfg Config, s server) *model {
 	m.state.Connection = data.Connection{URL: cfg.URL, Since: m.now()}
 	m.state.Now = m.now()
 	m.theme, m.auto = themeOf(cfg)
-	m.page = m.open(pane.Intent{View: cfg.View})
+	m.page = m.open(pane.Intent{View: pane.View(cfg.View)})
 	return m
 }
 
@@ -100,7 +100,7 @@ func themeOf(cfg Config) (theme *screen.Theme, auto bool) {
 
 // Init asks for what the terminal knows, and starts to listen.
 func (m *model) Init() tea.Cmd {
-	cmds := []tea.Cmd{m.listen(), m.work(m.now())}
+	cmds := []tea.Cmd{m.listen(), m.follow(m.now())}
 	if m.auto {
 		cmds = append(cmds, tea.RequestBackgroundColor)
 	}
@@ -124,7 +124,21 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	now := m.now()
 	m.state.Now = now
 	cmd := m.handle(msg, now)
-	return m, tea.Batch(cmd, m.work(now), m.pace(now))
+	return m, tea.Batch(cmd, m.follow(now))
+}
+
+// follow is what follows each message: what is due is asked, a frame is drawn if
+// there is need, and we are woken for what comes next.
+func (m *model) follow(now time.Time) tea.Cmd {
+	asks, next := m.work(now)
+	if redraw := m.redrawAt(); !redraw.IsZero() && !redraw.After(now) {
+		m.dirty = true
+	}
+	frame := m.pace(now)
+	if !m.dirty { // else a frame is on its way
+		next = sooner(next, m.redrawAt())
+	}
+	return tea.Batch(append(asks, frame, m.wake(now, next))...)
 }
 
 // View is the last frame that was drawn.
@@ -209,24 +223,18 @@ func keyName(k tea.KeyPressMsg) string {
 	}
 }
 
-// work starts what is due, and sees to it that we are woken for what comes next.
-func (m *model) work(now time.Time) tea.Cmd {
+// work starts what is due, and answers when there is more to do.
+func (m *model) work(now time.Time) (asks []tea.Cmd, next time.Time) {
 	m.flood.expire(now, &m.state)
 	most := m.conn.reads(now, m.asks, &m.state.Connection)
 	begin, next := m.asks.due(m.ctx, now, m.needs(), m.still(), most)
-	var cmds []tea.Cmd
 	for _, b := range begin {
-		cmds = append(cmds, m.fetch(b))
+		asks = append(asks, m.fetch(b))
 	}
 	if !m.state.Connection.Up {
 		next = m.state.Connection.Retry
 	}
-	if redraw := m.redrawAt(); !redraw.IsZero() && !redraw.After(now) {
-		m.dirty = true
-	} else {
-		next = sooner(next, redraw)
-	}
-	return tea.Batch(append(cmds, m.wake(now, next))...)
+	return asks, next
 }
 
 // fetch is the command that asks one query.
@@ -320,8 +328,11 @@ func (m *model) needs() []data.Query {
 	if m.state.Kind != "" || m.page.view == pane.Kinds {
 		needs = append(needs, m.page.pane.Needs(&m.state)...)
 	}
-	if known && about.Time {
+	switch {
+	case known && about.Time:
 		needs = append(needs, m.timeline.Needs(&m.state)...)
+	case m.page.view == pane.Charts && m.state.Kind != "": // the track counts who is up
+		needs = append(needs, data.Query{What: data.AskInstances, Kind: m.state.Kind})
 	}
 	if f := m.state.Found; f != nil && m.page.view == pane.Placement {
 		needs = append(needs, foundQuery(m.state.Kind, f.ID))

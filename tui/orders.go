@@ -23,7 +23,6 @@ const (
 
 // orders are those given here that are under way.
 type orders struct {
-	serial  int
 	running int
 }
 

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -27,10 +28,10 @@ type Config struct {
 	// Client calls the server that is watched. It should not try again by itself
 	// (api.Config.Retries below 0): the screen tells of each failure, and tries again.
 	Client *api.Client
-	URL    string    // of the server, for the header
-	View   pane.View // that is shown first; empty: the placement
-	Kind   string    // that is looked at first; empty: the first of the configuration
-	Theme  string    // auto, dark, light or mono; empty: auto, by the terminal's background
+	URL    string // of the server, for the header
+	View   string // that is shown first, one of Views; empty: the placement
+	Kind   string // that is looked at first; empty: the first of the configuration
+	Theme  string // auto, dark, light or mono; empty: auto, by the terminal's background
 
 	Input   io.Reader // the terminal's keys
 	Output  io.Writer // the terminal
@@ -41,21 +42,26 @@ type Config struct {
 var Themes = []string{"auto", "dark", "light", "mono"}
 
 // Views are the values that Config.View can have.
-func Views() []pane.View { return slices.Clone(tabs) }
+func Views() (names []string) {
+	for _, v := range tabs {
+		names = append(names, string(v))
+	}
+	return names
+}
 
 // check says what is wrong with the configuration.
 func (cfg *Config) check() error {
 	if cfg.View == "" {
-		cfg.View = pane.Placement
+		cfg.View = string(pane.Placement)
 	}
 	if cfg.Theme == "" {
 		cfg.Theme = "auto"
 	}
-	if !slices.Contains(tabs, cfg.View) {
-		return fmt.Errorf("tui: there is no view %q: want one of %v", cfg.View, tabs)
+	if !slices.Contains(Views(), cfg.View) {
+		return fmt.Errorf("tui: there is no view %q: want one of %s", cfg.View, strings.Join(Views(), ", "))
 	}
 	if !slices.Contains(Themes, cfg.Theme) {
-		return fmt.Errorf("tui: there is no theme %q: want one of %v", cfg.Theme, Themes)
+		return fmt.Errorf("tui: there is no theme %q: want one of %s", cfg.Theme, strings.Join(Themes, ", "))
 	}
 	return nil
 }
@@ -115,7 +121,7 @@ func Snapshot(ctx context.Context, cfg Config, width, height int, w io.Writer, f
 	m.state.Now = m.now()
 	m.draw()
 	if format == SVG {
-		return errors.New("tui: pictures are not drawn yet")
+		return m.canvas.SVG(w, m.theme)
 	}
 	frame := m.canvas.Plain()
 	if format == ANSI {

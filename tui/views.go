@@ -82,7 +82,7 @@ func (m *model) visit(in pane.Intent) {
 	if len(m.back) > maxBack {
 		m.back = slices.Delete(m.back, 0, 1)
 	}
-	m.page = p
+	m.page, m.toast = p, toast{}
 }
 
 // goBack goes to the page before; false when there is none.
