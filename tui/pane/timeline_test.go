@@ -159,7 +159,7 @@ func TestTimelineAnything(t *testing.T) {
 			within(t, s, line.Click(rapid.IntRange(-5, 320).Draw(t, "x"), rapid.IntRange(-1, 6).Draw(t, "y"), s))
 			line.Wheel(rapid.IntRange(-1, 1).Draw(t, "wheel"), s)
 			if clock, ok := s.Clock(); ok && clock.Begin <= clock.Now && clock.Now <= clock.End {
-				if from, to := window(clock, line.zoom); clock.Now < from || clock.Now > to {
+				if from, to := window(clock, line.zoom); clock.Now < from-1e-6 || clock.Now > to+1e-6 {
 					t.Fatalf("%g is not between %g and %g", clock.Now, from, to)
 				}
 			}
