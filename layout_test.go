@@ -78,7 +78,7 @@ var house = []room{
 	{path: "tui", may: []string{"orchestrator/api", "tui/..."}},
 	{path: "tui/screen"},
 	{path: "tui/data", pure: true, may: []string{"orchestrator/api"}},
-	{path: "tui/pane", pure: true, may: []string{"orchestrator/api", "tui/screen", "tui/data"}},
+	{path: "tui/pane", pure: true, may: []string{"orchestrator/api", "tui/screen", "tui/data"}, testsMay: []string{"tui/sample"}},
 	{path: "tui/...", may: []string{"orchestrator/api", "tui/..."}},
 	{path: "e2e", may: []string{"orchestrator/api", "sim/dac"}},
 }

@@ -25,6 +25,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Values[besideKey{}] = new(*beside)
+			env.Values[terminalKey{}] = new(*terminal)
 			// Runs are kept in the user's cache directory: none of the story's.
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Setenv("HOME", home)
@@ -46,6 +47,11 @@ func TestScripts(t *testing.T) {
 			"until":   untilCommand,
 			"page":    pageCommand,
 			"publish": publishCommand,
+
+			"terminal": terminalCommand,
+			"press":    pressCommand,
+			"resize":   resizeCommand,
+			"sees":     seesCommand,
 		},
 	})
 }
