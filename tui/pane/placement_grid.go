@@ -13,7 +13,7 @@ const (
 )
 
 func (f cellForm) String() string {
-	return [...]string{"cards", "boxes", "tiles", "dots", "points", "groupSizes"}[f]
+	return [...]string{"cards", "boxes", "tiles", "dots", "points", "groups"}[f]
 }
 
 // groupSizes are how many instances a cell may stand for. The ladder of zoom steps

@@ -42,8 +42,7 @@ func wave(t, period, phase float64) float64 { return 1 + math.Sin(t/period*2*mat
 
 // figures are a kind's at a moment: it grows, breaks at 203 s and at 540 s, and
 // mends.
-func figures(s *data.State, kind string, t float64) data.Point {
-	sum := sums(s, kind)
+func figures(sum api.Totals, unwell int, kind string, t float64) data.Point {
 	p := data.Point{
 		At:        Began.Add(time.Duration(t * float64(time.Second))),
 		Resources: int(float64(sum.Used+sum.Unplaced) * (0.9 + 0.1*t/Shown)),
@@ -55,7 +54,7 @@ func figures(s *data.State, kind string, t float64) data.Point {
 		p.Up, p.Unplaced = max(p.Up-1, 0), int((221-t)*3)
 	}
 	if t > 540 {
-		p.Up, p.Unplaced = max(p.Up-unwell(s, kind), 0), sum.Unplaced
+		p.Up, p.Unplaced = max(p.Up-unwell, 0), sum.Unplaced
 		p.HeartbeatAge = t - 540 + 60
 	}
 	if kind == "Rule" {
@@ -65,9 +64,9 @@ func figures(s *data.State, kind string, t float64) data.Point {
 }
 
 func track(s *data.State, kind string) *data.Track {
-	t := &data.Track{}
+	t, sum, bad := &data.Track{}, sums(s, kind), unwell(s, kind)
 	for n := range data.MaxPoints {
-		t.Add(figures(s, kind, Shown*float64(n+1)/data.MaxPoints))
+		t.Add(figures(sum, bad, kind, Shown*float64(n+1)/data.MaxPoints))
 	}
 	return t
 }
@@ -83,9 +82,10 @@ func timeline(s *data.State, buckets int) api.Timeline {
 	}
 	for _, kind := range kindNames {
 		one := api.Series{Resource: kind}
-		before := figures(s, kind, 0)
+		sum, bad := sums(s, kind), unwell(s, kind)
+		before := figures(sum, bad, kind, 0)
 		for at := 0.0; at < Shown; at += t.Bucket {
-			p := figures(s, kind, min(at+t.Bucket, Shown))
+			p := figures(sum, bad, kind, min(at+t.Bucket, Shown))
 			one.Resources = append(one.Resources, p.Resources)
 			one.Unplaced = append(one.Unplaced, p.Unplaced)
 			one.Instances = append(one.Instances, p.Instances)
