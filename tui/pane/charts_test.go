@@ -25,6 +25,9 @@ func TestChartsFrames(t *testing.T) {
 	goldens(t, "charts", func(c *screen.Canvas) {
 		NewCharts().Draw(c, simulation())
 	})
+	goldens(t, "charts-past", func(c *screen.Canvas) { // what comes after the moment is dimmed
+		NewCharts().Draw(c, at(simulation(), func(c *api.Clock) { c.Now, c.Live, c.Paused = 301.7, false, true }))
+	})
 	goldens(t, "charts-watched", func(c *screen.Canvas) {
 		s := sample.Production(sample.State(40, 4000))
 		track := s.History["Thing"]
