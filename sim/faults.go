@@ -22,6 +22,7 @@ type faults struct {
 	happenings, changes map[scenarios.FaultKind]action
 
 	broken   []*broken                         // the scenario's, then the injected
+	injected map[string]int                    // how many of each text
 	active   map[scenarios.FaultKind][]*broken // of those that last, in the order of their beginnings
 	out      map[string]int                    // unreachable machines: by how many faults
 	drains   map[string]int                    // cordoned machines: by how many faults
@@ -46,7 +47,7 @@ type broken struct {
 
 // makeFaults gives every fault of the scenario its streams.
 func (r *run) makeFaults() {
-	r.faults = faults{happenings: happenings(), changes: changes(), active: map[scenarios.FaultKind][]*broken{}, out: map[string]int{}, drains: map[string]int{}, parted: map[dacAt][]string{}, switched: map[scenarios.FaultKind]bool{}}
+	r.faults = faults{happenings: happenings(), changes: changes(), injected: map[string]int{}, active: map[scenarios.FaultKind][]*broken{}, out: map[string]int{}, drains: map[string]int{}, parted: map[dacAt][]string{}, switched: map[scenarios.FaultKind]bool{}}
 	for i, f := range r.script.Faults() {
 		r.breakable(&r.sc.Faults[i], f)
 	}
@@ -63,15 +64,11 @@ const maxInjected = 10_000
 
 // inject has a fault begin that the scenario does not foresee.
 func (r *run) inject(now time.Duration, f *scenarios.Fault) {
-	text, earlier := scenarios.FormatFault(*f), 0
-	for _, b := range r.broken[len(r.sc.Faults):] {
-		if b.dice.Text == text {
-			earlier++
-		}
-	}
+	dice := r.script.Injected(f, r.injected[scenarios.FormatFault(*f)])
+	r.injected[dice.Text]++
 	r.askFaults()
 	r.pics.fault(f)
-	r.faultOn(now, r.breakable(f, r.script.Injected(f, earlier)))
+	r.faultOn(now, r.breakable(f, dice))
 	r.unsettle(now, f.At+f.For)
 }
 

@@ -208,6 +208,9 @@ func small(w scenarios.FaultWord) scenarios.Fault {
 // and after it: half an hour later all has settled, and nothing was demanded
 // meanwhile.
 func TestInjectedFaultsSettle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, and it takes long")
+	}
 	sc := parse(t, liveWorld)
 	for _, w := range scenarios.FaultWords {
 		t.Run(string(w.What), func(t *testing.T) {
