@@ -39,6 +39,7 @@ type window struct {
 	frames []keyframe
 	steps  []step
 	bytes  int // of frames and steps, about
+	heavy  int // of it, the steps'
 }
 
 // step is an entry, and how many events have happened with it.
@@ -50,7 +51,7 @@ type step struct {
 // The bounds of the windows.
 const (
 	windowEntries = 1 << 11 // at least, of a window; more for large kinds
-	windowBytes   = 4 << 20 // of a window's entries
+	windowBytes   = 4 << 20 // of a window's entries; as much more as its frames take
 	windowsBytes  = 96 << 20
 )
 
@@ -163,7 +164,7 @@ func (c *cursor) more() (bool, error) {
 	if err != nil || !more {
 		return more, err
 	}
-	if w := &c.windows[c.win]; len(w.steps) >= windowEntries+c.resources()/4 || w.bytes > windowBytes && len(w.steps) >= windowEntries/8 {
+	if w := &c.windows[c.win]; len(w.steps) >= windowEntries+c.resources()/4 || w.heavy > windowBytes+w.bytes-w.heavy {
 		c.window()
 	}
 	c.add(e)
@@ -198,6 +199,7 @@ func (c *cursor) add(e *recording.Entry) {
 		n++
 	}
 	w.steps = append(w.steps, step{n, *e})
+	w.heavy += bytesOf(e)
 	w.bytes += bytesOf(e)
 }
 
