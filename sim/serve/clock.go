@@ -81,17 +81,20 @@ func (s *Server) hold() { s.clock.anchor.real, s.clock.anchor.shown = time.Now()
 func (s *Server) goOn(to time.Duration, deadline time.Time) bool {
 	c := &s.clock
 	for !c.live && c.now < to {
-		began := time.Now()
-		if err := s.show(min(to, s.end(), c.now+max(c.stretch, time.Millisecond))); err != nil {
+		began, stretch := time.Now(), max(c.stretch, time.Millisecond)
+		next := min(to, s.end(), c.now+stretch)
+		whole := next == c.now+stretch
+		if err := s.show(next); err != nil {
 			s.cfg.Log.Error("the past cannot be shown", "at", c.now, "error", err)
 			c.paused = true
 			return true
 		}
 		s.publish()
-		if time.Since(began) < bite/4 {
-			c.stretch = min(2*max(c.stretch, time.Millisecond), time.Hour)
-		} else {
-			c.stretch /= 2
+		switch took := time.Since(began); {
+		case took > bite/2:
+			c.stretch = stretch / 2
+		case whole && took < bite/4:
+			c.stretch = 2 * stretch
 		}
 		if c.now >= s.end() {
 			s.goLive()

@@ -40,6 +40,7 @@ func (s *Server) publish() {
 func (s *Server) jumped() {
 	entries, whole := s.moment.Log(s.events.Remembers(), nil)
 	past := make([]api.Event, 0, len(entries))
+	clear(s.told)
 	for _, e := range slices.Backward(entries) {
 		past = append(past, s.eventsOf(&e)...)
 	}
@@ -73,16 +74,23 @@ func (s *Server) eventsOf(e *tape.Entry) []api.Event {
 	return out
 }
 
-// leaderEvent tells who leads from an entry on; nil when that is as it was.
+// leaderEvent tells who leads from an entry on; nil when that is as it was. One who
+// hears late that another leads changes nothing.
 func (s *Server) leaderEvent(e *tape.Entry) *api.Event {
+	leads, known := s.told[e.Kind]
 	switch {
 	case e.Type == tape.EntryLed:
+		s.told[e.Kind] = e.Process
 		return &api.Event{Type: api.EventLeader, Resource: string(e.Kind), Code: processName(e.Process), On: new(true)}
-	case e.Type == tape.EntryDeposed:
+	case e.Type == tape.EntryDeposed && (!known || leads == e.Process):
+		s.told[e.Kind] = nobody
 		return &api.Event{Type: api.EventLeader, Resource: string(e.Kind), On: new(false)}
 	}
 	return nil
 }
+
+// nobody is no process.
+const nobody = -1
 
 // processName is what a process of a simulation or a recording is called.
 func processName(number int) string { return fmt.Sprintf("process %d", number+1) }

@@ -83,7 +83,7 @@ func client(t testing.TB, s *Server) *api.Client {
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, ln) }()
-	c, err := api.New(api.Config{URL: "http://" + ln.Addr().String()})
+	c, err := api.New(api.Config{URL: "http://" + ln.Addr().String(), Retries: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 
 	"dacorch/orchestrator/answer"
 	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/recording"
 	"dacorch/orchestrator/rest"
 	"dacorch/scenarios"
@@ -79,9 +80,10 @@ type Server struct {
 	moment    *tape.Moment // that is shown
 	turn      uint64       // which in the row of those that were shown
 	views     views
-	stood     map[string]stood // by kind
-	published int64            // the last entry of the log that became events
-	result    *sim.Result      // once the simulation was closed
+	stood     map[string]stood   // by kind
+	published int64              // the last entry of the log that became events
+	told      map[fleet.Kind]int // who leads by them; nobody: no process
+	result    *sim.Result        // once the simulation was closed
 }
 
 var (
@@ -111,7 +113,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, kinds: map[string]answer.Kind{}, stood: map[string]stood{}, began: simulationBegan, events: rest.NewEvents(0)}
+	s := &Server{cfg: cfg, kinds: map[string]answer.Kind{}, stood: map[string]stood{}, told: map[fleet.Kind]int{}, began: simulationBegan, events: rest.NewEvents(0)}
 	s.clock = clock{speed: cfg.Speed, paused: cfg.Paused, wake: make(chan struct{}, 1)}
 	var err error
 	if s.store, err = newDirectory(cfg.Dir); err != nil {
