@@ -133,11 +133,17 @@ func (v *cellView) mark() (string, screen.Style) {
 	return flowMark(v.flow), st
 }
 
+// here stands in the cell under the cursor where a load would be.
+const here = "•"
+
 // point is one column: the load, or the mark instead.
 func (v *cellView) point(c *screen.Canvas, x, y int) {
 	text, st := v.mark()
 	if text == "" {
 		text, st, _ = loadSwatch(v.used, v.capacity)
+		if v.cursor {
+			text = here
+		}
 	}
 	if v.cursor {
 		st = screen.Fg(screen.Ink).On(screen.Cursor)
@@ -153,7 +159,7 @@ func (v *cellView) dot(c *screen.Canvas, x, y int) {
 		text, st = " ", load
 	}
 	if v.cursor {
-		load = screen.Fg(screen.Ink).On(screen.Cursor)
+		glyph, load = here, screen.Fg(screen.Ink).On(screen.Cursor)
 		st = load
 	}
 	c.Text(x, y, glyph, load)

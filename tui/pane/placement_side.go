@@ -104,12 +104,15 @@ func (v *PlacementView) drawLine(c *screen.Canvas, s *data.State) {
 	if per := v.grid.each(); per > 1 {
 		g := v.order.group(s, v.place/per*per, per)
 		write(v.rangeWords(&g), screen.Strong)
-		rest := append([]string{usedWords(g.used, g.capacity)}, flowWords(g.flow)...)
-		write(": "+strings.Join(rest, ", "), screen.Default)
+		write(": "+usedWords(g.used, g.capacity), screen.Default)
 		for h := data.Down; h >= data.Closing; h-- {
 			if n := g.count[h]; n > 0 {
-				write(", "+Count(n)+" "+h.String(), HealthRole(h))
+				write(", ", screen.Default)
+				write(Count(n)+" "+h.String(), HealthRole(h))
 			}
+		}
+		for _, text := range flowWords(g.flow) {
+			write(", "+text, screen.Default)
 		}
 		return
 	}
