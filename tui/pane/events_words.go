@@ -11,12 +11,12 @@ import (
 	"dacorch/tui/screen"
 )
 
-// eventRow is one line of a table of events: an event in words, or the moves of
-// one transaction folded into one.
+// eventRow is one line of a table of events: an event in words, or several that
+// say the same folded into one.
 type eventRow struct {
-	seq      int // its place in time
-	at       time.Time
-	id       string // of the first event
+	seq      int       // its place in time
+	at       time.Time // of the last event
+	first    eventKey  // of the first event
 	what     api.EventType
 	kind     string
 	instance int // that it is about; below 0: none, or several
@@ -33,36 +33,72 @@ type eventKey struct {
 	what api.EventType
 }
 
-func (r *eventRow) key() eventKey { return eventKey{r.id, r.at.UnixNano(), r.what} }
+func (r *eventRow) key() eventKey { return r.first }
 
-// eventRows words events, oldest first. The moves of a transaction, and its
-// commit, become one row.
+// eventRows words events, oldest first. The moves of a transaction and its commit
+// become one row, and so do transactions one after another of which nothing else
+// is told.
 func eventRows(to []eventRow, events []api.Event) []eventRow {
 	to = to[:0]
 	for i := 0; i < len(events); {
 		ev := &events[i]
-		n := 1
+		n := alike(events[i:])
 		var row eventRow
-		if ev.Type == api.EventMove {
-			for i+n < len(events) && events[i+n].Type == api.EventMove && events[i+n].Resource == ev.Resource {
-				n++
-			}
+		switch {
+		case ev.Type == api.EventMove:
 			row = movedRow(events[i : i+n])
-			if i+n < len(events) && events[i+n].Type == api.EventCommit && events[i+n].Resource == ev.Resource && events[i+n].Code == "done" {
+			if i+n < len(events) && events[i+n].Resource == ev.Resource && done(&events[i+n]) {
 				n++ // the moves say all that it would
 			}
-		} else {
-			row = eventRow{instance: -1}
+		case n > 1:
+			row = committedRow(events[i : i+n])
+		default:
+			row = eventRow{instance: -1, kind: ev.Resource}
 			row.text, row.role = eventWords(ev)
 			if ev.Instance != nil {
 				row.instance, row.place = *ev.Instance, strconv.Itoa(*ev.Instance)
 			}
 		}
-		row.seq, row.at, row.id, row.what, row.kind = len(to), ev.At, ev.ID, ev.Type, ev.Resource
+		row.first = eventKey{ev.ID, ev.At.UnixNano(), ev.Type}
+		row.seq, row.at, row.what = len(to), events[i+n-1].At, ev.Type
 		to = append(to, row)
 		i += n
 	}
 	return to
+}
+
+// done says whether an event is a transaction that went well.
+func done(ev *api.Event) bool { return ev.Type == api.EventCommit && ev.Code == "done" }
+
+// alike is how many events from the first on are told in one row: moves of one
+// kind, or transactions that went well.
+func alike(events []api.Event) int {
+	first, n := &events[0], 1
+	for n < len(events) {
+		ev := &events[n]
+		moves := first.Type == api.EventMove && ev.Type == api.EventMove && ev.Resource == first.Resource
+		if !moves && !(done(first) && done(ev)) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// committedRow words transactions one after another.
+func committedRow(commits []api.Event) eventRow {
+	sum := commits[0]
+	sum.Count = 0
+	row := eventRow{instance: -1, kind: sum.Resource}
+	for i := range commits {
+		sum.Count += commits[i].Count
+		if kind := commits[i].Resource; kind != sum.Resource && !strings.Contains(row.kind, ", "+kind) {
+			row.kind += ", " + kind
+		}
+	}
+	row.text, row.role = commitWords(&sum)
+	row.text += ", in " + Plural(len(commits), "transaction")
+	return row
 }
 
 // mostMoves is how many moves of one transaction a server tells.
@@ -71,7 +107,7 @@ const mostMoves = 100
 // movedRow words moves of one transaction.
 func movedRow(moves []api.Event) eventRow {
 	from, to := places(moves, false, true), places(moves, true, false)
-	row := eventRow{instance: -1}
+	row := eventRow{instance: -1, kind: moves[0].Resource}
 	if len(from) == 1 && len(to) == 1 {
 		row.place = arrowWords(from[0], to[0])
 		row.instance = max(from[0], to[0])
@@ -218,12 +254,12 @@ var byes = map[string]string{
 }
 
 func commitWords(ev *api.Event) (string, screen.Role) {
-	what := "an instance's nodes"
+	what := "instances' nodes"
 	if ev.Count > 0 {
 		what = Plural(ev.Count, "change") + " of instances' lists"
 	}
 	switch ev.Code {
-	case "done", "committed":
+	case "done":
 		return "written: " + what, screen.Dim
 	case "conflict":
 		return "not written, somebody else had changed it: " + what, screen.Warn

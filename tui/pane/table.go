@@ -33,6 +33,7 @@ type grid[R any] struct {
 	count       int   // rows, at the last look
 	height      int   // rows that were seen last
 	natural     []int // how wide the values of each column were, so far
+	clock       bool  // times were those of a clock, not of the day
 	shown       []slot
 }
 
@@ -87,7 +88,9 @@ func (g *grid[R]) under(c *screen.Canvas, y, width int, focused bool) {
 
 // format makes the texts of the rows that are seen, and learns how wide they are.
 func (g *grid[R]) format(seen []*R, s *data.State) []value {
-	if len(g.natural) != len(g.columns) {
+	_, clock := s.Clock()
+	if len(g.natural) != len(g.columns) || clock != g.clock {
+		g.clock = clock
 		g.natural = make([]int, len(g.columns))
 		for i := range g.columns {
 			col := &g.columns[i]
