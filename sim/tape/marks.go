@@ -39,8 +39,6 @@ type Mark struct {
 	began, ended stamp
 }
 
-func (m *Mark) when() stamp { return m.began }
-
 // markKey names a mark that lasts.
 type markKey struct {
 	class MarkClass

@@ -75,7 +75,6 @@ func (t *Tape) store(write func(w *recording.Writer)) {
 func (t *Tape) rotate() {
 	if s := &t.segments; s.w != nil && s.last().entries >= s.most {
 		t.endSegment()
-		t.forget()
 	}
 }
 
@@ -119,6 +118,7 @@ func (t *Tape) endSegment() {
 	if s.w, s.out = nil, nil; err != nil {
 		t.storeFailed(err)
 	}
+	t.forget()
 }
 
 // storeFailed ends the storing: what happens from here on shows as it happens

@@ -46,7 +46,7 @@ type Store interface {
 // Config bounds a tape. Zero fields take their defaults.
 type Config struct {
 	Store    Store // required
-	MaxBytes int64 // of stored segments: the oldest go; default 1 GiB, at least 1 MiB
+	MaxBytes int64 // of stored segments, the one being written apart: the oldest go; default 1 GiB, at least 64 KiB
 
 	// SegmentEntries is how many entries a segment has at least: a moment is at most
 	// about so many steps away from a stored state, more of large kinds only (see
@@ -63,7 +63,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Store == nil {
 		return c, errors.New("tape: Config.Store is nil: want where segments are kept")
 	}
-	c.MaxBytes = max(cmp.Or(c.MaxBytes, 1<<30), 1<<20)
+	c.MaxBytes = max(cmp.Or(c.MaxBytes, 1<<30), 64<<10)
 	for _, f := range []struct {
 		field         *int
 		usual, fewest int
