@@ -205,9 +205,11 @@ func (v *cellView) outline(c *screen.Canvas, title string) *screen.Canvas {
 	if v.found || v.health != data.Up {
 		mark, st := v.mark()
 		x += c.Text(x, 0, mark, st)
+	} else if screen.Width(title)+5 <= w {
+		x++ // the corner is seen better
 	}
 	c.TextIn(x, 0, w-1-x, " "+title+" ", name)
-	v.drawFlow(c, 1, h-1, w-2)
+	v.drawFlow(c, 2, h-1, w-3)
 	return inside
 }
 
@@ -227,8 +229,8 @@ func (v *cellView) drawFlow(c *screen.Canvas, x, y, width int) {
 	c.Text(x, y, out, screen.Fg(screen.Leaving))
 }
 
-// box has the number in its outline, and percent and figures on the load's
-// colour.
+// box has the number in its outline, and on the load's colour percent, and as far
+// as there is room figures and the health in words.
 func (v *cellView) box(c *screen.Canvas) {
 	inside := v.outline(c, strconv.Itoa(v.in.ID))
 	w, h := inside.Size()
@@ -242,6 +244,11 @@ func (v *cellView) box(c *screen.Canvas) {
 		figures = Count(v.used)
 	}
 	inside.TextRight(0, 1, w, figures, ink)
+	if v.health != data.Up { // a strip that stands out
+		ink = screen.Fg(screen.Ink).On(HealthRole(v.health))
+		inside.Fill(0, 2, w, 1, " ", ink)
+		inside.TextRight(0, 2, w, v.health.String(), ink)
+	}
 }
 
 // card has the name in its outline, a bar, figures, words, and as much more as

@@ -99,8 +99,8 @@ func cardSize(cells, width, height int) (w, h int) {
 // boxSize is how large so many boxes can be, with the gap after them.
 func boxSize(cells, width, height int) (w, h int) {
 	const least, most = 9, 14
-	for h = 4; h >= 3; h-- {
-		for w = most; w >= least; w-- {
+	for h = 5; h >= 3; h-- {
+		for w = most; w >= least+h/5; w-- { // words need a column more
 			cols := columns(max((width+1)/w, 1))
 			if (cells+cols-1)/cols*h <= height {
 				return w, h
