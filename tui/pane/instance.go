@@ -93,9 +93,9 @@ func (v *InstanceView) askHistory() data.Query {
 // Title names the instance.
 func (v *InstanceView) Title(s *data.State) string {
 	if in, _ := v.find(s); in != nil {
-		return v.kind + " instance " + strconv.Itoa(v.instance) + ": " + in.Pod
+		return "instance " + strconv.Itoa(v.instance) + " of " + v.kind + ": " + in.Pod
 	}
-	return v.kind + " instance " + strconv.Itoa(v.instance)
+	return "instance " + strconv.Itoa(v.instance) + " of " + v.kind
 }
 
 // Note is its health.
@@ -176,11 +176,10 @@ func (v *InstanceView) Draw(c *screen.Canvas, s *data.State) {
 		}
 	}
 	n, all := v.list.readSoFar()
-	count := Count(n)
-	if !all && in != nil {
-		count = Count(max(n, in.Used))
+	if v.list.whole = 0; !all && in != nil {
+		v.list.whole = in.Used
 	}
-	counts := []string{count, Count(v.pod.count), Count(v.history.count)}
+	counts := []string{Count(max(n, v.list.whole)), Count(v.pod.count), Count(v.history.count)}
 	v.parts.draw(above.Sub(0, v.above, w, h-v.above), counts, func(part int, c *screen.Canvas, focused bool) {
 		switch part {
 		case 0:

@@ -345,7 +345,7 @@ func (v *InstancesView) Keys() []KeyHelp {
 var keysOfOrders = []KeyHelp{
 	{Key: "r", Does: "replace", Footer: true, Changes: true},
 	{Key: "d", Does: "drain", Footer: true, Changes: true},
-	{Key: "u", Does: "undrain: take the drain back", Changes: true},
+	{Key: "u", Does: "undrain", Changes: true},
 	{Key: "f", Does: "break", Footer: true, Changes: true},
 	{Key: "o", Does: "re-orchestrate", Footer: true, Changes: true},
 }

@@ -90,7 +90,9 @@ func (v *ResourceView) askEvents() data.Query {
 }
 
 // Title names the resource.
-func (v *ResourceView) Title(*data.State) string { return v.kind + " " + screen.Cut(v.id, 60) }
+func (v *ResourceView) Title(*data.State) string {
+	return "resource " + screen.Cut(v.id, 60) + " of " + v.kind
+}
 
 // Note is where it runs.
 func (v *ResourceView) Note(s *data.State) string {

@@ -33,7 +33,7 @@ func (v *ResourcesView) Note(s *data.State) string {
 	}
 	v.look(s)
 	n, all := v.table.readSoFar()
-	st, _, known := data.Get[api.Status](s, data.Query{What: data.AskStatus, Kind: s.Kind})
+	st, known := v.status(s)
 	total := ""
 	switch {
 	case all || v.filter != "" && n > 0:
@@ -63,6 +63,15 @@ func (v *ResourcesView) look(s *data.State) {
 	v.table.about(data.Query{What: data.AskSearch, Kind: s.Kind, Text: v.filter})
 	v.table.mark = v.filter
 	v.table.look(s)
+	v.table.whole = 0
+	if st, ok := v.status(s); ok && v.filter == "" && !v.table.ended {
+		v.table.whole = st.Resources
+	}
+}
+
+func (v *ResourcesView) status(s *data.State) (api.Status, bool) {
+	st, _, ok := data.Get[api.Status](s, data.Query{What: data.AskStatus, Kind: s.Kind})
+	return st, ok
 }
 
 // Draw draws the table.
@@ -97,13 +106,16 @@ func (v *ResourcesView) Press(key string, s *data.State) (Intent, bool) {
 	v.look(s)
 	if v.table.press(key) {
 		v.table.moved(s)
+		if n, all := v.table.readSoFar(); (key == "G" || key == "end") && !all {
+			return say(Plural(n, "resource") + " read so far, more as you go on; / goes to a prefix at once"), true
+		}
 		return Intent{}, true
 	}
 	switch key {
 	case "o":
 		return Intent{Act: Orchestrate, Kind: s.Kind}, true
 	case "s", "S":
-		return Intent{Act: Say, Text: "the server lists resources by id; / narrows them to a prefix"}, true
+		return say("the server lists resources by id; / narrows them to a prefix"), true
 	}
 	return openResource(key, s.Kind, v.table.current(s))
 }
@@ -117,7 +129,7 @@ func openResource(key, kind string, r *api.Found) (Intent, bool) {
 	case key == "i" && r.Instance != nil:
 		return Intent{Act: Open, View: Instance, Kind: kind, Instance: *r.Instance}, true
 	case key == "i":
-		return Intent{Act: Say, Text: "it stands on no instance"}, true
+		return say("it stands on no instance"), true
 	}
 	return Intent{}, false
 }

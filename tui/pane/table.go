@@ -31,6 +31,7 @@ type grid[R any] struct {
 
 	cursor, top int
 	count       int   // rows, at the last look
+	whole       int   // rows that there are, where these are not all; else 0
 	height      int   // rows that were seen last
 	natural     []int // how wide the values of each column were, so far
 	clock       bool  // times were those of a clock, not of the day
@@ -72,7 +73,7 @@ func (g *grid[R]) draw(c *screen.Canvas, s *data.State, row func(int) *R, focuse
 			g.under(c, y, width-1, focused)
 		}
 	}
-	c.Scrollbar(width-1, 1, g.height, g.top, g.height, g.count, screen.Fg(screen.Dim))
+	c.Scrollbar(width-1, 1, g.height, g.top, g.height, max(g.count, g.whole), screen.Fg(screen.Dim))
 }
 
 // under marks the line under the cursor: by a shape, and by its background when
