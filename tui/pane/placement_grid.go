@@ -48,8 +48,9 @@ type cellGrid struct {
 // each is how many instances a cell stands for: 1 before the first Draw.
 func (g *cellGrid) each() int { return max(g.per, 1) }
 
-// newGrid lays so many instances out in so much room.
-func newGrid(step, n, digits, width, height int) cellGrid {
+// newGrid lays the instances out in so much room.
+func newGrid(o *placed, step, width, height int) cellGrid {
+	n, digits := len(o.list), o.digits
 	g := cellGrid{step: step, form: groupCell, per: 1}
 	if step < int(groupCell) {
 		g.form = cellForm(step)
@@ -61,7 +62,7 @@ func newGrid(step, n, digits, width, height int) cellGrid {
 	case cardCell:
 		g.w, g.h = cardSize(g.cells, width, height)
 	case boxCell:
-		g.w, g.h = boxSize(g.cells, width, height)
+		g.w, g.h = boxSize(g.cells, o.figures, width, height)
 	case tileCell:
 		g.w, g.h = digits+4, 1
 		if cols := columns(width / (digits + 9)); (g.cells+cols-1)/cols <= height {
@@ -96,14 +97,17 @@ func cardSize(cells, width, height int) (w, h int) {
 	return min(max((width+1)/cols, least), most), min(max(height/max(rows, 1), lowest), highest)
 }
 
-// boxSize is how large so many boxes can be, with the gap after them.
-func boxSize(cells, width, height int) (w, h int) {
+// boxSize is how large so many boxes can be, with the gap after them: at best
+// there are three lines in them, and used and capacity fit into one; the latter
+// matters more.
+func boxSize(cells, figures, width, height int) (w, h int) {
 	const least, most = 9, 14
-	for h = 5; h >= 3; h-- {
-		for w = most; w >= least+h/5; w-- { // words need a column more
+	full := min(max(figures+3, least), most)
+	for _, try := range []struct{ high, narrow int }{{5, max(full, least+1)}, {4, full}, {5, least + 1}, {4, least}, {3, least}} {
+		for w = most; w >= try.narrow; w-- {
 			cols := columns(max((width+1)/w, 1))
-			if (cells+cols-1)/cols*h <= height {
-				return w, h
+			if (cells+cols-1)/cols*try.high <= height {
+				return w, try.high
 			}
 		}
 	}
@@ -144,17 +148,16 @@ func (g *cellGrid) cellAt(x, y int) (int, bool) {
 
 // layout chooses the zoom, and which rows are seen.
 func (v *PlacementView) layout(width, height int) {
-	n, digits := len(v.order.list), v.order.digits
-	last := zoomSteps(n)
+	last := zoomSteps(len(v.order.list))
 	v.zoom = min(v.zoom, last)
 	for step := max(v.zoom-1, 0); step < last; step++ {
-		v.grid = newGrid(step, n, digits, width, height)
+		v.grid = newGrid(&v.order, step, width, height)
 		if v.zoom > 0 || v.grid.rows <= v.grid.seen {
 			break
 		}
 	}
 	if v.grid.rows > v.grid.seen {
-		v.grid = newGrid(v.grid.step, n, digits, width-2, height) // room for the scrollbar
+		v.grid = newGrid(&v.order, v.grid.step, width-2, height) // room for the scrollbar
 	}
 	g := &v.grid
 	if row := v.place / g.per / g.cols; !v.stray {

@@ -31,6 +31,8 @@ type placed struct {
 	list   []int32 // positions of of, in the order shown
 	health []data.Health
 	digits int // of the largest number
+	// figures is how many columns used/capacity take at most.
+	figures int
 
 	used, capacity int
 	count          [data.Down + 1]int
@@ -60,7 +62,7 @@ func (o *placed) update(s *data.State, by placementOrder) {
 		return
 	}
 	*o = placed{made: key, known: o.known, of: list, list: o.list[:0], health: o.health[:0]}
-	most := 0
+	most, largest := 0, 0
 	for i := range list {
 		in := &list[i]
 		h := data.HealthOf(in)
@@ -68,8 +70,9 @@ func (o *placed) update(s *data.State, by placementOrder) {
 		o.count[h]++
 		o.used += in.Used
 		o.capacity += in.Capacity
-		most = max(most, in.ID)
+		most, largest = max(most, in.ID), max(largest, in.Capacity, in.Used)
 	}
+	o.figures = 2*len(Count(largest)) + 1
 	for o.digits = 1; most >= 10; most /= 10 {
 		o.digits++
 	}

@@ -93,7 +93,10 @@ func (p *picture) backgrounds(y int) {
 func (p *picture) row(y int) {
 	line := p.frame.cells[y*p.frame.width : (y+1)*p.frame.width]
 	for _, r := range p.frame.runs(y) {
-		fg, _, attr := p.theme.look(r.style)
+		fg, bg, attr := p.theme.look(r.style)
+		if bg != nil && hex(fg) == hex(bg) {
+			continue // it is not meant to be seen
+		}
 		var text strings.Builder
 		from, width := r.from, 0
 		flush := func() {
