@@ -2,6 +2,8 @@ package pane
 
 import (
 	"cmp"
+	"strconv"
+	"strings"
 
 	"dacorch/orchestrator/api"
 	"dacorch/tui/data"
@@ -10,7 +12,7 @@ import (
 
 // ResourcesView is the table of the resources of the kind that is looked at, of
 // which there may be very many: the server hands them out by id, and the filter
-// is what the id begins with.
+// is what the id begins with, or the name of the pod that they stand on.
 type ResourcesView struct {
 	table  pages
 	filter string
@@ -44,7 +46,9 @@ func (v *ResourcesView) Note(s *data.State) string {
 	case known && n > 0:
 		total = "row " + Count(min(v.table.cursor+1, n)) + " of " + Count(st.Resources)
 	}
-	if v.filter != "" {
+	if _, pod := v.pod(s); pod {
+		total += " in " + v.filter
+	} else if v.filter != "" {
 		total += " with ids that begin with “" + screen.Cut(v.filter, 24) + "”"
 	}
 	return notes(total, "by id ▲")
@@ -60,13 +64,29 @@ func (v *ResourcesView) Needs(s *data.State) []data.Query {
 }
 
 func (v *ResourcesView) look(s *data.State) {
-	v.table.about(data.Query{What: data.AskSearch, Kind: s.Kind, Text: v.filter})
+	base := data.Query{What: data.AskSearch, Kind: s.Kind, Text: v.filter}
+	if instance, ok := v.pod(s); ok {
+		base = data.Query{What: data.AskList, Kind: s.Kind, Instance: instance}
+	}
+	v.table.about(base)
 	v.table.mark = v.filter
 	v.table.look(s)
 	v.table.whole = 0
 	if st, ok := v.status(s); ok && v.filter == "" && !v.table.ended {
 		v.table.whole = st.Resources
 	}
+}
+
+// pod is the instance whose pod the filter names.
+func (v *ResourcesView) pod(s *data.State) (instance int, ok bool) {
+	k, _, _ := data.Get[api.Kinds](s, data.Query{What: data.AskKinds})
+	for i := range k.Kinds {
+		number, is := strings.CutPrefix(v.filter, k.Kinds[i].InstanceName+"-")
+		if n, err := strconv.Atoi(number); is && k.Kinds[i].Resource == s.Kind && err == nil && n >= 0 && strconv.Itoa(n) == number {
+			return n, true
+		}
+	}
+	return 0, false
 }
 
 func (v *ResourcesView) status(s *data.State) (api.Status, bool) {
@@ -83,9 +103,12 @@ func (v *ResourcesView) Draw(c *screen.Canvas, s *data.State) {
 	v.look(s)
 	a := v.table.first(s)
 	n, all := v.table.readSoFar()
-	switch {
+	switch _, pod := v.pod(s); {
+	case n == 0 && all && pod:
+		empty(c, "no resource runs in "+v.filter, "Esc shows all again.")
+		return
 	case n == 0 && all && v.filter != "":
-		empty(c, "no id of "+s.Kind+" begins with “"+screen.Cut(v.filter, 40)+"”", "Letters count as they are written. Esc shows all again.")
+		empty(c, "no id of "+s.Kind+" begins with “"+screen.Cut(v.filter, 40)+"”", "Capital letters differ from small ones. The name of a pod works too. Esc shows all again.")
 		return
 	case n == 0 && all:
 		empty(c, s.Kind+" has no resource", "Resources are the rows of its table in the database.")
@@ -115,7 +138,7 @@ func (v *ResourcesView) Press(key string, s *data.State) (Intent, bool) {
 	case "o":
 		return Intent{Act: Orchestrate, Kind: s.Kind}, true
 	case "s", "S":
-		return say("the server lists resources by id; / narrows them to a prefix"), true
+		return say("the server lists resources by id; / narrows them to a prefix, or to a pod"), true
 	}
 	return openResource(key, s.Kind, v.table.current(s))
 }
@@ -169,7 +192,7 @@ func (v *ResourcesView) Keys() []KeyHelp {
 	keys := []KeyHelp{
 		{Key: "enter", Does: "where it is and was, and why", Footer: true},
 		{Key: "i", Does: "its instance", Footer: true},
-		{Key: "/", Does: "ids that begin with …", Footer: true},
+		{Key: "/", Does: "by id or pod", Footer: true},
 		{Key: "o", Does: "re-orchestrate", Changes: true},
 	}
 	return append(keys, keysOfTables...)

@@ -71,6 +71,8 @@ func TestTableFramesThatDiffer(t *testing.T) {
 		"instances-loading":   {pane: NewInstances(), do: func(s *data.State) { clear(s.Answers) }},
 		"kinds-unled":         {pane: NewKinds(), do: unled},
 		"resources-prefix":    {pane: filtered(NewResources(), "22"), keys: "down down down"},
+		"resources-pod":       {pane: filtered(NewResources(), "iota-dac-9"), keys: ""},
+		"resources-of-pod":    {pane: filtered(NewResources(), "iota-dac-5"), keys: "G"},
 		"resources-nothing":   {pane: filtered(NewResources(), "gibraltar")},
 		"events-flood":        {pane: NewEvents(), do: func(s *data.State) { s.Sampled, s.Skipped, s.Rate = true, 98_450, 1250 }},
 		"events-scrolled":     {pane: filtered(NewEvents(), "pod"), keys: "pgup up"},
