@@ -100,7 +100,7 @@ func (v *PlacementView) viewOf(s *data.State, cell int, cursor bool, star int) c
 		return view
 	}
 	in := o.in(cell)
-	return cellView{in: in, health: o.healthAt(cell), used: in.Used, capacity: in.Capacity, flow: flowOf(s, in), cursor: cursor, found: in.ID == star}
+	return cellView{in: in, health: o.healthAt(cell), used: in.Used, capacity: in.Capacity, flow: o.flow(s, cell), cursor: cursor, found: in.ID == star}
 }
 
 func (v *PlacementView) drawCell(c *screen.Canvas, x, y int, view cellView) {

@@ -37,6 +37,9 @@ type placed struct {
 	used, capacity int
 	count          [data.Down + 1]int
 	bad            []int32 // positions of of: not up, the worst first, at most maxBad
+
+	changes []change // by position of of
+	moment  time.Time
 }
 
 // maxBad is how many of those that are not up are listed.
@@ -61,7 +64,9 @@ func (o *placed) update(s *data.State, by placementOrder) {
 	if key == o.made {
 		return
 	}
+	before := *o
 	*o = placed{made: key, known: o.known, of: list, list: o.list[:0], health: o.health[:0]}
+	o.compare(s, &before)
 	most, largest := 0, 0
 	for i := range list {
 		in := &list[i]
@@ -180,19 +185,8 @@ func (o *placed) group(s *data.State, from, count int) several {
 		if cmp.Compare(fullness(in), fullness(o.in(g.fullest))) > 0 {
 			g.fullest = place
 		}
-		flow := flowOf(s, in)
+		flow := o.flow(s, place)
 		g.flow.In, g.flow.Out = g.flow.In+flow.In, g.flow.Out+flow.Out
 	}
 	return g
-}
-
-// flowOf is what moves over an instance's border: what has just moved and what
-// is on its way.
-func flowOf(s *data.State, in *api.Instance) data.Flow {
-	flow := data.Flow{In: in.Arriving, Out: in.Leaving}
-	if len(s.Flows) > 0 {
-		seen := s.Flows[data.Place{Kind: s.Kind, Instance: in.ID}]
-		flow.In, flow.Out = flow.In+seen.In, flow.Out+seen.Out
-	}
-	return flow
 }

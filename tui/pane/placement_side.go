@@ -125,7 +125,7 @@ func (v *PlacementView) drawLine(c *screen.Canvas, s *data.State) {
 	if h != data.Up {
 		write(stateWords(in, h)+"; ", HealthRole(h))
 	}
-	rest := append([]string{usedWords(in.Used, in.Capacity)}, whereWords(in, flowOf(s, in))...)
+	rest := append([]string{usedWords(in.Used, in.Capacity)}, whereWords(in, v.order.flow(s, v.place))...)
 	if h == data.Up {
 		rest = slices.Insert(rest, 1, "up")
 	}
@@ -195,7 +195,7 @@ func (v *PlacementView) sideInstance(p *side, s *data.State, in *api.Instance, h
 	p.c.TextRight(p.w-6, p.y, 6, Percent(in.Used, in.Capacity), screen.Fg(screen.Strong))
 	p.y++
 	p.pair("resources", Count(in.Used)+" of "+Count(in.Capacity), screen.Default)
-	p.pair("moving", strings.Join(flowWords(flowOf(s, in)), ", "), screen.Default)
+	p.pair("moving", strings.Join(flowWords(v.order.flow(s, v.place)), ", "), screen.Default)
 	p.pair("node", in.Node, screen.Default)
 	p.pair("pod", phaseWords(in), screen.Default)
 	if in.Restarts != nil && *in.Restarts > 0 {

@@ -3,6 +3,7 @@ package pane
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,6 +260,41 @@ func TestPlacementMoves(t *testing.T) {
 	clear(s.Flows)
 	if plain := cells(); strings.ContainsAny(plain, "▲▼") {
 		t.Errorf("%s", plain)
+	}
+}
+
+// TestPlacementGrows: what is created and removed is seen until data.Fade is over,
+// and not when time goes back.
+func TestPlacementGrows(t *testing.T) {
+	v, s, c := drawn(40, 80, 24)
+	clear(s.Flows)
+	s.Answers[data.Query{What: data.AskClock}] = nil
+	cells := func(after time.Duration, change int) string {
+		s.Now = s.Now.Add(after)
+		before, _ := s.Instances("Thing")
+		list := slices.Clone(before)
+		for i := range list {
+			list[i].Arriving, list[i].Leaving = 0, 0
+		}
+		list[0].Used += change
+		list[1].Used -= change
+		s.Answers[instancesOf] = &data.Answer{Value: api.Instances{Resource: "Thing", Instances: list}, At: s.Now}
+		v.Draw(c, s)
+		lines := strings.Split(c.Plain(), "\n")
+		return strings.Join(lines[:len(lines)-4], "\n")
+	}
+	for _, step := range []struct {
+		after   time.Duration
+		change  int
+		in, out string
+	}{
+		{time.Second, 0, "", ""}, {time.Second, 4, "▲4", "▼4"}, {time.Second, 2, "▲6", "▼6"}, {time.Second, 0, "▲6", "▼6"},
+		{data.Fade, 0, "", ""}, {-time.Minute, 9, "", ""}, {time.Second, 1, "▲1", "▼1"},
+	} {
+		plain := cells(step.after, step.change)
+		if !strings.Contains(plain, step.in) || !strings.Contains(plain, step.out) || step.in == "" && strings.ContainsAny(plain, "▲▼") {
+			t.Errorf("%+v:\n%s", step, plain)
+		}
 	}
 }
 
