@@ -99,7 +99,7 @@ func drawLoad(c *screen.Canvas, width int, in *api.Instance, _ *data.State) {
 	if role == screen.Load0 {
 		text = screen.Dim
 	}
-	Bar(c, 0, 0, width-number, in.Used, in.Capacity, screen.Fg(role))
+	ThinBar(c, 0, 0, width-number, in.Used, in.Capacity, screen.Fg(role))
 	c.TextRight(max(width-number, 0), 0, min(number, width), Percent(in.Used, in.Capacity), screen.Fg(text))
 }
 

@@ -166,6 +166,19 @@ func Bar(c *screen.Canvas, x, y, width, part, whole int, st screen.Style) {
 	c.Text(x+full, y, strings.Repeat("·", width-full), track)
 }
 
+// ThinBar is Bar as a line, in halves of columns, for bars below each other.
+func ThinBar(c *screen.Canvas, x, y, width, part, whole int, st screen.Style) {
+	if width <= 0 {
+		return
+	}
+	halves := 0
+	if whole > 0 && part > 0 {
+		halves = max(int(float64(min(part, whole))/float64(whole)*float64(width*2)), 1)
+	}
+	c.Rule(x, y, width, screen.Fg(screen.Border).On(st.Bg))
+	c.Text(x, y, strings.Repeat("━", halves/2)+strings.Repeat("╸", halves%2), st)
+}
+
 // Wrap breaks a text into lines of at most so many columns, between words where
 // it can; at most most lines, the last of them with an ellipsis when there is
 // more.

@@ -84,6 +84,16 @@ func TestBar(t *testing.T) {
 	}
 }
 
+func TestThinBar(t *testing.T) {
+	for used, want := range map[int]string{0: "────", 1: "╸───", 50: "━━──", 99: "━━━╸", 100: "━━━━", 300: "━━━━"} {
+		c := screen.New(6, 1)
+		ThinBar(c, 1, 0, 4, used, 100, screen.Style{})
+		if got := c.Plain(); got != " "+want+"\n" {
+			t.Errorf("%d of 100: got %q, want %q", used, got, want)
+		}
+	}
+}
+
 func TestLineEdits(t *testing.T) {
 	for _, c := range []struct{ keys, want string }{
 		{"a b space c", "ab c|"},
