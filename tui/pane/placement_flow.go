@@ -10,6 +10,7 @@ import (
 // Resources that are created or removed move nowhere, so no event tells of them.
 type change struct {
 	net   int
+	since time.Time // it is added up: for data.Fade
 	until time.Time // it is shown
 }
 
@@ -32,8 +33,11 @@ func (o *placed) compare(s *data.State, before *placed) {
 			o.changes[i] = was
 		}
 		if net := o.of[i].Used - before.of[old].Used; net != 0 {
-			o.changes[i].net += net
-			o.changes[i].until = s.Now.Add(data.Fade)
+			change := &o.changes[i]
+			if s.Now.Sub(change.since) >= data.Fade {
+				change.net, change.since = 0, s.Now
+			}
+			change.net, change.until = change.net+net, s.Now.Add(data.Fade)
 		}
 	}
 }

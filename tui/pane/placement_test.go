@@ -289,6 +289,7 @@ func TestPlacementGrows(t *testing.T) {
 		in, out string
 	}{
 		{time.Second, 0, "", ""}, {time.Second, 4, "▲4", "▼4"}, {time.Second, 2, "▲6", "▼6"}, {time.Second, 0, "▲6", "▼6"},
+		{time.Second, 3, "▲3", "▼3"}, // what it began with is over
 		{data.Fade, 0, "", ""}, {-time.Minute, 9, "", ""}, {time.Second, 1, "▲1", "▼1"},
 	} {
 		plain := cells(step.after, step.change)
