@@ -156,7 +156,7 @@ func (v *EventsView) Draw(c *screen.Canvas, s *data.State) {
 		c.TextIn(gutter, h-1, w-gutter, "! more happens than can be told: some events are left out, "+Count(s.Skipped)+" so far; moves are still counted in the placement", screen.Fg(screen.Warn))
 		c = c.Sub(0, 0, w, h-1)
 	}
-	if r := v.table.current(); r != nil && w < 130 && h >= 14 {
+	if r := v.table.current(); r != nil && w < 100 && h >= 14 {
 		c = inFull(c, r.text, r.role)
 	}
 	v.table.draw(c, s, true, false)

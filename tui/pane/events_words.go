@@ -272,21 +272,27 @@ func commitWords(ev *api.Event) (string, screen.Role) {
 }
 
 func podWords(ev *api.Event) (string, screen.Role) {
-	text, role := "", screen.Default
+	text, role := "its pod: "+ev.Code, screen.Default
 	switch ev.Code {
 	case "Running":
 		text, role = "its pod runs", screen.Up
 	case "Pending":
 		text, role = "its pod is pending", screen.Starting
 	case "Missing":
-		return "its pod is gone", screen.Down
-	case "Failed", "Unknown", "Succeeded":
-		text, role = "its pod is "+strings.ToLower(ev.Code), screen.Down
-	default:
-		text = "its pod: " + ev.Code
+		return "its pod is gone", role
+	case "Failed":
+		text, role = "its pod has failed", screen.Down
+	case "Unknown":
+		text, role = "its pod is in an unknown state", screen.Down
+	case "Succeeded":
+		text, role = "its pod has ended", screen.Down
 	}
-	if ev.Text != "" && ev.Text != ev.Code {
-		text += ": " + ev.Text
+	why := strings.TrimLeft(strings.TrimPrefix(ev.Text, ev.Code), ":, ")
+	if rest, ok := strings.CutPrefix(why, "terminating"); ok {
+		text, role, why = text+", and is being deleted", screen.Closing, strings.TrimLeft(rest, ":, ")
+	}
+	if why != "" {
+		text += ": " + why
 	}
 	return text, role
 }

@@ -145,7 +145,7 @@ func (v *ReorchestrationsView) Draw(c *screen.Canvas, s *data.State) {
 	}
 	above, old := trouble(c, s, a, "the re-orchestrations")
 	if r := v.table.current(); r != nil {
-		if w, h := above.Size(); w < 110 && h >= 14 {
+		if w, h := above.Size(); w < 100 && h >= 14 {
 			above = inFull(above, cmp.Or(runWords(r), "done"), screen.Default)
 		}
 	}
