@@ -360,6 +360,7 @@ func BenchmarkPlacement(b *testing.B) {
 					v.Draw(c, s)
 					out = c.AppendANSI(out[:0], screen.Dark)
 				}
+				b.ReportMetric(float64(len(out)), "bytes/frame")
 			})
 		}
 	}

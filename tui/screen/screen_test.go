@@ -152,7 +152,7 @@ func TestAnyDrawing(t *testing.T) {
 			case 2:
 				sub.Box(Lines(rapid.IntRange(0, int(Dotted)).Draw(t, "lines")), text, text, Fg(Border))
 			case 3:
-				sub.Spark(x, y, n, []float64{1, 2, 3}, 0, 3, Fg(Load5))
+				sub.TextIn(x, y, n, text, Fg(Load5))
 			case 4:
 				sub.Scrollbar(x, y, n, rapid.IntRange(-3, 100).Draw(t, "first"), n, rapid.IntRange(-3, 1000).Draw(t, "of"), Fg(Focus))
 			case 5:

@@ -1,9 +1,6 @@
 package screen
 
-import (
-	"math"
-	"strings"
-)
+import "strings"
 
 // Lines is how a box is drawn.
 type Lines uint8
@@ -57,29 +54,6 @@ func (c *Canvas) Box(lines Lines, title, note string, st Style) *Canvas {
 		c.Text(w-4-Width(note), 0, " "+note+" ", Fg(Dim).On(st.Bg))
 	}
 	return c.Sub(1, 1, w-2, h-2)
-}
-
-// eighths are the blocks that fill a column's lower part.
-var eighths = [...]string{" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"}
-
-// Spark draws values as an area, one to a column from the left, that is height
-// rows high. Low is just seen at the bottom, high fills a column; what lies
-// outside is cut. NaN is a gap.
-func (c *Canvas) Spark(x, y, height int, values []float64, low, high float64, st Style) {
-	for i, v := range values {
-		if math.IsNaN(v) || height <= 0 {
-			continue
-		}
-		full := 1 // what is known is seen
-		if high > low {
-			full = max(int(math.Round(min(max((v-low)/(high-low), 0), 1)*float64(height*8))), 1)
-		}
-		for row := range height {
-			if part := min(max(full-row*8, 0), 8); part > 0 {
-				c.put(x+i, y+height-1-row, eighths[part], 1, st)
-			}
-		}
-	}
 }
 
 // Scrollbar draws, in one column, which part of a list is seen: the rows from

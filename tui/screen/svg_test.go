@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,7 +25,7 @@ func gallery() *Canvas {
 	c.Text(31, 3, "├┼┤┬┴", Fg(Border))
 	c.Text(31, 4, "░▒▓█▀▐▌▔", Fg(Info))
 	c.Text(31, 5, "⣿⡇⠁⢀", Fg(Good))
-	c.Spark(0, 6, 3, []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, math.NaN(), 24, 100, -5}, 0, 24, Fg(Load5))
+	c.Text(0, 7, "▁▂▃▄▅▆▇█", Fg(Load5))
 	c.Text(16, 6, "▏▎▍▌▋▊▉█", Fg(Load6))
 	c.Text(16, 7, "bold", Fg(Strong))
 	c.Text(21, 7, "faint ─", Fg(Default).With(Faint))
@@ -129,11 +128,6 @@ func TestShapes(t *testing.T) {
 		if got := strings.Split(c.Plain(), "\n")[0]; got != strings.TrimRight(want, " ") {
 			t.Errorf("%d wide:\n%s, want\n%s", width, got, want)
 		}
-	}
-	c = New(6, 2)
-	c.Spark(0, 0, 2, []float64{0, 4, 8, math.NaN(), 16, 99}, 0, 16, Style{})
-	if got, want := c.Plain(), "    ██\n▁▄█ ██\n"; got != want {
-		t.Errorf("got\n%s, want\n%s", got, want)
 	}
 	c = New(1, 4)
 	c.Scrollbar(0, 0, 4, 50, 50, 100, Style{})
