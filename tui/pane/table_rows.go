@@ -65,12 +65,15 @@ func (t *rows[R, K]) sort() {
 		return
 	}
 	down := t.columns[t.sorted].down != t.reverse
-	slices.SortStableFunc(t.order, func(a, b int32) int {
-		if n := by(&t.all[a], &t.all[b]); !down {
-			return n
-		} else {
-			return -n
+	slices.SortFunc(t.order, func(a, b int32) int {
+		n := by(&t.all[a], &t.all[b])
+		if down {
+			n = -n
 		}
+		if n == 0 { // as they came; faster than a stable sort
+			n = int(a - b)
+		}
+		return n
 	})
 }
 
