@@ -17,40 +17,41 @@ type change struct {
 // compare takes down what has changed since the answer before, when that was of
 // the same kind and of a moment before.
 func (o *placed) compare(s *data.State, before *placed) {
-	o.moment, o.changes = s.Moment(), make([]change, len(o.of))
+	o.moment, o.changes = s.Moment(), map[int]change{}
 	if before.made.kind != o.made.kind || o.moment.Before(before.moment) {
 		return
 	}
+	for id, was := range before.changes {
+		if was.until.After(s.Now) {
+			o.changes[id] = was
+		}
+	}
 	old := 0
 	for i := range o.of {
-		for old < len(before.of) && before.of[old].ID < o.of[i].ID {
+		in := &o.of[i]
+		for old < len(before.of) && before.of[old].ID < in.ID {
 			old++
 		}
-		if old == len(before.of) || before.of[old].ID != o.of[i].ID {
+		if old == len(before.of) || before.of[old].ID != in.ID || before.of[old].Used == in.Used {
 			continue
 		}
-		if was := before.changes[old]; was.until.After(s.Now) {
-			o.changes[i] = was
+		was := o.changes[in.ID]
+		if s.Now.Sub(was.since) >= data.Fade {
+			was.net, was.since = 0, s.Now
 		}
-		if net := o.of[i].Used - before.of[old].Used; net != 0 {
-			change := &o.changes[i]
-			if s.Now.Sub(change.since) >= data.Fade {
-				change.net, change.since = 0, s.Now
-			}
-			change.net, change.until = change.net+net, s.Now.Add(data.Fade)
-		}
+		o.changes[in.ID] = change{net: was.net + in.Used - before.of[old].Used, since: was.since, until: s.Now.Add(data.Fade)}
 	}
 }
 
 // flow is what goes over the border of the instance at a position of the order:
 // what has just moved, or else how it has changed, and what is on its way.
 func (o *placed) flow(s *data.State, place int) data.Flow {
-	i := o.list[place]
-	in := &o.of[i]
+	in := o.in(place)
 	flow := s.Flows[data.Place{Kind: s.Kind, Instance: in.ID}]
-	if flow == (data.Flow{}) && o.changes[i].until.After(s.Now) {
-		net := o.changes[i].net
-		flow = data.Flow{In: max(net, 0), Out: max(-net, 0)}
+	if flow == (data.Flow{}) && len(o.changes) > 0 {
+		if was := o.changes[in.ID]; was.until.After(s.Now) {
+			flow = data.Flow{In: max(was.net, 0), Out: max(-was.net, 0)}
+		}
 	}
 	return data.Flow{In: flow.In + in.Arriving, Out: flow.Out + in.Leaving}
 }

@@ -23,7 +23,7 @@ const (
 func (b placementOrder) String() string { return [...]string{"number", "load", "health"}[b] }
 
 // placed is a kind's instances as they are shown. It is made anew when another
-// answer has come, or the placementOrder changes: not for each frame.
+// answer has come, or the sorting changes: not for each frame.
 type placed struct {
 	made   placedKey
 	known  bool // there has been an answer
@@ -34,11 +34,11 @@ type placed struct {
 	// figures is how many columns used/capacity take at most.
 	figures int
 
-	used, capacity int
-	count          [data.Down + 1]int
-	bad            []int32 // positions of of: not up, the worst first, at most maxBad
+	used  int
+	count [data.Down + 1]int
+	bad   []int32 // positions of of: not up, the worst first, at most maxBad
 
-	changes []change // by position of of
+	changes map[int]change // by number
 	moment  time.Time
 }
 
@@ -74,7 +74,6 @@ func (o *placed) update(s *data.State, by placementOrder) {
 		o.list, o.health = append(o.list, int32(i)), append(o.health, h)
 		o.count[h]++
 		o.used += in.Used
-		o.capacity += in.Capacity
 		most, largest = max(most, in.ID), max(largest, in.Capacity, in.Used)
 	}
 	o.figures = 2*len(Count(largest)) + 1

@@ -340,6 +340,39 @@ func TestPlacementAnything(t *testing.T) {
 	})
 }
 
+// TestPlacementNonsense: a server that says nonsense gets a strange picture, no
+// more.
+func TestPlacementNonsense(t *testing.T) {
+	number := rapid.OneOf(rapid.IntRange(-2, 5), rapid.Int())
+	age := rapid.Ptr(rapid.Float64(), true)
+	instance := rapid.Custom(func(t *rapid.T) api.Instance {
+		return api.Instance{ID: number.Draw(t, "id"), Pod: rapid.String().Draw(t, "pod"), Used: number.Draw(t, "used"), Capacity: number.Draw(t, "capacity"),
+			Phase: rapid.SampledFrom([]string{"", "Failed", "Running", "\x1b[31m"}).Draw(t, "phase"), Up: rapid.Bool().Draw(t, "up"),
+			Silent: rapid.Bool().Draw(t, "silent"), Closing: rapid.Bool().Draw(t, "closing"), NodeLost: rapid.Bool().Draw(t, "lost"),
+			HeartbeatAgeSeconds: age.Draw(t, "heard"), DownForSeconds: age.Draw(t, "down"), AgeSeconds: age.Draw(t, "age"),
+			Arriving: number.Draw(t, "arriving"), Leaving: number.Draw(t, "leaving"), Node: rapid.String().Draw(t, "node")}
+	})
+	sizes := [][2]int{{80, 24}, {120, 40}, {20, 6}, {7, 3}}
+	rapid.Check(t, func(t *rapid.T) {
+		v, s := NewPlacement(), &data.State{Kind: "Thing", Answers: map[data.Query]*data.Answer{}, Now: sample.Now()}
+		for range 3 {
+			s.Now = s.Now.Add(time.Second)
+			list := rapid.SliceOfN(instance, 0, 60).Draw(t, "list")
+			s.Answers[instancesOf] = &data.Answer{Value: api.Instances{Instances: list}, At: s.Now}
+			size := rapid.SampledFrom(sizes).Draw(t, "size")
+			v.Press(rapid.SampledFrom([]string{"s", "-", "+", "!", "G"}).Draw(t, "key"), s)
+			c := screen.New(size[0], size[1])
+			v.Draw(c, s)
+			if strings.Contains(c.Plain(), "\x1b") {
+				t.Fatal("an escape sequence is drawn")
+			}
+			if x, y, _ := c.CursorAt(); x != 0 || y != 0 {
+				t.Fatal("it shows the terminal's cursor")
+			}
+		}
+	})
+}
+
 // BenchmarkPlacement draws with new instances each time, and writes what a
 // terminal would get.
 func BenchmarkPlacement(b *testing.B) {

@@ -102,7 +102,7 @@ func LoadRole(used, capacity int) Role {
 	case used == capacity:
 		return Load6
 	}
-	return Load1 + Role(min(used*5/capacity, 4))
+	return Load1 + Role(min(max(used*5/capacity, 0), 4)) // a product beyond int is below 0
 }
 
 // cell is one place on the canvas. The place right of a wide character has an
