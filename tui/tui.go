@@ -36,6 +36,8 @@ type Config struct {
 	Input   io.Reader // the terminal's keys
 	Output  io.Writer // the terminal
 	Environ []string  // as os.Environ: TERM and its like
+
+	size [2]int // of an Output that is no terminal, for tests
 }
 
 // Themes are the values that Config.Theme can have.
@@ -85,7 +87,7 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.Client.Close()
 	}()
 	_, err := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(cfg.Input), tea.WithOutput(cfg.Output),
-		tea.WithEnvironment(cfg.Environ), tea.WithFPS(fps), tea.WithoutSignalHandler()).Run()
+		tea.WithEnvironment(cfg.Environ), tea.WithFPS(fps), tea.WithoutSignalHandler(), tea.WithWindowSize(cfg.size[0], cfg.size[1])).Run()
 	if errors.Is(err, tea.ErrProgramPanic) || err != nil && ctx.Err() == nil {
 		return fmt.Errorf("tui: %w", err)
 	}
