@@ -2,6 +2,7 @@ package pane
 
 import (
 	"strconv"
+	"strings"
 
 	"dacorch/orchestrator/api"
 	"dacorch/tui/data"
@@ -272,11 +273,18 @@ func (v *cellView) card(c *screen.Canvas) {
 	words, health := healthWords(v.in)
 	inside.TextIn(0, 2, w, words, screen.Fg(health))
 	more := whereWords(v.in, data.Flow{})
-	if v.in.Restarts != nil && *v.in.Restarts > 0 {
-		more = append(more, Plural(*v.in.Restarts, "restart"))
-	}
 	if v.health != data.Up {
 		more = append(more, "pod "+phaseWords(v.in))
+	}
+	var life []string
+	if v.in.AgeSeconds != nil {
+		life = append(life, AgeSeconds(v.in.AgeSeconds)+" old")
+	}
+	if v.in.Restarts != nil && *v.in.Restarts > 0 {
+		life = append(life, Plural(*v.in.Restarts, "restart"))
+	}
+	if life != nil {
+		more = append(more, strings.Join(life, ", "))
 	}
 	for i, text := range more[:min(len(more), max(h-3, 0))] {
 		inside.TextIn(0, 3+i, w, text, screen.Fg(screen.Dim))

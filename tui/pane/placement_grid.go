@@ -101,9 +101,9 @@ func cardSize(cells, width, height int) (w, h int) {
 // there are three lines in them, and used and capacity fit into one; the latter
 // matters more.
 func boxSize(cells, figures, width, height int) (w, h int) {
-	const least, most = 9, 14
+	const least, wordy, most = 9, 11, 14 // wordy has room for "starting"
 	full := min(max(figures+3, least), most)
-	for _, try := range []struct{ high, narrow int }{{5, max(full, least+1)}, {4, full}, {5, least + 1}, {4, least}, {3, least}} {
+	for _, try := range []struct{ high, narrow int }{{5, max(full, wordy)}, {4, full}, {5, wordy}, {4, least}, {3, least}} {
 		for w = most; w >= try.narrow; w-- {
 			cols := columns(max((width+1)/w, 1))
 			if (cells+cols-1)/cols*try.high <= height {
