@@ -18,7 +18,6 @@ import (
 
 	"dacorch/orchestrator/api"
 	"dacorch/tui"
-	"dacorch/tui/pane"
 )
 
 // tuiFlags are the flags of tui.
@@ -30,6 +29,7 @@ type tuiFlags struct {
 	theme     string
 	snapshot  string
 	size      string
+	sim       simServeFlags
 }
 
 // tuiURL is the server that is watched when none is named: that of serve --dev.
@@ -38,10 +38,12 @@ const tuiURL = "http://127.0.0.1:8080"
 func tuiCommand(c console) *cobra.Command {
 	var f tuiFlags
 	cmd := &cobra.Command{
-		Use:   "tui [URL]",
-		Short: "Watch an orchestrator, and steer it, in the terminal",
-		Long: `Watch a server of the REST API in the terminal, and steer it: production, or
-"dacorch serve --dev". Without a URL it is the one at ` + tuiURL + `.
+		Use:   "tui [URL|FILE|NAME|REC] [flags]",
+		Short: "Watch an orchestrator, a simulation or a recording in the terminal, and steer it",
+		Long: `Watch a server of the REST API in the terminal, and steer it: production,
+"dacorch serve --dev", "dacorch sim serve". Without an argument it is the one at
+` + tuiURL + `. A scenario (a file, or a name that "dacorch sim list" shows) or
+a recording is served by this process itself, as "dacorch sim serve" does.
 
 The screen explains itself: the last line has the keys that matter, ? has all of
 them. A token is read from --token-file, or from DACORCH_TOKEN in the environment;
@@ -58,12 +60,15 @@ server cannot be read for a snapshot.`,
   # production, with a token
   dacorch tui https://orchestrator:8443 --ca ca.pem --token-file token
 
+  # a simulation, to be paused, broken, and looked at again
+  dacorch tui control-room
+
   # one frame, without a terminal
   dacorch tui --snapshot frame.svg --size 120x40 --view placement`,
 		DisableFlagsInUseLine: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
-				return fmt.Errorf("tui takes one URL, not %d: %s", len(args), strings.Join(args, " "))
+				return fmt.Errorf("tui takes one URL, scenario or recording, not %d: %s", len(args), strings.Join(args, " "))
 			}
 			return nil
 		},
@@ -72,6 +77,11 @@ server cannot be read for a snapshot.`,
 			if len(args) > 0 {
 				target = args[0]
 			}
+			for _, name := range []string{"speed", "paused", "at", "seed", "set"} {
+				if isURL(target) && cmd.Flags().Changed(name) {
+					return fmt.Errorf("--%s goes with a scenario or a recording that is served here, not with a URL", name)
+				}
+			}
 			return c.tui(cmd.Context(), target, f)
 		},
 	}
@@ -79,23 +89,20 @@ server cannot be read for a snapshot.`,
 	flags.StringVar(&f.tokenFile, "token-file", "", "a `file` that holds the token, read again when the server refuses it")
 	flags.StringVar(&f.ca, "ca", "", "a `file` with the certificates that may have signed the server's, PEM (default: the system's)")
 	flags.StringVar(&f.kind, "kind", "", "the `kind` to look at first, such as Thing (default: the first)")
-	flags.StringVar(&f.view, "view", "placement", "the `view` to begin with: "+viewNames())
+	flags.StringVar(&f.view, "view", "placement", "the `view` to begin with: "+strings.Join(tui.Views(), ", "))
 	flags.StringVar(&f.theme, "theme", "auto", "`colours`: "+strings.Join(tui.Themes, ", "))
 	flags.StringVar(&f.snapshot, "snapshot", "", "write one frame to a `file` and end: text, or a picture when its name ends in .svg; - is standard output")
+	f.sim.addTo(cmd)
 	flags.StringVar(&f.size, "size", "120x40", "columns and rows of a snapshot, as `WxH`")
 	return cmd
 }
 
-func viewNames() string {
-	var names []string
-	for _, v := range tui.Views() {
-		names = append(names, string(v))
-	}
-	return strings.Join(names, ", ")
+func isURL(target string) bool {
+	return strings.HasPrefix(target, "http://") || strings.HasPrefix(target, "https://")
 }
 
 // tui runs the terminal UI, or writes one frame of it.
-func (c console) tui(ctx context.Context, target string, f tuiFlags) error {
+func (c console) tui(ctx context.Context, target string, f tuiFlags) (err error) {
 	width, height, err := parseSize(f.size)
 	if err != nil {
 		return err
@@ -104,17 +111,27 @@ func (c console) tui(ctx context.Context, target string, f tuiFlags) error {
 	if f.snapshot == "" && (!term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd()))) {
 		return errors.New("tui needs a terminal; --snapshot FILE writes one frame without one")
 	}
-	if !strings.HasPrefix(target, "http://") && !strings.HasPrefix(target, "https://") {
-		return fmt.Errorf("tui %s: want the URL of a server, such as %s", target, tuiURL)
+	if f.theme == "auto" && c.getenv("NO_COLOR") != "" {
+		f.theme = "mono"
 	}
-	client, err := c.tuiClient(target, f)
+	url := target
+	if !isURL(target) {
+		served, stop := context.WithCancel(ctx)
+		var wait func() error
+		if url, wait, err = c.startSimulation(served, target, f.sim); err != nil {
+			stop()
+			return err
+		}
+		defer func() { // the terminal is as it was: now it may tell what broke
+			stop()
+			err = errors.Join(err, wait())
+		}()
+	}
+	client, err := c.tuiClient(url, f)
 	if err != nil {
 		return err
 	}
-	cfg := tui.Config{Client: client, URL: target, View: pane.View(f.view), Kind: f.kind, Theme: f.theme, Input: in, Output: out, Environ: os.Environ()}
-	if f.theme == "auto" && c.getenv("NO_COLOR") != "" {
-		cfg.Theme = "mono"
-	}
+	cfg := tui.Config{Client: client, URL: url, View: f.view, Kind: f.kind, Theme: f.theme, Input: in, Output: out, Environ: os.Environ()}
 	if f.snapshot != "" {
 		return c.tuiSnapshot(ctx, cfg, f.snapshot, width, height)
 	}
