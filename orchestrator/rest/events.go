@@ -165,7 +165,7 @@ func (e *Events) turn(l *look) bool {
 // reader is one reader's place in the stream.
 type reader struct {
 	events *Events
-	kind   string // of the events wanted; empty for all
+	kind   string // of the events wanted, besides those about all; empty for all
 	at     uint64 // number of the next event to look at
 }
 
@@ -218,7 +218,7 @@ func (r *reader) read(buf []api.Event) (events []api.Event, more <-chan struct{}
 		return buf, nil, false
 	}
 	for ; r.at < e.next && len(buf) < cap(buf); r.at++ {
-		if ev := &e.ring[r.at%uint64(len(e.ring))]; r.kind == "" || ev.Resource == r.kind {
+		if ev := &e.ring[r.at%uint64(len(e.ring))]; r.kind == "" || ev.Resource == "" || ev.Resource == r.kind {
 			buf = append(buf, *ev)
 		}
 	}

@@ -273,6 +273,7 @@ func (s *Server) Step(ctx context.Context, step api.Step) (api.Clock, error) {
 	defer s.changed()
 	to := s.moment.Event() + int64(step.Events)
 	switch last := s.tape.Events(); {
+	case last == 0 && to <= 0: // nothing has happened that could be gone back by
 	case to <= last && !(c.live && step.Events > 0):
 		if err := s.showEvent(max(to, s.tape.FirstEvent())); err != nil {
 			return api.Clock{}, err

@@ -20,7 +20,7 @@ seed: 3
 duration: 30m
 heal: 25m
 kinds:
-  - {kind: Thing, resources: 60, initInstances: 4, maxInstances: 20, resourcePerInstance: 30}
+  - {kind: Thing, resources: 200, initInstances: 4, maxInstances: 20, resourcePerInstance: 60}
   - {kind: Rule, resources: 10, initInstances: 3}
 nodes: {count: 3, podsPerNode: 8}
 churn:
@@ -30,7 +30,7 @@ faults:
   - {at: 6m, pod: crash, kind: Thing, instance: 1}
   - {at: 12m, for: 40s, orchestrator: crash}
 orders:
-  - {at: 9m, kind: Thing, orchestrate: {resourcePerInstance: 10}}
+  - {at: 9m, kind: Thing, orchestrate: {resourcePerInstance: 25}}
 expect: [resources_unplaced_max < 1000]
 `
 

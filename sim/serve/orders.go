@@ -16,8 +16,9 @@ import (
 // given is an order that a simulation's machine has been told.
 type given struct {
 	kind        answer.Kind
-	answered    chan string // capacity 1: what is wrong, or nothing
-	maintenance bool        // the mode was on
+	answered    chan string   // capacity 1: what is wrong, or nothing
+	at          time.Duration // when it was, once it is
+	maintenance bool          // the mode was on
 }
 
 // give tells a simulation's machine an order, unless something speaks against it.
@@ -44,7 +45,10 @@ func (s *Server) give(kind string, order reconcile.Order, look func(state)) (*gi
 		look(st)
 	}
 	g := &given{kind: k, answered: make(chan string, 1), maintenance: st.machine.Control().Maintenance}
-	s.run.Order(fleet.Kind(kind), order, func(err string) { g.answered <- err })
+	s.run.Order(fleet.Kind(kind), order, func(err string) {
+		g.at = s.tape.End()
+		g.answered <- err
+	})
 	s.happened()
 	return g, nil
 }
@@ -118,7 +122,7 @@ func (s *Server) Orchestrate(ctx context.Context, kind string, req api.Orchestra
 	m := st.machine
 	is := instances(m)
 	out := api.Orchestrated{Resource: kind, Instances: len(is), Resources: m.Resources(), ResourcePerInstance: m.Control().Capacity,
-		Moves: max(0, m.Stats().Moves-moves), TookSeconds: (s.end() - began).Seconds()}
+		Moves: max(0, m.Stats().Moves-moves), TookSeconds: (g.at - began).Seconds()}
 	for id := range is {
 		if !was[id] {
 			out.Opened++
@@ -157,9 +161,13 @@ func (s *Server) onInstance(kind string, instance int, order func(fleet.Instance
 	return s.give(kind, order(id), nil)
 }
 
+func drain(id fleet.InstanceID) reconcile.Order   { return reconcile.Drain{Instance: id} }
+func undrain(id fleet.InstanceID) reconcile.Order { return reconcile.Undrain{Instance: id} }
+func replace(id fleet.InstanceID) reconcile.Order { return reconcile.Replace{Instance: id} }
+
 // Drain is part of rest.Operator.
 func (s *Server) Drain(ctx context.Context, kind string, instance int, wait bool) error {
-	g, err := s.onInstance(kind, instance, func(id fleet.InstanceID) reconcile.Order { return reconcile.Drain{Instance: id} })
+	g, err := s.onInstance(kind, instance, drain)
 	switch {
 	case err != nil:
 		return err
@@ -171,7 +179,7 @@ func (s *Server) Drain(ctx context.Context, kind string, instance int, wait bool
 
 // Undrain is part of rest.Operator.
 func (s *Server) Undrain(_ context.Context, kind string, instance int) error {
-	g, err := s.onInstance(kind, instance, func(id fleet.InstanceID) reconcile.Order { return reconcile.Undrain{Instance: id} })
+	g, err := s.onInstance(kind, instance, undrain)
 	if err != nil {
 		return err
 	}
@@ -180,7 +188,7 @@ func (s *Server) Undrain(_ context.Context, kind string, instance int) error {
 
 // Replace is part of rest.Operator.
 func (s *Server) Replace(_ context.Context, kind string, instance int) error {
-	g, err := s.onInstance(kind, instance, func(id fleet.InstanceID) reconcile.Order { return reconcile.Replace{Instance: id} })
+	g, err := s.onInstance(kind, instance, replace)
 	if err != nil {
 		return err
 	}
