@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -256,5 +257,56 @@ func TestSettings(t *testing.T) {
 	_, err := tape.New(recording.Header{Program: "dacorch v0", Kinds: []recording.Kind{{Config: bad}}}, tape.Config{Store: newMemory()})
 	if err == nil || !strings.Contains(err.Error(), "Thing") || !strings.Contains(err.Error(), "retryMin") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestNewestLeads has the newest epoch answer, whatever an older leader still
+// hears.
+func TestNewestLeads(t *testing.T) {
+	tp := fresh(t, tape.Config{})
+	r := tp.Recorder()
+	tell := func(process int, at time.Duration, ev reconcile.Event) {
+		r.Process(process, 0)
+		r.Event(at, 0, ev)
+	}
+	tell(1, time.Second, reconcile.Led{Epoch: 5})
+	tell(0, 2*time.Second, reconcile.Led{Epoch: 3})
+	tell(0, 3*time.Second, reconcile.NotificationChannel{Up: false})
+	tell(0, 4*time.Second, reconcile.Deposed{Why: "another leads"})
+	tell(1, 5*time.Second, reconcile.Deposed{Why: "the test is over"})
+	for at, want := range []tape.Answering{{}, {Process: 1, Epoch: 5, Leads: true}, {Process: 1, Epoch: 5, Leads: true}, 3: {Process: 1, Epoch: 5, Leads: true},
+		4: {Process: 1, Epoch: 5, Leads: true}, 5: {Process: 1, Epoch: 5}} {
+		m, err := tp.At(time.Duration(at) * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := m.Machine("Thing"); a.Process != want.Process || a.Epoch != want.Epoch || a.Leads != want.Leads {
+			t.Errorf("at %ds: %+v", at, a)
+		}
+	}
+	marks, _ := tp.Marks(100)
+	if i := slices.IndexFunc(marks, func(m tape.Mark) bool { return m.Class == tape.MarkOutage }); i < 0 || marks[i].Open || marks[i].Until != 4*time.Second {
+		t.Errorf("the outage that ended with the leadership: %+v", marks)
+	}
+}
+
+// TestFaults are those that last at a moment, also when they are over by now.
+func TestFaults(t *testing.T) {
+	tp := fresh(t, tape.Config{})
+	r := tp.Recorder()
+	r.Event(0, 0, reconcile.Led{Epoch: 1})
+	const down = "{at: 1s, for: 4s, kafka: down}"
+	r.Mark(time.Second, 0, recording.Mark{What: recording.FaultBegan, Text: down})
+	r.Mark(2*time.Second, 0, recording.Mark{What: recording.FaultBegan, Text: "{at: 2s, pod: crash, kind: Thing, instance: 1}"})
+	r.Mark(5*time.Second, 0, recording.Mark{What: recording.FaultEnded, Text: down})
+	r.Event(9*time.Second, 0, reconcile.Tick{})
+	for at, want := range []int{0, 1, 1, 1, 1, 0, 0} {
+		m, err := tp.At(time.Duration(at) * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := m.Faults(); len(f) != want || want > 0 && (f[0].Text != down || !f[0].Open) {
+			t.Errorf("at %ds: %+v", at, f)
+		}
 	}
 }

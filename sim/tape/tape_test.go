@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -182,44 +183,79 @@ func (w *twin) machine(key [2]int) *reconcile.Machine {
 	return w.machines[key]
 }
 
+// number is how many events have happened with the next entry.
+func (w *twin) number() int64 {
+	if w.entries[w.next].Event != nil {
+		return w.n + 1
+	}
+	return w.n
+}
+
+// count is how many entries happened up to event n and up to at.
+func (w *twin) count(n int64, at time.Duration) int {
+	twin := twin{entries: w.entries}
+	for twin.next < len(w.entries) {
+		number := twin.number()
+		if number > n || w.entries[twin.next].At > at {
+			break
+		}
+		twin.next, twin.n = twin.next+1, number
+	}
+	return twin.next
+}
+
 // to goes on to the moment after event n and all up to at.
 func (w *twin) to(n int64, at time.Duration) {
-	for w.next < len(w.entries) {
-		e := &w.entries[w.next]
-		number := w.n
-		if e.Event != nil {
-			number++
-		}
-		if number > n || e.At > at {
-			return
-		}
-		w.next, w.n = w.next+1, number
-		key := [2]int{e.Process, e.Kind}
-		if e.Restarted {
-			delete(w.machines, key)
-			w.machine(key)
-			continue
-		}
-		ev := e.Event
-		if read, is := ev.(reconcile.TreeRead); is { // the machine keeps it
-			read.Tree.Instances = append([]fleet.TreeInstance{}, read.Tree.Instances...)
-			for i := range read.Tree.Instances {
-				read.Tree.Instances[i].IDs = append([]string{}, read.Tree.Instances[i].IDs...)
-			}
-			ev = read
-		}
-		if _, is := ev.(reconcile.Led); is {
-			w.led[w.header.Kinds[e.Kind].Config.Kind] = key
-		}
-		w.machine(key).Step(e.At+e.Skew, ev)
+	for count := w.count(n, at); w.next < count; {
+		w.one()
 	}
 }
 
+// one tells a machine the next entry.
+func (w *twin) one() {
+	e := &w.entries[w.next]
+	w.n = w.number()
+	w.next++
+	key := [2]int{e.Process, e.Kind}
+	if e.Restarted {
+		delete(w.machines, key)
+		w.machine(key)
+		return
+	}
+	ev := e.Event
+	if read, is := ev.(reconcile.TreeRead); is { // the machine keeps it
+		read.Tree.Instances = append([]fleet.TreeInstance{}, read.Tree.Instances...)
+		for i := range read.Tree.Instances {
+			read.Tree.Instances[i].IDs = append([]string{}, read.Tree.Instances[i].IDs...)
+		}
+		ev = read
+	}
+	if _, is := ev.(reconcile.Led); is {
+		w.led[w.header.Kinds[e.Kind].Config.Kind] = key
+	}
+	w.machine(key).Step(e.At+e.Skew, ev)
+}
+
+// leading is the machine that led last of the kind with a number.
+func (w *twin) leading(number int) (process int, m *reconcile.Machine) {
+	key := w.led[w.header.Kinds[number].Config.Kind]
+	key[1] = number
+	return key[0], w.machine(key)
+}
+
+// sum stands for the states of the machines that led last.
+func (w *twin) sum() uint64 {
+	sum := fnv.New64a()
+	for number := range w.header.Kinds {
+		process, m := w.leading(number)
+		fmt.Fprint(sum, process)
+		sum.Write(m.Snapshot(nil))
+	}
+	return sum.Sum64()
+}
+
 // same holds a moment to the machines stepped from the start.
-func (w *twin) same(t interface {
-	Helper()
-	Fatalf(string, ...any)
-}, m *tape.Moment) {
+func (w *twin) same(t testing.TB, m *tape.Moment) {
 	t.Helper()
 	for number := range w.header.Kinds {
 		kind := w.header.Kinds[number].Config.Kind
@@ -227,14 +263,12 @@ func (w *twin) same(t interface {
 		if err != nil {
 			t.Fatalf("%v, event %d: %v", m.At(), m.Event(), err)
 		}
-		key := w.led[kind]
-		if key[0] != a.Process {
-			t.Fatalf("%v, event %d: process %d answers for %s, want %d", m.At(), m.Event(), a.Process, kind, key[0])
+		process, want := w.leading(number)
+		if process != a.Process {
+			t.Fatalf("%v, event %d: process %d answers for %s, want %d", m.At(), m.Event(), a.Process, kind, process)
 		}
-		key[1] = number
-		want, got := w.machine(key).Snapshot(nil), a.Machine.Snapshot(nil)
-		if !bytes.Equal(want, got) {
-			t.Fatalf("%v, event %d: the machine of %s is not what it was: %d bytes, want %d; at %v", m.At(), m.Event(), kind, len(got), len(want), m.EventText())
+		if !bytes.Equal(want.Snapshot(nil), a.Machine.Snapshot(nil)) {
+			t.Fatalf("%v, event %d: the machine of %s is not what it was (%v)", m.At(), m.Event(), kind, m.EventText())
 		}
 	}
 }
@@ -267,35 +301,59 @@ expect: [resources > 0]
 // TestMoments goes to random moments, in any order, and finds the machines as
 // they were.
 func TestMoments(t *testing.T) {
-	scs := map[string]*scenarios.Scenario{"crashes": parsed(t, crashes)}
-	for _, name := range []string{"first-light", "split-brain", "orchestrator-crash", "drain-and-maintenance"} {
-		if testing.Short() && name != "split-brain" {
-			continue
-		}
-		scs[name] = shipped(t, name)
+	tp, data := ran(t, parsed(t, crashes), tape.Config{SegmentEntries: 700})
+	w := newTwin(t, data)
+	if int64(len(w.entries)) < tp.Events() || tp.Events() < 500 {
+		t.Fatalf("%d events, %d entries", tp.Events(), len(w.entries))
 	}
-	for name, sc := range scs {
-		t.Run(name, func(t *testing.T) {
-			tp, data := ran(t, sc, tape.Config{SegmentEntries: 700})
-			w := newTwin(t, data)
-			if int64(len(w.entries)) < tp.Events() || tp.Events() < 500 {
-				t.Fatalf("%d events, %d entries", tp.Events(), len(w.entries))
+	sums := []uint64{w.sum()} // after so many entries
+	for w.next < len(w.entries) {
+		w.one()
+		sums = append(sums, w.sum())
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		var before int64
+		for range rapid.IntRange(1, 5).Draw(r, "seeks") {
+			m, err := draw(r, tp, before)
+			if err != nil {
+				r.Fatalf("%v", err)
 			}
-			rapid.Check(t, func(r *rapid.T) {
-				var before int64
-				for range rapid.IntRange(1, 5).Draw(r, "seeks") {
-					m, err := draw(r, tp, before)
-					if err != nil {
-						r.Fatalf("%v", err)
-					}
-					before = m.Event()
-					if w.next > 0 && (w.n > m.Event() || w.entries[w.next-1].At > m.At()) {
-						w.begin()
-					}
-					w.to(m.Event(), m.At())
-					w.same(r, m)
+			before = m.Event()
+			sum := fnv.New64a()
+			for _, kind := range tp.Kinds() {
+				a, err := m.Ask(kind)
+				if err != nil {
+					r.Fatalf("%v", err)
 				}
-			})
+				fmt.Fprint(sum, a.Process)
+				sum.Write(a.Machine.Snapshot(nil))
+			}
+			if n := w.count(m.Event(), m.At()); sum.Sum64() != sums[n] {
+				r.Fatalf("%v, event %d, entry %d: a machine is not what it was (%s)", m.At(), m.Event(), n, m.EventText())
+			}
+		}
+	})
+	noProblems(t, tp)
+}
+
+// TestShipped goes through shipped scenarios, back and forth.
+func TestShipped(t *testing.T) {
+	for _, name := range []string{"split-brain", "orchestrator-crash", "drain-and-maintenance"} {
+		t.Run(name, func(t *testing.T) {
+			tp, data := ran(t, shipped(t, name), tape.Config{SegmentEntries: 700})
+			w := newTwin(t, data)
+			r := rand.New(rand.NewPCG(5, 6))
+			for n := r.Int64N(500); n <= tp.Events(); n += 1 + r.Int64N(tp.Events()/6) {
+				if _, err := tp.AtEvent(r.Int64N(tp.Events())); err != nil { // somewhere else, in between
+					t.Fatal(err)
+				}
+				m, err := tp.AtEvent(n)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.to(n, m.At())
+				w.same(t, m)
+			}
 			noProblems(t, tp)
 		})
 	}
