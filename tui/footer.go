@@ -47,11 +47,11 @@ func (m *model) footerKeys() (own, global []pane.KeyHelp) {
 		return m.dialog.Keys(), []pane.KeyHelp{{}, {}}
 	}
 	own = m.page.pane.Keys()
-	if m.hasClock() {
-		global = append(global, m.timeline.Keys()...)
-	}
 	if about, ok := m.state.About(); ok && about.Faults {
 		global = append(global, pane.KeyHelp{Key: "b", Does: "break something", Footer: true})
+	}
+	if m.hasClock() {
+		global = append(global, m.timeline.Keys()...)
 	}
 	if len(m.back) > 0 {
 		global = append(global, pane.KeyHelp{Key: "esc", Does: "back", Footer: true})

@@ -26,6 +26,7 @@ func sizeName(size [2]int) string { return fmt.Sprintf("%dx%d", size[0], size[1]
 // each size.
 func (r *rig) golden(name string) {
 	r.t.Helper()
+	r.until("events have come", func() bool { return len(r.m.state.Events) > 0 })
 	for _, size := range frameSizes {
 		r.send(tea.WindowSizeMsg{Width: size[0], Height: size[1]})
 		r.settle()
@@ -78,7 +79,7 @@ func TestFrames(t *testing.T) {
 		r := newRig(t, newStand(sample.State(40, 4000)), Config{})
 		r.settle()
 		r.press("F")
-		r.typed("thing-0")
+		r.typed("0")
 		r.golden("find")
 	})
 }

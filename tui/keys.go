@@ -121,7 +121,7 @@ func (m *model) global(key string, now time.Time) (cmd tea.Cmd, ok bool) {
 	case "o":
 		return m.want(pane.Intent{Act: pane.Orchestrate, Kind: m.state.Kind}, nil, now), true
 	case "b":
-		return m.want(pane.Intent{Act: pane.Break, Kind: m.state.Kind, Instance: -1}, nil, now), true
+		return m.want(m.breaking(), nil, now), true
 	default:
 		if len(key) == 1 && key[0] >= '1' && int(key[0]-'1') < len(tabs) {
 			m.visit(pane.Intent{View: tabs[key[0]-'1']})
@@ -130,6 +130,18 @@ func (m *model) global(key string, now time.Time) (cmd tea.Cmd, ok bool) {
 		return nil, false
 	}
 	return nil, true
+}
+
+// breaking is the wish to break what is under the cursor, where there is such a
+// thing.
+func (m *model) breaking() pane.Intent {
+	switch m.page.view {
+	case pane.Placement, pane.Instances, pane.Instance:
+		if in, ok := m.page.pane.Press("f", &m.state); ok && in.Act == pane.Break {
+			return in
+		}
+	}
+	return pane.Intent{Act: pane.Break, Kind: m.state.Kind, Instance: -1}
 }
 
 // beside is the view some tabs beside the one that is seen.
