@@ -73,16 +73,8 @@ func (h Happened) committed() (out []api.Event) {
 			out = append(out, Changed(h.Kind, c.Instance, "gone"))
 		}
 	}
-	told := 0
-	for i := range h.Decisions {
-		m := &h.Decisions[i]
-		if m.From == fleet.NoInstance || m.To == fleet.NoInstance {
-			continue
-		}
-		if told++; told > ToldMoves {
-			break
-		}
-		out = append(out, Moved(h.Kind, m))
+	for i := range h.Decisions[:min(len(h.Decisions), ToldMoves)] {
+		out = append(out, Moved(h.Kind, &h.Decisions[i]))
 	}
 	return append(out, Committed(h.Kind, count))
 }
@@ -93,7 +85,7 @@ func Changed(kind fleet.Kind, instance fleet.InstanceID, code string) api.Event 
 	return api.Event{Type: api.EventInstance, Resource: string(kind), Instance: Place(instance), Code: code}
 }
 
-// Moved tells that a resource has moved.
+// Moved tells that a resource has got a place, another one, or none.
 func Moved(kind fleet.Kind, m *placement.Move) api.Event {
 	return api.Event{Type: api.EventMove, Resource: string(kind), ResourceID: m.Resource,
 		From: Place(m.From), To: Place(m.To), Text: m.Why.String()}
