@@ -89,19 +89,27 @@ func begin(ts *testscript.TestScript, args []string) *beside {
 
 // servingCommand is "serving ARG…": dacorch serve --dev runs beside the story on
 // free ports, with its page in the file page. API, MQTT, KUBECONFIG and DATABASE
-// say where what is.
+// say where what is. "serving sim ARG…" is dacorch sim serve, which has an API
+// alone.
 func servingCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
-		ts.Fatalf("usage: serving ARG…")
+		ts.Fatalf("usage: serving [sim] ARG…")
 	}
-	p := begin(ts, append([]string{"dacorch", "serve", "--dev", "--listen", "127.0.0.1:0"}, args...))
-	if !await(func() bool { return strings.HasSuffix(p.out.String(), "get pods\n\n") }, p.ended) {
+	program := []string{"dacorch", "serve", "--dev", "--listen", "127.0.0.1:0"}
+	said := map[string]string{"API": `REST +http://(\S+)`, "MQTT": `MQTT +mqtt://(\S+)`,
+		"KUBECONFIG": `kubeconfig +(\S+)`, "DATABASE": `database +(\S+)`}
+	last := "get pods\n\n"
+	if len(args) > 0 && args[0] == "sim" {
+		program, args = []string{"dacorch", "sim", "serve", "--listen", "127.0.0.1:0"}, args[1:]
+		said, last = map[string]string{"API": said["API"]}, "/v1/api/timeline\n\n"
+	}
+	p := begin(ts, append(program, args...))
+	if !await(func() bool { return strings.HasSuffix(p.out.String(), last) }, p.ended) {
 		ts.Fatalf("no page:\n%s\n%s", p.out.String(), p.log.String())
 	}
 	page := p.out.String()
 	ts.Check(os.WriteFile(ts.MkAbs("page"), []byte(page), 0o600))
-	for name, pattern := range map[string]string{"API": `REST +http://(\S+)`, "MQTT": `MQTT +mqtt://(\S+)`,
-		"KUBECONFIG": `kubeconfig +(\S+)`, "DATABASE": `database +(\S+)`} {
+	for name, pattern := range said {
 		m := regexp.MustCompile(pattern).FindStringSubmatch(page)
 		if m == nil {
 			ts.Fatalf("the page does not say %s", pattern)
@@ -296,7 +304,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	}
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "DAC_INSTANCE_ID", "IOTA_KIND", "IOTA_ZOOKEEPER", "IOTA_KAFKA"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR", "DAC_INSTANCE_ID", "IOTA_KIND", "IOTA_ZOOKEEPER", "IOTA_KAFKA"} {
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	return cmd

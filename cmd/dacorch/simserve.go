@@ -254,11 +254,11 @@ func (s *serving) page() string {
 	line("http://%s/v1/api/time", s.addr)
 	line(`-X PUT %s -d '{"paused": true}' http://%s/v1/api/time`, body, s.addr)
 	line(`-X POST %s -d '{"events": -1}' http://%s/v1/api/time/step`, body, s.addr)
-	line("http://%s/v1/api/timeline", s.addr)
 	if s.kind != "" {
 		line(`-X PUT %s -d '{"live": true, "paused": false}' http://%s/v1/api/time`, body, s.addr)
 		line("http://%s/v1/api/faults", s.addr)
 		line(`-X POST %s -d '{"pod": "crash", "kind": "%s", "instance": 0}' http://%s/v1/api/faults`, body, s.kind, s.addr)
 	}
+	line("http://%s/v1/api/timeline", s.addr)
 	return b.String() + "\n"
 }

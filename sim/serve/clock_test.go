@@ -71,7 +71,7 @@ func TestTimePasses(t *testing.T) {
 		if c := after(time.Minute); !c.Live || c.Now <= end {
 			t.Errorf("the past ends at %v, where the simulation goes on: %+v", end, c)
 		}
-		at = set(api.ClockChange{Live: new(true), Speed: new(100_000.0)}).Now
+		set(api.ClockChange{Live: new(true), Speed: new(100_000.0)})
 		if c := after(time.Second); !c.Ended || !c.Live || c.Now != 1800 || s.wrong(c) != "" {
 			t.Errorf("at the end: %+v %s", c, s.wrong(c))
 		}
