@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -79,8 +80,11 @@ func TestOldMoment(t *testing.T) {
 	if _, err := m.Ask("Rule"); err == nil || !strings.Contains(err.Error(), `"Rule"`) {
 		t.Errorf("a kind that there is not: %v", err)
 	}
-	for i := range 100_000 {
-		r.Event(time.Minute, 0, reconcile.Listed{Req: uint64(i), Err: fmt.Sprintf("%x", i*i*i)})
+	random := rand.NewChaCha8([32]byte{})
+	text := make([]byte, 256)
+	for i := range 2000 {
+		random.Read(text) // never fails
+		r.Event(time.Minute, 0, reconcile.Listed{Req: uint64(i), Err: fmt.Sprintf("%x", text)})
 	}
 	if tp.FirstEvent() <= 3 {
 		t.Fatalf("it still begins with event %d", tp.FirstEvent())
