@@ -174,9 +174,11 @@ func explain(err error, kind string) error {
 	case api.CodeForbidden:
 		words = "not allowed with this token: " + words
 	case api.CodeNoLeader, api.CodeNotLeader, api.CodeUnavailable:
-		if kind == "" {
+		switch {
+		case strings.Contains(words, "nobody leads"):
+		case kind == "":
 			words = "nobody can answer now: " + words
-		} else {
+		default:
 			words = "nobody leads " + kind + ": " + words
 		}
 	case api.CodeNotOffered, api.CodeNotFound:

@@ -70,7 +70,7 @@ func (cfg *Config) check() error {
 
 // fps is how often bubbletea looks whether there is a new frame. The model makes
 // fewer.
-const fps = 30
+const fps = 20
 
 // Run shows the UI until the person quits, or ctx ends, which is no error. The
 // terminal is as it was before when it returns.
