@@ -56,9 +56,12 @@ func (a timeAxis) ticks(n int) []tick {
 	}
 	first := a.from - (a.from-offset)%step
 	var ticks []tick
-	for at := first; at <= a.to && len(ticks) <= n; at += step {
+	for at := first; len(ticks) <= n; at += step {
 		if at >= a.from {
 			ticks = append(ticks, tick{at, a.tickLabel(at, step)})
+		}
+		if at > a.to-step { // adding first may pass the greatest Duration
+			break
 		}
 	}
 	return ticks
