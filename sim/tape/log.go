@@ -21,7 +21,7 @@ const (
 	EntryAlarmOver   = "alarm-over"
 	EntryCommit      = "commit"   // Count: resources that it put on lists and took off
 	EntryInstance    = "instance" // Code: opened, gone
-	EntryMove        = "move"
+	EntryMove        = "move"     // a placement, as it was committed: also a first one, and a removal
 	EntryPodCreate   = "pod-create"
 	EntryPodDelete   = "pod-delete" // Code: replace, ordered, release
 	EntryPod         = "pod"
@@ -53,7 +53,7 @@ type Entry struct {
 
 func (e *Entry) stamp() stamp { return stamp{e.Event, e.At} }
 
-// toldMoves bounds the moves of one transaction that become entries; the others
+// toldMoves bounds the placements of one transaction that become entries; the others
 // are found by Moment.Moves.
 const toldMoves = 100
 

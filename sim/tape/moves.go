@@ -46,17 +46,14 @@ func (t *Tape) committed(k *kindTape, key machineKey, ev reconcile.Committed) {
 			t.tell(k, key.process, Entry{Type: EntryInstance, Instance: ch.Instance, Code: "gone"})
 		}
 	}
-	told := 0
 	for i := range c.Decisions {
-		d := c.Decisions[i]
-		t.remember(k, &d)
-		from, moved := t.moved(k, key, &d)
-		if !moved {
-			continue
+		d := &c.Decisions[i]
+		t.remember(k, d)
+		if t.moved(k, key, d) {
+			t.cell(k).moves++
 		}
-		t.cell(k).moves++
-		if told++; told <= toldMoves {
-			t.tell(k, key.process, Entry{Type: EntryMove, Instance: fleet.NoInstance, Resource: d.Resource, From: from, To: d.To, Why: d.Why})
+		if i < toldMoves {
+			t.tell(k, key.process, Entry{Type: EntryMove, Instance: fleet.NoInstance, Resource: d.Resource, From: d.From, To: d.To, Why: d.Why})
 		}
 	}
 	t.tell(k, key.process, Entry{Type: EntryCommit, Instance: fleet.NoInstance, Code: ev.Outcome.String(), Count: count})
@@ -67,23 +64,24 @@ func (t *Tape) committed(k *kindTape, key machineKey, ev reconcile.Committed) {
 // the next over more than one transaction.
 const maxAway = 1 << 17
 
-// moved says that a placement ends a move between instances, and from which: at
-// once, or, as in a strict handoff, after another has taken the resource off its
-// former one.
-func (t *Tape) moved(k *kindTape, key machineKey, d *placement.Move) (from fleet.InstanceID, is bool) {
+// moved says that a placement ends a move between instances: at once, or, as in a
+// strict handoff, after another has taken the resource off its former one.
+func (t *Tape) moved(k *kindTape, key machineKey, d *placement.Move) bool {
 	if d.To == fleet.NoInstance {
 		if _, exists := t.crew.machine(key).Where(d.Resource); exists && len(k.moves.away) < maxAway {
 			k.moves.away[d.Resource] = d.From
 		}
-		return d.From, false
+		return false
 	}
-	if from = d.From; from == fleet.NoInstance {
-		if from, is = k.moves.away[d.Resource]; !is {
-			return from, false
+	from := d.From
+	if from == fleet.NoInstance {
+		var away bool
+		if from, away = k.moves.away[d.Resource]; !away {
+			return false
 		}
 		delete(k.moves.away, d.Resource)
 	}
-	return from, from != d.To
+	return from != d.To
 }
 
 func (t *Tape) remember(k *kindTape, d *placement.Move) {
