@@ -137,7 +137,7 @@ func (m *model) global(key string, now time.Time) (cmd tea.Cmd, ok bool) {
 func (m *model) breaking() pane.Intent {
 	switch m.page.view {
 	case pane.Placement, pane.Instances, pane.Instance:
-		if in, ok := m.page.pane.Press("f", &m.state); ok && in.Act == pane.Break {
+		if in, ok := m.page.pane.Press("b", &m.state); ok && in.Act == pane.Break {
 			return in
 		}
 	}

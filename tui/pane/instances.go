@@ -309,7 +309,7 @@ func instanceKeys(key, kind string, instance int) (Intent, bool) {
 		do.Act = Drain
 	case "u":
 		do.Act = Undrain
-	case "f":
+	case "b":
 		do.Act = Break
 	default:
 		return Intent{}, false
@@ -346,6 +346,5 @@ var keysOfOrders = []KeyHelp{
 	{Key: "r", Does: "replace", Footer: true, Changes: true},
 	{Key: "d", Does: "drain", Footer: true, Changes: true},
 	{Key: "u", Does: "undrain", Changes: true},
-	{Key: "f", Does: "break", Footer: true, Changes: true},
 	{Key: "o", Does: "re-orchestrate", Footer: true, Changes: true},
 }

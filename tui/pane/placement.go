@@ -70,16 +70,15 @@ func (v *PlacementView) Needs(s *data.State) []data.Query {
 // Keys are the view's own.
 func (v *PlacementView) Keys() []KeyHelp {
 	return []KeyHelp{
-		{Key: "enter", Does: "open the instance", Footer: true},
+		{Key: "enter", Does: "open", Footer: true},
 		{Key: "+ -", Does: "zoom", Footer: true},
 		{Key: "0", Does: "zoom so that all fit"},
-		{Key: "s", Does: "sort by number, load, health", Footer: true},
 		{Key: "!", Does: "next that is not up", Footer: true},
-		{Key: "r", Does: "replace the instance", Footer: true},
-		{Key: "d", Does: "drain it", Footer: true},
-		{Key: "u", Does: "undrain it"},
-		{Key: "f", Does: "break it"},
-		{Key: "o", Does: "re-orchestrate the kind", Footer: true},
+		{Key: "r", Does: "replace", Footer: true, Changes: true},
+		{Key: "d", Does: "drain", Footer: true, Changes: true},
+		{Key: "u", Does: "undrain", Changes: true},
+		{Key: "o", Does: "re-orchestrate", Footer: true, Changes: true},
+		{Key: "s", Does: "sort by number, load, health", Footer: true},
 		{Key: "← ↑ ↓ →", Does: "move, as h k j l do"},
 		{Key: "pgup pgdown", Does: "a screen up or down"},
 		{Key: "g G", Does: "to the first, to the last"},

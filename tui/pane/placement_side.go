@@ -118,7 +118,7 @@ func (v *PlacementView) drawLine(c *screen.Canvas, s *data.State) {
 	}
 	in, h := v.order.in(v.place), v.order.healthAt(v.place)
 	if s.Found != nil && found(s) == in.ID {
-		write("★ "+screen.Cut(s.Found.ID, 12)+" runs on ", screen.Match)
+		write("★ "+screen.Cut(s.Found.ID, 36)+" runs on ", screen.Match)
 	}
 	write(in.Pod, screen.Strong)
 	write(": ", screen.Default)

@@ -134,7 +134,7 @@ func TestPlacementKeys(t *testing.T) {
 	for key, want := range map[string]Intent{
 		"enter": {Act: Open, View: Instance, Kind: "Thing", Instance: 11}, "r": {Act: Replace, Kind: "Thing", Instance: 11},
 		"d": {Act: Drain, Kind: "Thing", Instance: 11}, "u": {Act: Undrain, Kind: "Thing", Instance: 11},
-		"f": {Act: Break, Kind: "Thing", Instance: 11}, "o": {Act: Orchestrate, Kind: "Thing"},
+		"b": {Act: Break, Kind: "Thing", Instance: 11}, "o": {Act: Orchestrate, Kind: "Thing"},
 	} {
 		if got := press(t, v, s, key); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %+v, want %+v", key, got, want)
