@@ -120,7 +120,7 @@ func TestMachine(t *testing.T) {
 	if !ok {
 		t.Fatal("instance 1 is gone")
 	}
-	has(t, "a failed instance", things.Instance(in, w.now), `"up":false`, `"downForSeconds":3`, `"phase":"Failed","reason":"OOMKilled"`)
+	has(t, "a failed instance, that is being deleted", things.Instance(in, w.now), `"up":false`, `"downForSeconds":3`, `"terminating":true`)
 }
 
 func TestPlan(t *testing.T) {
