@@ -2,6 +2,7 @@ package tui
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,9 +53,14 @@ func (m *model) draw() {
 	m.at = layout{tabsRow: -1}
 	c := m.canvas
 	w, h := c.Size()
+	foot := 1
+	if h >= footerTwice {
+		foot = 2
+	}
+	strip := m.timelineHeight(w, h-foot)
 	y := 0
 	if h > 3 {
-		m.drawHeader(c, w)
+		m.drawHeader(c, w, strip == 0)
 		y++
 	}
 	if h > 8 {
@@ -66,12 +72,8 @@ func (m *model) draw() {
 		c.TextIn(1, y, w-2, text, screen.Fg(role).On(screen.Bar).With(screen.Bold))
 		y++
 	}
-	foot := 1
-	if h >= footerTwice {
-		foot = 2
-	}
 	end := h - foot // the footer's row
-	if strip := m.timelineHeight(w, end-y); strip > 0 {
+	if strip > 0 {
 		end -= strip
 		m.at.timeline = area{0, end, w, strip}
 		m.timeline.Draw(c.Sub(0, end, w, strip), &m.state)
@@ -93,12 +95,16 @@ func (m *model) draw() {
 	m.drawFooter(c, h-foot, h, w)
 }
 
+// minBody is how many rows the header, the view's title and the view must have
+// before there is room for the strip of time.
+const minBody = 10
+
 // timelineHeight is how many of the rows that are left the strip of time gets.
 func (m *model) timelineHeight(width, left int) int {
 	if !m.hasClock() {
 		return 0
 	}
-	if height := m.timeline.Height(width, &m.state); left-height >= 6 {
+	if height := m.timeline.Height(width, &m.state); left-height >= minBody {
 		return height
 	}
 	return 0
@@ -156,8 +162,9 @@ func drawParts(c *screen.Canvas, y, w int, left, right []part) {
 // slowAfter is when it is told that an answer does not come.
 const slowAfter = 3 * time.Second
 
-// drawHeader draws what is watched, how it is, and how it is reached.
-func (m *model) drawHeader(c *screen.Canvas, w int) {
+// drawHeader draws what is watched, how it is, and how it is reached; also the
+// moment shown, where no strip of time tells it.
+func (m *model) drawHeader(c *screen.Canvas, w int, withClock bool) {
 	bar := func(r screen.Role) screen.Style { return screen.Fg(r).On(screen.Bar) }
 	c.Fill(0, 0, w, 1, " ", bar(screen.Default))
 	s := &m.state
@@ -173,6 +180,9 @@ func (m *model) drawHeader(c *screen.Canvas, w int) {
 		left = append(left, part{"maintenance: on", bar(screen.Warn).With(screen.Bold), 2})
 	}
 	var right []part
+	if clock, ok := s.Clock(); ok && withClock {
+		right = append(right, part{clockWords(clock), bar(screen.Info), 2})
+	}
 	if why := s.ReadOnly(); why != "" {
 		right = append(right, part{"read only", bar(screen.Warn), 3})
 	}
@@ -188,6 +198,18 @@ func (m *model) drawHeader(c *screen.Canvas, w int) {
 		right = append(right, part{"○ connecting …", bar(screen.Warn), 1})
 	}
 	drawParts(c, 0, w, left, right)
+}
+
+// clockWords is the moment shown, in short: "▶ 12 min 30 s · 10×".
+func clockWords(c api.Clock) string {
+	mark := "▶ "
+	switch {
+	case c.Paused:
+		mark = "Ⅱ "
+	case c.Live:
+		mark = "● "
+	}
+	return mark + pane.Took(pane.Seconds(c.Now)) + " · " + strconv.FormatFloat(c.Speed, 'g', 4, 64) + "×"
 }
 
 // leader names who leads the kind.

@@ -306,3 +306,21 @@ func TestMouse(t *testing.T) {
 		}
 	}
 }
+
+func TestTokenIsAskedFor(t *testing.T) {
+	s := newStand(sample.Production(sample.State(12, 400)))
+	s.err = &api.Error{Code: api.CodeUnauthorized, Message: "a token is needed", HTTPStatus: 401}
+	r := newRig(t, s, Config{})
+	r.until("it is told", func() bool { return strings.Contains(r.screen(), "--token-file FILE") })
+	r.sees("● connected", "DACORCH_TOKEN")
+}
+
+func TestSmallScreenShowsTheClock(t *testing.T) {
+	r := newRig(t, newStand(sample.State(12, 400)), Config{})
+	r.settle()
+	r.send(tea.WindowSizeMsg{Width: 80, Height: 12})
+	r.sees("● 12 min 30 s · 10×", "● connected")
+	if r.m.at.timeline.height > 0 {
+		t.Error("there is a strip of time where there is no room")
+	}
+}
