@@ -222,6 +222,7 @@ func (s *serving) wait() error {
 		err = closeErr
 	}
 	if result, _ := s.server.Result(); result != nil {
+		s.c.problems(s.server) // those of a recording were told at the beginning
 		s.c.broken(result.Report)
 	}
 	return err
