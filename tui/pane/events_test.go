@@ -89,7 +89,8 @@ func TestMovesOfOneTransactionAreOneLine(t *testing.T) {
 		{[]api.Event{move("a", 1, 2, ""), move("b", 2, 3, ""), move("c", 3, 1, ""), done}, "|3 resources moved among 3 instances"},
 		{[]api.Event{done, done, done, failed, done}, "|written: 12 changes of instances' lists, in 3 transactions//|could not be written: 4 changes of instances' lists//|written: 4 changes of instances' lists"},
 		{[]api.Event{done, move("a", 1, 2, ""), done}, "|written: 4 changes of instances' lists//1 → 2|a moved from 1 to 2"},
-		{[]api.Event{move("a", -1, -1, "")}, "|a placed on nowhere"},
+		{[]api.Event{move("a", -1, -1, "")}, "|a moved from nowhere to nowhere"},
+		{[]api.Event{move("a", -1, 2, ""), move("b", 3, -1, ""), move("c", -1, 2, ""), done}, "|2 resources placed on 2, 1 taken off 3"},
 		{nil, ""},
 	} {
 		var got []string

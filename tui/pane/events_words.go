@@ -70,13 +70,16 @@ func eventRows(to []eventRow, events []api.Event) []eventRow {
 // done says whether an event is a transaction that went well.
 func done(ev *api.Event) bool { return ev.Type == api.EventCommit && ev.Code == "done" }
 
+// atOnce is how far apart the moves of one transaction may be told.
+const atOnce = 50 * time.Millisecond
+
 // alike is how many events from the first on are told in one row: moves of one
-// kind, or transactions that went well.
+// kind at once, which are those of a transaction, or transactions that went well.
 func alike(events []api.Event) int {
 	first, n := &events[0], 1
 	for n < len(events) {
 		ev := &events[n]
-		moves := first.Type == api.EventMove && ev.Type == api.EventMove && ev.Resource == first.Resource
+		moves := first.Type == api.EventMove && ev.Type == api.EventMove && ev.Resource == first.Resource && ev.At.Sub(first.At) <= atOnce
 		if !moves && !(done(first) && done(ev)) {
 			break
 		}
@@ -123,21 +126,49 @@ func movedRow(moves []api.Event) eventRow {
 	if len(moves) == mostMoves {
 		what = Count(len(moves)) + " resources, or more,"
 	}
-	switch {
-	case len(from) == 1 && from[0] < 0:
-		row.text = what + " placed on " + placesWords(to)
-	case len(to) == 1 && to[0] < 0:
-		row.text = what + " taken off " + placesWords(from)
-	default:
-		row.text = what + " moved from " + placesWords(from) + " to " + placesWords(to)
-		if len(from) > 2 && len(to) > 2 {
-			row.text = what + " moved among " + Plural(len(places(moves, true, true)), "instance")
-		}
-	}
+	row.text = goneWhere(moves, what)
 	if why := reason(moves); why != "" {
 		row.text += ": " + why
 	}
 	return row
+}
+
+// goneWhere is where resources have gone, what naming all of them: placed for the
+// first time, moved, or taken off.
+func goneWhere(moves []api.Event, what string) string {
+	var placed, moved, taken []api.Event
+	for i := range moves {
+		switch ev := moves[i]; {
+		case ev.From == nil && ev.To != nil:
+			placed = append(placed, ev)
+		case ev.To == nil && ev.From != nil:
+			taken = append(taken, ev)
+		default:
+			moved = append(moved, ev)
+		}
+	}
+	var parts []string
+	add := func(some []api.Event, words func() string) {
+		if len(some) == 0 {
+			return
+		}
+		if len(some) < len(moves) {
+			if what = Plural(len(some), "resource"); len(parts) > 0 {
+				what = Count(len(some))
+			}
+		}
+		parts = append(parts, what+" "+words())
+	}
+	add(placed, func() string { return "placed on " + placesWords(places(placed, true, false)) })
+	add(moved, func() string {
+		from, to := places(moved, false, true), places(moved, true, false)
+		if len(from) > 2 && len(to) > 2 {
+			return "moved among " + Plural(len(places(moved, true, true)), "instance")
+		}
+		return "moved from " + placesWords(from) + " to " + placesWords(to)
+	})
+	add(taken, func() string { return "taken off " + placesWords(places(taken, false, true)) })
+	return strings.Join(parts, ", ")
 }
 
 // places are the different instances that moves go to, or come from, ascending;

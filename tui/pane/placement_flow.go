@@ -7,7 +7,7 @@ import (
 )
 
 // change is by how much an instance has grown or shrunk since the answers before.
-// Resources that are created or removed move nowhere, so no event tells of them.
+// Of a large transaction not every move is told.
 type change struct {
 	net   int
 	since time.Time // it is added up: for data.Fade
