@@ -33,10 +33,10 @@ func (m *model) drawFooter(c *screen.Canvas, from, to, w int) {
 	own, global := m.footerKeys()
 	switch {
 	case to-from > 1:
-		drawKeys(c, from, w-1, own, nil)
-		drawKeys(c, y, end, global[:len(global)-2], global[len(global)-2:])
+		m.drawKeys(c, from, w-1, own, nil)
+		m.drawKeys(c, y, end, global[:len(global)-2], global[len(global)-2:])
 	case end > 0:
-		drawKeys(c, y, end, append(own, global[:len(global)-2]...), global[len(global)-2:])
+		m.drawKeys(c, y, end, append(own, global[:len(global)-2]...), global[len(global)-2:])
 	}
 }
 
@@ -48,7 +48,7 @@ func (m *model) footerKeys() (own, global []pane.KeyHelp) {
 	}
 	own = m.page.pane.Keys()
 	if about, ok := m.state.About(); ok && about.Faults {
-		global = append(global, pane.KeyHelp{Key: "b", Does: "break something", Footer: true})
+		global = append(global, pane.KeyHelp{Key: "b", Does: "break something", Footer: true, Changes: true})
 	}
 	if m.hasClock() {
 		global = append(global, m.timeline.Keys()...)
@@ -62,8 +62,9 @@ func (m *model) footerKeys() (own, global []pane.KeyHelp) {
 }
 
 // drawKeys draws keys into one line as far as there is room, the last ones before
-// all others.
-func drawKeys(c *screen.Canvas, y, end int, keys, last []pane.KeyHelp) {
+// all others. Those that are of no use now, because nothing may be changed, are
+// dim.
+func (m *model) drawKeys(c *screen.Canvas, y, end int, keys, last []pane.KeyHelp) {
 	width := func(k pane.KeyHelp) int {
 		if k.Key == "" || !k.Footer {
 			return 0
@@ -74,9 +75,14 @@ func drawKeys(c *screen.Canvas, y, end int, keys, last []pane.KeyHelp) {
 	for _, k := range last {
 		room -= width(k)
 	}
+	readOnly := m.state.ReadOnly() != ""
 	draw := func(k pane.KeyHelp) {
-		x += c.Text(x, y, k.Key, screen.Fg(screen.Key).On(screen.Bar).With(screen.Bold))
-		x += c.Text(x+1, y, short(k.Does), screen.Style{Bg: screen.Bar}) + 3
+		key, does := screen.Fg(screen.Key).On(screen.Bar).With(screen.Bold), screen.Style{Bg: screen.Bar}
+		if k.Changes && readOnly {
+			key, does = screen.Fg(screen.Dim).On(screen.Bar), screen.Fg(screen.Dim).On(screen.Bar)
+		}
+		x += c.Text(x, y, k.Key, key)
+		x += c.Text(x+1, y, short(k.Does), does) + 3
 	}
 	for _, k := range keys {
 		if n := width(k); n > 0 && x+n <= room {

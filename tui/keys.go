@@ -121,7 +121,7 @@ func (m *model) global(key string, now time.Time) (cmd tea.Cmd, ok bool) {
 	case "o":
 		return m.want(pane.Intent{Act: pane.Orchestrate, Kind: m.state.Kind}, nil, now), true
 	case "b":
-		return m.want(m.breaking(), nil, now), true
+		return m.want(pane.Intent{Act: pane.Break, Kind: m.state.Kind, Instance: -1}, nil, now), true // the view chooses no target
 	default:
 		if len(key) == 1 && key[0] >= '1' && int(key[0]-'1') < len(tabs) {
 			m.visit(pane.Intent{View: tabs[key[0]-'1']})
@@ -130,18 +130,6 @@ func (m *model) global(key string, now time.Time) (cmd tea.Cmd, ok bool) {
 		return nil, false
 	}
 	return nil, true
-}
-
-// breaking is the wish to break what is under the cursor, where there is such a
-// thing.
-func (m *model) breaking() pane.Intent {
-	switch m.page.view {
-	case pane.Placement, pane.Instances, pane.Instance:
-		if in, ok := m.page.pane.Press("b", &m.state); ok && in.Act == pane.Break {
-			return in
-		}
-	}
-	return pane.Intent{Act: pane.Break, Kind: m.state.Kind, Instance: -1}
 }
 
 // beside is the view some tabs beside the one that is seen.
@@ -161,7 +149,7 @@ func (m *model) globalKeys() []pane.KeyHelp {
 		{Key: "F", Does: "find a resource by its id, or how it begins", Footer: true},
 		{Key: "/", Does: "filter the list"},
 		{Key: ":", Does: "type a command: a view's name, kind, find, theme, speed, seek …"},
-		{Key: "o", Does: "re-orchestrate: shows what would move before anything does"},
+		{Key: "o", Does: "re-orchestrate: shows what would move before anything does", Changes: true},
 		{Key: "esc", Does: "back to where you came from"},
 		{Key: "?", Does: "this help", Footer: true},
 		{Key: "ctrl+l", Does: "draw the screen anew"},
@@ -169,7 +157,7 @@ func (m *model) globalKeys() []pane.KeyHelp {
 		{Key: "q", Does: "quit", Footer: true},
 	}
 	if about, ok := m.state.About(); ok && about.Faults {
-		keys = append(keys, pane.KeyHelp{Key: "b", Does: "break something, on purpose"})
+		keys = append(keys, pane.KeyHelp{Key: "b", Does: "break something, on purpose", Changes: true})
 	}
 	if m.hasClock() {
 		keys = append(keys, m.timeline.Keys()...)
