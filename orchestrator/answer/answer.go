@@ -26,23 +26,12 @@ type Kind struct {
 // Pod is the name of an instance's pod.
 func (k Kind) Pod(id fleet.InstanceID) string { return k.InstanceName + "-" + strconv.Itoa(int(id)) }
 
-// Instances tells of every instance that a machine knows. heartbeat says whether
-// the kind's instances send heartbeats; now is the machine's own time.
-func (k Kind) Instances(m *reconcile.Machine, heartbeat bool, now time.Duration) api.Instances {
-	out := api.Instances{Resource: k.Name, Heartbeat: heartbeat, Instances: []api.Instance{}}
-	m.EachInstance(func(in reconcile.Instance) bool {
-		out.Instances = append(out.Instances, k.Instance(in, now))
-		return true
-	})
-	return out
-}
-
-// Instance tells of one instance. What only Kubernetes knows (Node, Restarts,
+// Instance tells of one instance; now is the machine's own time. What only Kubernetes knows (Node, Restarts,
 // AgeSeconds) is left to the caller.
 func (k Kind) Instance(in reconcile.Instance, now time.Duration) api.Instance {
 	x := api.Instance{
 		ID: int(in.ID), Pod: k.Pod(in.ID), Used: in.Used, Capacity: in.Capacity,
-		Phase: in.Phase.String(), Reason: in.Reason, Up: Up(in),
+		Phase: in.Phase.String(), Reason: in.Reason, Up: up(in),
 		Closing: in.Closing, Terminating: in.Terminating, NodeLost: in.NodeLost, Silent: in.Silent,
 		Session: in.Status.Present, Confirms: in.Status.Times >= 0, Times: in.Times,
 		Arriving: in.Arriving, Leaving: in.Leaving,
@@ -59,8 +48,8 @@ func (k Kind) Instance(in reconcile.Instance, now time.Duration) api.Instance {
 	return x
 }
 
-// Up says whether an instance's pod runs and does its work as far as one can tell.
-func Up(in reconcile.Instance) bool {
+// up says whether an instance's pod runs and does its work as far as one can tell.
+func up(in reconcile.Instance) bool {
 	return in.Phase == fleet.PhaseRunning && !in.Down && !in.Terminating && !in.NodeLost && !in.Silent
 }
 
@@ -75,8 +64,8 @@ func (k Kind) Progress(m *reconcile.Machine, now time.Duration) api.Progress {
 	return out
 }
 
-// PendingShown bounds api.Status.Pending.
-const PendingShown = 100
+// pendingShown bounds api.Status.Pending.
+const pendingShown = 100
 
 // Status tells what state a machine is in. Who leads, and with which epoch, is
 // left to the caller.
@@ -84,14 +73,14 @@ func (k Kind) Status(m *reconcile.Machine) api.Status {
 	out := api.Status{
 		Resource: k.Name, Stage: m.Stage().String(), Maintenance: m.Control().Maintenance,
 		Instances: m.Instances(), Resources: m.Resources(), Unplaced: m.Unplaced(),
-		Alarms: []api.Alarm{}, Pending: append([]string{}, m.Pending(PendingShown+1)...), Counters: counters(m.Stats()),
+		Alarms: []api.Alarm{}, Pending: append([]string{}, m.Pending(pendingShown+1)...), Counters: counters(m.Stats()),
 	}
 	alarms := m.Alarms()
 	for _, code := range slices.Sorted(maps.Keys(alarms)) {
 		out.Alarms = append(out.Alarms, api.Alarm{Code: code, Text: alarms[code]})
 	}
-	if len(out.Pending) > PendingShown {
-		out.Pending, out.PendingTruncated = out.Pending[:PendingShown], true
+	if len(out.Pending) > pendingShown {
+		out.Pending, out.PendingTruncated = out.Pending[:pendingShown], true
 	}
 	return out
 }

@@ -103,12 +103,15 @@ func TestMachine(t *testing.T) {
 	w.now += 5 * time.Second
 	w.tell(reconcile.Heartbeat{Instance: 0})
 	w.now += 2 * time.Second
-	list := things.Instances(w.machine, true, w.now)
-	if len(list.Instances) != 3 || list.Resource != "Thing" || !list.Heartbeat {
-		t.Fatalf("the instances are %+v", list)
+	see := func(id fleet.InstanceID) api.Instance {
+		in, ok := FindInstance(w.machine, id)
+		if !ok {
+			t.Fatalf("instance %d is gone", id)
+		}
+		return things.Instance(in, w.now)
 	}
-	has(t, "instance 0", list.Instances[0], `"pod":"iota-dac-0"`, `"used":5,"capacity":10`, `"phase":"Running"`, `"up":true`, `"heartbeatAgeSeconds":2`, `"arriving":0`)
-	if in := list.Instances[1]; in.ConfirmedTimes != nil || in.Confirms {
+	has(t, "instance 0", see(0), `"pod":"iota-dac-0"`, `"used":5,"capacity":10`, `"phase":"Running"`, `"up":true`, `"heartbeatAgeSeconds":2`, `"arriving":0`)
+	if in := see(1); in.ConfirmedTimes != nil || in.Confirms {
 		t.Errorf("instance 1 has confirmed nothing: %+v", in)
 	}
 	has(t, "status", things.Status(w.machine), `"stage":"active"`, `"instances":3,"resources":25,"unplaced":0`, `"alarms":[]`, `"pending":[`, `"committed":`)
@@ -116,11 +119,7 @@ func TestMachine(t *testing.T) {
 
 	w.tell(reconcile.PodSeen{Pod: fleet.Pod{Instance: 1, UID: "uid-2", Phase: fleet.PhaseFailed, Reason: "OOMKilled"}})
 	w.now += 3 * time.Second
-	in, ok := FindInstance(w.machine, 1)
-	if !ok {
-		t.Fatal("instance 1 is gone")
-	}
-	has(t, "a failed instance, that is being deleted", things.Instance(in, w.now), `"up":false`, `"downForSeconds":3`, `"terminating":true`)
+	has(t, "a failed instance, that is being deleted", see(1), `"up":false`, `"downForSeconds":3`, `"terminating":true`)
 }
 
 func TestPlan(t *testing.T) {
@@ -195,12 +194,12 @@ func TestEvents(t *testing.T) {
 	if opened != 3 || commits == 0 {
 		t.Errorf("%d instances opened in %d commits: %s", opened, commits, text(w.told))
 	}
-	many := make([]placement.Move, 3*ToldMoves)
+	many := make([]placement.Move, 3*toldMoves)
 	for i := range many {
 		many[i] = placement.Move{Resource: fmt.Sprint(i), From: 1, To: 2}
 	}
 	events := Happened{Kind: "Thing", Type: "commit", Txn: &fleet.Txn{}, Decisions: many}.Events("")
-	if len(events) != ToldMoves+1 || events[len(events)-1].Type != api.EventCommit {
+	if len(events) != toldMoves+1 || events[len(events)-1].Type != api.EventCommit {
 		t.Errorf("%d moves are told by %d events", len(many), len(events))
 	}
 	none := fleet.NoInstance

@@ -22,9 +22,9 @@ type Happened struct {
 	Decisions []placement.Move
 }
 
-// ToldMoves bounds the moves of one transaction that become events: readers that
+// toldMoves bounds the moves of one transaction that become events: readers that
 // need all of them read the orchestration.
-const ToldMoves = 100
+const toldMoves = 100
 
 // Events are the events that tell of it, in their order. self is the name of the
 // process that tells. At is left to the caller.
@@ -73,7 +73,7 @@ func (h Happened) committed() (out []api.Event) {
 			out = append(out, Changed(h.Kind, c.Instance, "gone"))
 		}
 	}
-	for i := range h.Decisions[:min(len(h.Decisions), ToldMoves)] {
+	for i := range h.Decisions[:min(len(h.Decisions), toldMoves)] {
 		out = append(out, Moved(h.Kind, &h.Decisions[i]))
 	}
 	return append(out, Committed(h.Kind, count))

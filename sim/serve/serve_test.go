@@ -11,6 +11,7 @@ import (
 
 	"dacorch/orchestrator/api"
 	"dacorch/sim"
+	"dacorch/sim/tape"
 )
 
 // answers is all that the interface says of the moment shown, but for what tells
@@ -286,5 +287,28 @@ func TestConfig(t *testing.T) {
 	}
 	if about := ok[api.About](t)(client(t, s).About(t.Context())); about.Title != "scenario small, seed 3" || !about.Time || !about.Faults || about.Scope != "write" {
 		t.Errorf("about: %+v", about)
+	}
+}
+
+// TestEveryEntryHasItsEvent: what the tape logs is told as production tells it.
+func TestEveryEntryHasItsEvent(t *testing.T) {
+	s := paused(t, small)
+	for typ, want := range map[string]api.EventType{
+		tape.EntryLed: api.EventLeader, tape.EntryDeposed: api.EventLeader, tape.EntryNote: api.EventNote,
+		tape.EntryAlarm: api.EventAlarm, tape.EntryAlarmOver: api.EventAlarm, tape.EntryCommit: api.EventCommit,
+		tape.EntryInstance: api.EventInstance, tape.EntryMove: api.EventMove,
+		tape.EntryPodCreate: api.EventInstance, tape.EntryPodDelete: api.EventInstance, tape.EntryPod: api.EventPod,
+		tape.EntryOrder: api.EventOrder, tape.EntryProgress: api.EventProgress, tape.EntryMaintenance: api.EventMaintenance,
+	} {
+		clear(s.told)
+		events := s.eventsOf(&tape.Entry{Type: typ, Kind: "Thing", At: time.Minute})
+		last := events[len(events)-1]
+		if last.Type != want || !last.At.Equal(simulationBegan.Add(time.Minute)) || last.Resource != "Thing" {
+			t.Errorf("an entry of type %s is told as %+v, want %s", typ, events, want)
+		}
+	}
+	s.told["Thing"] = 1
+	if events := s.eventsOf(&tape.Entry{Type: tape.EntryDeposed, Kind: "Thing", Process: 0}); len(events) != 1 {
+		t.Errorf("one who does not lead is deposed: %+v", events)
 	}
 }
