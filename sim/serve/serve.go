@@ -95,6 +95,10 @@ var (
 // The limits of Config.Speed, as the interface has them.
 const slowest, fastest = 0.01, 100_000
 
+// shutdown is for how long the end waits for requests: an order may wait for time
+// that no longer passes.
+const shutdown = time.Second
+
 // simulationBegan is the wall clock at the beginning of every simulation.
 var simulationBegan = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
@@ -163,7 +167,7 @@ func (s *Server) open() error {
 	}
 	s.name(header)
 	rc := rest.Config{Program: s.cfg.Program, Name: "simulation", Title: s.cfg.Title, Anonymous: rest.ScopeWrite,
-		Time: s, Events: s.events, Log: s.cfg.Log, AccessLevel: slog.LevelDebug}
+		Time: s, Events: s.events, Log: s.cfg.Log, AccessLevel: slog.LevelDebug, Shutdown: shutdown}
 	if s.run != nil {
 		rc.Faults = s
 	} else {
