@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -168,7 +169,14 @@ func explain(err error, kind string) error {
 	if words == "" {
 		words = string(e.Code)
 	}
-	switch e.Code {
+	code := e.Code
+	switch e.HTTPStatus { // who stands before the server has codes of its own
+	case http.StatusUnauthorized:
+		code = api.CodeUnauthorized
+	case http.StatusForbidden:
+		code = api.CodeForbidden
+	}
+	switch code {
 	case api.CodeUnauthorized:
 		words = "the server does not accept the token: give one with --token-file FILE or in DACORCH_TOKEN (" + words + ")"
 	case api.CodeForbidden:

@@ -120,6 +120,9 @@ func Snapshot(ctx context.Context, cfg Config, width, height int, w io.Writer, f
 	if c := m.state.Connection; !c.Up {
 		return fmt.Errorf("tui: %s: %s", cfg.URL, c.Err)
 	}
+	if _, kinds, ok := data.Get[api.Kinds](&m.state, data.Query{What: data.AskKinds}); !ok && kinds.Err != nil {
+		return fmt.Errorf("tui: %s: %w", cfg.URL, kinds.Err)
+	}
 	m.state.Now = m.now()
 	m.draw()
 	if format == SVG {
