@@ -25,7 +25,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Values[besideKey{}] = new(*beside)
-			env.Values[terminalKey{}] = new(*terminal)
+			env.Values[terminalKey{}] = new(*tty)
 			// Runs are kept in the user's cache directory: none of the story's.
 			home := filepath.Join(env.WorkDir, ".home")
 			env.Setenv("HOME", home)

@@ -10,8 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// terminal is a real terminal, tmux's, in which a program runs beside a story.
-type terminal struct {
+// tty is a real terminal, tmux's, in which a program runs beside a story.
+type tty struct {
 	ts     *testscript.TestScript
 	socket string
 	seen   string // the screen as it was last looked at
@@ -20,7 +20,7 @@ type terminal struct {
 // terminalKey finds the terminal of a story.
 type terminalKey struct{}
 
-func (t *terminal) tmux(args ...string) (string, error) {
+func (t *tty) tmux(args ...string) (string, error) {
 	cmd := exec.Command("tmux", append([]string{"-S", t.socket, "-f", "/dev/null"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -41,25 +41,22 @@ func terminalCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	cmd := command(ts, args[1:])
 	line := []string{"env", "-i", "TERM=tmux-256color", "LANG=C.UTF-8"}
-	for _, v := range cmd.Env {
-		line = append(line, v)
-	}
-	line = append(append(line, cmd.Path), args[2:]...)
+	line = append(append(append(line, cmd.Env...), cmd.Path), args[2:]...)
 	for i := range line {
 		line[i] = "'" + strings.ReplaceAll(line[i], "'", `'\''`) + "'"
 	}
-	t := &terminal{ts: ts, socket: filepath.Join(ts.Getenv("TMPDIR"), "tmux")}
+	t := &tty{ts: ts, socket: filepath.Join(ts.Getenv("TMPDIR"), "tmux")}
 	_, err := t.tmux("-u", "new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "-c", cmd.Dir,
 		strings.Join(line, " ")+`; printf 'ended with %s\n' $?; exec cat`)
 	ts.Check(err)
 	ts.Defer(func() { _, _ = t.tmux("kill-server") }) // it has ended where the story did it
 	_, err = t.tmux("set-option", "-g", "mouse", "on")
 	ts.Check(err)
-	*ts.Value(terminalKey{}).(**terminal) = t
+	*ts.Value(terminalKey{}).(**tty) = t
 }
 
-func terminalOf(ts *testscript.TestScript) *terminal {
-	t := *ts.Value(terminalKey{}).(**terminal)
+func terminalOf(ts *testscript.TestScript) *tty {
+	t := *ts.Value(terminalKey{}).(**tty)
 	if t == nil {
 		ts.Fatalf("no terminal: begin with terminal WIDTHxHEIGHT PROGRAM ARG…")
 	}
