@@ -12,7 +12,7 @@ BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
 build: ## build bin/dacorch
@@ -21,6 +21,10 @@ build: ## build bin/dacorch
 .PHONY: demo
 demo: build ## run the demo: a pod crash and a re-orchestration, twenty minutes in a moment
 	bin/dacorch sim run scenarios/first-light.yaml
+
+.PHONY: demo-tui
+demo-tui: build ## watch a simulation with churn and faults in the terminal, break it, go back in time; q ends it
+	bin/dacorch tui scenarios/control-room.yaml
 
 .PHONY: dev
 dev: build ## run the whole platform in one process, to try things out; Ctrl-C ends it

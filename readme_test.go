@@ -131,6 +131,9 @@ func TestReadmeCommands(t *testing.T) {
 				if strings.Contains(command, "serve --dev") {
 					return // TestReadmeSession runs it
 				}
+				if strings.Contains(command, "dacorch sim serve ") || strings.Contains(command, "dacorch tui") && !strings.Contains(command, "--snapshot") {
+					return // the stories of cmd/dacorch/testdata/script do, in a real terminal
+				}
 				if strings.Contains(command, "# takes ") && os.Getenv("DACORCH_REAL") != "required" {
 					t.Skip("it takes long, and runs with DACORCH_REAL=required")
 				}
@@ -138,7 +141,7 @@ func TestReadmeCommands(t *testing.T) {
 					t.Parallel() // it mostly waits
 				}
 				if target, is := strings.CutPrefix(command, "make "); is {
-					if strings.HasPrefix(target, "demo") {
+					if strings.HasPrefix(target, "demo ") {
 						return // has run
 					}
 					where, command = ".", "make -n "+target
