@@ -18,8 +18,8 @@ type decoder struct {
 	// longest there is, so that it causes no further mistakes.
 	duration, heal time.Duration
 	kinds          []Kind
-	kindsUnknown   bool // a kind's name is wrong: any name may be it
-	nodeless       bool // there are no nodes that could break
+	kindsUnknown   bool   // a kind's name is wrong: any name may be it
+	machines       *Nodes // that could break; nil: none
 }
 
 // maxCollected bounds the memory for mistakes; the first MaxErrors are shown.

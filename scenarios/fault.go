@@ -33,11 +33,12 @@ type Fault struct {
 
 // Target is whom a fault hits. A fault of pods, heartbeats or a DAC's connections
 // names a kind and at most one of Instance (with One), Count and Share; without,
-// all. A fault of nodes has Count or Share.
+// all. A fault of nodes has one of Node, Count and Share.
 type Target struct {
 	Kind     string
 	One      bool // Instance is set
 	Instance int
+	Node     string  // the machine of this name; empty: not by name
 	Count    int     // so many of those that Where allows, drawn at random; 0: not by count
 	Share    float64 // this share of them, rounded up, drawn at random; 0: not by share
 	// Where are conditions that all must hold of an instance at the moment when it

@@ -26,7 +26,7 @@ type FaultWord struct {
 var (
 	podKeys  = []string{"kind", "instance", "count", "share", "where"}
 	podNeeds = []string{"instance", "count", "share", "where"}
-	nodeKeys = []string{"count", "share"}
+	nodeKeys = []string{"name", "count", "share"}
 	beatKeys = podKeys
 	amount   = []string{"by"}
 	amounts  = []string{"rate"}
@@ -238,6 +238,7 @@ func faultSection() Section {
 	return Section{s.Name, s.Where, s.About, append(s.Keys, []Key{
 		{Name: "kind", Type: "text", Default: "required by pod; else all that it can be about", Range: "one of kinds", Example: "Thing", About: "Whose instances."},
 		{Name: "instance", Type: "number", Default: "", Range: "0 to the kind's maxInstances - 1", Example: "3", About: "This instance. It needs kind, and excludes count and share."},
+		{Name: "name", Type: "text", Default: "", Range: "with `nodes.count`, one of node-0, node-1, …", Example: "node-3", About: "The machine of this name. It excludes count and share, and hits nobody while there is no such machine."},
 		{Name: "count", Type: "number", Default: "", Range: "1 to 100000", Example: "5", About: "So many instances, or nodes, drawn at random. It excludes share."},
 		{Name: "share", Type: "share", Default: "", Range: "above 0%, up to 100%", Example: "10%", About: "This share of the instances, or nodes, rounded up, drawn at random."},
 		{Name: "where", Type: "list of text", Default: "none", Range: "1 to 10 conditions", Example: "[load > 90%, age < 1m]", About: "Only instances of which all the conditions hold at the moment when they are chosen; see Whom a fault hits."},

@@ -226,8 +226,13 @@ func (d draws) target(f *Fault, w *FaultWord, s *Scenario) {
 			}
 		}
 	}
+	named := func() bool { return slices.Contains(w.Keys, "name") && d.yes("named") }
 	switch {
 	case f.One:
+	case named():
+		if f.Node = d.word("odd name", "3", "a b", "no: de", "~", "node-é"); s.Nodes.Count > 0 {
+			f.Node = NodeName(d.number("node", 0, s.Nodes.Count-1))
+		}
 	case d.yes("count"):
 		f.Count = d.number("count", 1, 100_000)
 	default:

@@ -24,6 +24,9 @@ func FormatFault(f Fault) string {
 	if f.One {
 		w.add("instance", strconv.Itoa(f.Instance))
 	}
+	if f.Node != "" {
+		w.add("name", text(f.Node, true))
+	}
 	w.number("count", f.Count, 0)
 	w.share("share", f.Share, 0)
 	if len(f.Where) > 0 {
@@ -60,6 +63,8 @@ func (f *Fault) Label() string {
 	switch {
 	case f.One:
 		s += " " + strconv.Itoa(f.Instance)
+	case f.Node != "":
+		s += " " + f.Node
 	case f.Count > 0:
 		s += fmt.Sprintf(" ×%d", f.Count)
 	case f.Share > 0:

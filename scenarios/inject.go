@@ -20,7 +20,7 @@ func (s *Scenario) ParseFault(data []byte, at time.Duration) (Fault, error) {
 	if err != nil {
 		return Fault{}, Errors{err}
 	}
-	d := &decoder{duration: maxRun, heal: maxRun, kinds: s.Kinds, nodeless: s.Nodes == nil}
+	d := &decoder{duration: maxRun, heal: maxRun, kinds: s.Kinds, machines: s.Nodes}
 	if given := root.get("at"); given != nil {
 		d.fail(given, "at has no meaning here", "want no at: it begins at the moment at which it is given")
 	}

@@ -59,7 +59,7 @@ func (d *decoder) scenario(root *value) *Scenario {
 	if v := o.v.get("nodes"); v != nil && v.shape != nothing {
 		s.Nodes = d.nodes(v)
 	}
-	d.nodeless = s.Nodes == nil
+	d.machines = s.Nodes
 	for _, v := range o.list("faults", 0, maxEntries) {
 		s.Faults = append(s.Faults, d.fault(v))
 	}

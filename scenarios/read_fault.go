@@ -61,7 +61,7 @@ func (o object) faultTimes(f *Fault) {
 	case f.Every > f.For:
 		o.d.fail(o.at("every"), fmt.Sprintf("every %s is longer than for %s", FormatDuration(f.Every), FormatDuration(f.For)), "want it at most as long")
 	}
-	if f.What.Subject() == "node" && o.d.nodeless {
+	if f.What.Subject() == "node" && o.d.machines == nil {
 		o.d.fail(o.at("node"), "there are no nodes that could break", "want them at the top of the file, such as nodes: {count: 10, podsPerNode: 4}")
 	}
 }
@@ -133,7 +133,7 @@ func (o object) target(f *Fault, w *FaultWord) {
 	}
 	k := o.targetKind(f, w)
 	var given []string
-	for _, key := range []string{"instance", "count", "share"} {
+	for _, key := range []string{"instance", "name", "count", "share"} {
 		if o.has(key) {
 			given = append(given, key)
 		}
@@ -151,11 +151,24 @@ func (o object) target(f *Fault, w *FaultWord) {
 			o.d.fail(o.at("instance"), "instance without kind", "want kind: Thing beside it")
 		}
 	}
+	if slices.Contains(w.Keys, "name") {
+		f.Node = o.nodeName("name")
+	}
 	f.Count = o.number("count", 0, 1, 100_000)
 	f.Share = o.share("share")
 	if slices.Contains(w.Keys, "where") {
 		f.Where = o.conditions()
 	}
+}
+
+// nodeName is the name of a machine that there is; which there are is known
+// beforehand where they are counted.
+func (o object) nodeName(key string) string {
+	name := o.text(key, "")
+	if n := o.d.machines; name != "" && n != nil && !n.Could(name) {
+		o.d.fail(o.at(key), fmt.Sprintf("no node %q", shorten(name)), "want one of "+n.words())
+	}
+	return name
 }
 
 func targetName(subject string) string {

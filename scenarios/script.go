@@ -1,7 +1,10 @@
 package scenarios
 
 import (
+	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -112,6 +115,24 @@ type Nodes struct {
 	Add     string // the value of Action for a node that comes
 	Remove  string // the value of Action for a node that goes
 	PerNode int    // pods that one node holds, ≥ 1
+}
+
+// NodeName is what the node of a number is called where nodes are counted.
+func NodeName(number int) string { return fmt.Sprint("node-", number) }
+
+// Could says whether there could be a node of this name: always, where a file says
+// which there are.
+func (n *Nodes) Could(name string) bool {
+	number, err := strconv.Atoi(strings.TrimPrefix(name, "node-"))
+	return n.Count == 0 || err == nil && number >= 0 && number < n.Count && NodeName(number) == name
+}
+
+// words are the counted nodes for people.
+func (n *Nodes) words() string {
+	if n.Count == 1 {
+		return NodeName(0)
+	}
+	return NodeName(0) + " to " + NodeName(n.Count-1)
 }
 
 // OrderKind names what an operator asks for.

@@ -39,6 +39,7 @@ faults:
   - {at: 1m, for: 1m, kubernetes: error, chance: 10%}
   - {at: 1m, for: 1m, database: slow}
   - {at: 1m, for: 1m, mqtt: garbage}
+  - {at: 1m, for: 1m, node: lose, name: node-1}
 orders:
   - {at: 1m, kind: Thing, orchestrate: {}}
   - {at: 1m, kind: Thing, drain: 1}
@@ -83,7 +84,7 @@ func places(name string) []string {
 	case "trace":
 		return []string{"churn.4.trace."}
 	case "fault":
-		return numbered("faults", 14, ".")
+		return numbered("faults", 15, ".")
 	case "order":
 		return numbered("orders", 5, ".")
 	case "load":

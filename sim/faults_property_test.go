@@ -86,7 +86,9 @@ func randomFault(t *rapid.T, w scenarios.FaultWord) scenarios.Fault {
 	if has(w.Keys, "kind") && (f.Of == "" || f.Of == scenarios.OfDACs) || has(w.Needs, "kind") {
 		target(t, w, &f, has(w.Needs, "count") || has(w.Needs, "share"))
 	} else if has(w.Keys, "count") && f.Of == "" {
-		f.Count = rapid.IntRange(1, 3).Draw(t, "nodes")
+		if f.Count = rapid.IntRange(0, 3).Draw(t, "nodes"); f.Count == 0 {
+			f.Node = scenarios.NodeName(rapid.IntRange(0, 2).Draw(t, "node"))
+		}
 	}
 	if rapid.Bool().Draw(t, "with chance") && (f.What != scenarios.OrchestratorCrash || f.Command != "") {
 		f.Chance = float64(rapid.IntRange(1, 99).Draw(t, "chance")) / 100

@@ -61,6 +61,8 @@ func TestFaultStories(t *testing.T) {
 			[]string{`→ pod-seen 0 Pending.*ImagePullBackOff`, `→ pod-seen 0 Running`}, figures{history.RecoverTimeMax: {110, 150}}},
 		"[{at: 3m, for: 7m, node: lose, count: 1}]": {
 			[]string{`→ pod-seen \d Running.*node-lost|→ pod-seen`}, figures{history.InstancesReplaced: {1, 4}, history.InstancesReplacedNeedlessly: {0, 0}}},
+		"[{at: 3m, for: 7m, node: lose, name: node-1}]": {
+			[]string{`→ pod-seen \d Running.*node-lost|→ pod-seen`}, figures{history.InstancesReplaced: {1, 4}, history.InstancesReplacedNeedlessly: {0, 0}}},
 		"[{at: 3m, for: 2m, node: drain, count: 1}]": {
 			[]string{`→ pod-gone`, `← create-pod`}, figures{history.InstancesReplacedNeedlessly: {0, 0}}},
 		"[{at: 3m, for: 5m, heartbeats: lose, kind: Thing, instance: 3}]": {

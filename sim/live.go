@@ -84,7 +84,7 @@ func (l *Live) Ended() bool {
 
 // Inject has a fault begin now, and answers it with its At. It is checked as the
 // scenario's own are: an error of the scenario's loader says what is wrong. One
-// that is about an instance hits that one, one by count or share draws from
+// that is about an instance, or a machine that there is now, hits that one, one by count or share draws from
 // streams of its own, so that nobody else's luck changes. Once the scenario has
 // healed, liveness is not demanded while the fault lasts, and from its end on
 // anew; one that would last beyond heal puts that off. ErrEnded, or an error of
@@ -103,11 +103,23 @@ func (l *Live) Inject(f scenarios.Fault) (scenarios.Fault, error) {
 	if err != nil {
 		return scenarios.Fault{}, err
 	}
+	if names := l.Nodes(); checked.Node != "" && !slices.Contains(names, checked.Node) {
+		return scenarios.Fault{}, scenarios.Errors{{Key: "name", Problem: fmt.Sprintf("no node %q now", checked.Node), Want: "want one of " + some(names)}}
+	}
 	if n := len(r.broken) - len(r.sc.Faults); n >= maxInjected {
 		return scenarios.Fault{}, fmt.Errorf("%d faults were injected: want at most %d in a run", n, maxInjected)
 	}
 	r.inject(now, &checked)
 	return checked, nil
+}
+
+// some are the first of many names.
+func some(names []string) string {
+	const most = 20
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // Order gives an operator's order to the process that leads now, once. It is

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +155,63 @@ func TestInjectedHitsWhomItNames(t *testing.T) {
 			t.Errorf("%s: %+v, %v replaced", word, rep.Violations, rep.Totals[history.InstancesReplaced])
 		}
 	}
+}
+
+// TestInjectedHitsTheNodeItNames breaks one machine: what runs there is hit, and
+// nothing else.
+func TestInjectedHitsTheNodeItNames(t *testing.T) {
+	for _, word := range []string{"lose", "drain", "partition", "flap"} {
+		var kept marks
+		l := begin(t, parse(t, quietWorld), Options{Record: &kept})
+		goTo(t, l, 12*time.Minute, nil)
+		var there, hit []string
+		for kind, name := range []fleet.Kind{"Thing", "Rule"} {
+			for id := range fleet.InstanceID(6) {
+				if l.Node(name, id) == "node-2" {
+					there = append(there, fmt.Sprint(kind, " ", id))
+				}
+			}
+		}
+		f := inject(t, l, "{node: "+word+", name: node-2, for: 5m}")
+		b := l.run.broken[len(l.run.broken)-1]
+		if f.Node != "node-2" || !slices.Equal(b.nodes, []string{"node-2"}) {
+			t.Errorf("%s %+v hits %q", word, f, b.nodes)
+		}
+		goTo(t, l, f.At+time.Minute, nil)
+		for _, m := range kept.all {
+			if m.at >= f.At && m.What == recording.ProgramEnded {
+				hit = append(hit, fmt.Sprint(m.kind, " ", m.Instance))
+			}
+		}
+		slices.Sort(hit)
+		slices.Sort(there)
+		if ends := word == "lose" || word == "drain"; len(there) == 0 || ends && !slices.Equal(hit, there) {
+			t.Errorf("%s ended %q, on the machine stood %q", word, hit, there)
+		}
+		goTo(t, l, time.Hour, nil)
+		if rep := closed(t, l); !rep.OK() {
+			t.Errorf("%s: %+v", word, rep.Violations)
+		}
+	}
+}
+
+// TestNodeThatCame: where a file says which machines there are, those can be named
+// that are there at the moment.
+func TestNodeThatCame(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "nodes.csv")
+	if err := os.WriteFile(file, []byte("0,old,add\n0,older,add\n180000,old,remove\n180000,new,add\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	world := strings.Replace(quietWorld, "count: 3", "trace: {file: "+strconv.Quote(file)+", source: ours, time: ms, at: 1, node: 2, action: 3, header: false}", 1)
+	l := begin(t, parse(t, world), Options{})
+	goTo(t, l, 5*time.Minute, nil)
+	var errs scenarios.Errors
+	_, err := l.Inject(read(t, l.run.sc, "{node: lose, name: old, for: 5m}"))
+	if !errors.As(err, &errs) || errs[0].Key != "name" || err.Error() != `no node "old" now: want one of new, older` {
+		t.Errorf("a machine that has gone: %v", err)
+	}
+	inject(t, l, "{node: lose, name: new, for: 5m}")
+	closed(t, l)
 }
 
 // marks is a Recorder that keeps marks alone.

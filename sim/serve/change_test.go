@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,6 +85,8 @@ func TestFaultsRefused(t *testing.T) {
 		says  string
 	}{
 		{map[string]any{"pod": "crash", "kind": "Thing", "instance": 17}, api.CodeOutOfRange, "instance", "Thing has no instance 17 now: want one of 0-3"},
+		{map[string]any{"node": "lose", "name": "node-7", "for": "1m"}, api.CodeOutOfRange, "name", `no node "node-7": want one of node-0 to node-2`},
+		{map[string]any{"node": "lose", "for": "1m"}, api.CodeBadRequest, "", "want one of name, count, share"},
 		{map[string]any{"pod": "crash", "kind": "Think", "instance": 1}, api.CodeOutOfRange, "kind", "did you mean Thing?"},
 		{map[string]any{"pod": "crush", "kind": "Thing", "instance": 1}, api.CodeOutOfRange, "pod", "did you mean crash?"},
 		{map[string]any{"pod": "crash", "kind": "Thing", "instance": 1, "at": "3m"}, api.CodeOutOfRange, "at", "at has no meaning here"},
@@ -109,9 +112,14 @@ func TestFaultsRefused(t *testing.T) {
 	if w := words["kafka slow"]; w.Once || w.Target != "" || w.By != 5 {
 		t.Errorf("kafka slow is offered as %+v", w)
 	}
-	if w := words["node lose"]; w.Target != "node" || !w.Needs || len(offered.Nodes) != 3 {
+	if w := words["node lose"]; w.Target != "node" || !w.Needs || len(offered.Nodes) != 3 || !slices.Contains(w.Keys, "name") {
 		t.Errorf("node lose is offered as %+v, nodes are %v", w, offered.Nodes)
 	}
+	ok[api.Clock](t)(c.SetClock(ctx, api.ClockChange{Seek: new(60.0)}))
+	if past := ok[api.Faults](t)(c.Faults(ctx)); !slices.Equal(past.Nodes, offered.Nodes) {
+		t.Errorf("nodes of a minute are %v, want %v", past.Nodes, offered.Nodes)
+	}
+	ok[api.Clock](t)(c.SetClock(ctx, api.ClockChange{Live: new(true)}))
 	s.until(5*time.Minute + time.Second)
 	ok[api.Injected](t)(c.Inject(ctx, map[string]any{"kafka": "down", "for": "1m"}))
 	if active := ok[api.Faults](t)(c.Faults(ctx)).Active; len(active) != 1 || active[0].Class != api.MarkFault || active[0].Until != nil {
@@ -137,7 +145,7 @@ func TestEveryFaultOffered(t *testing.T) {
 		case w.Target == "instance" && w.Needs:
 			f["kind"], f["instance"] = "Thing", 1
 		case w.Target == "node":
-			f["count"] = 1
+			f["name"] = "node-1"
 		case w.Subject == "pod":
 			f["kind"] = "Thing"
 		}

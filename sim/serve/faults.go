@@ -30,8 +30,12 @@ func (s *Server) Faults(context.Context) (api.Faults, error) {
 	for i := range active {
 		out.Active = append(out.Active, mark(&active[i]))
 	}
-	if s.clock.live {
+	if n := s.cfg.Scenario.Nodes; s.clock.live {
 		out.Nodes = append(out.Nodes, s.run.Nodes()...)
+	} else if n != nil { // which of a file's there were is not kept
+		for i := range n.Count {
+			out.Nodes = append(out.Nodes, scenarios.NodeName(i))
+		}
 	}
 	return out, nil
 }

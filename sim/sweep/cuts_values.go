@@ -201,6 +201,10 @@ func targets(sc *scenarios.Scenario, _ Failure) []*scenarios.Scenario {
 		if f.Count > 0 || f.Share > 0 || f.One {
 			do(func(f *scenarios.Fault) { f.One, f.Instance, f.Count, f.Share = false, 0, 0, 0 })
 		}
+		if f.Node != "" {
+			do(func(f *scenarios.Fault) { f.Node = scenarios.NodeName(0) }) // there with fewer nodes, too
+			do(func(f *scenarios.Fault) { f.Node, f.Count = "", 1 })
+		}
 		if f.Kind != "" && !f.One && (f.Count > 0 || f.Share > 0) {
 			for id := range 3 {
 				do(func(f *scenarios.Fault) { f.One, f.Instance, f.Count, f.Share = true, id, 0, 0 })

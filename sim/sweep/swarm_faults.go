@@ -115,8 +115,13 @@ func (s *swarm) target(r *timeline.Stream, w *scenarios.FaultWord, f *scenarios.
 	}
 	how, count, share := r.IntN(4), 1+r.IntN(3), timeline.Pick(r, []float64{0.1, 0.2, 0.3, 0.5, 1})
 	if !takes("kind") {
-		if f.Count = count; how > 1 {
-			f.Count, f.Share = 0, share
+		switch {
+		case how == 0:
+			f.Count = count
+		case how == 1:
+			f.Node = scenarios.NodeName(r.IntN(s.sc.Nodes.Count))
+		default:
+			f.Share = share
 		}
 		return true
 	}

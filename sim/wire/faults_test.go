@@ -43,7 +43,7 @@ var subjects = []struct {
 		"{at: 5m, pod: hang, kind: Thing, instance: 1}", "{at: 5m, pod: zombie, kind: Thing, instance: 2}",
 	}},
 	{name: "nodes", handoff: "strict", faults: []string{
-		"{at: 2m, node: lose, for: 2m, count: 1}", "{at: 3m, node: drain, for: 2m, count: 1}", "{at: 5m, node: partition, for: 5m, count: 1}", "{at: 6m, node: flap, for: 3m, count: 1, stable: 30s}",
+		"{at: 2m, node: lose, for: 2m, count: 1}", "{at: 3m, node: drain, for: 2m, count: 1}", "{at: 5m, node: partition, for: 5m, name: node-1}", "{at: 6m, node: flap, for: 3m, count: 1, stable: 30s}",
 	}},
 	{name: "heartbeats", handoff: "strict", faults: []string{
 		"{at: 30s, heartbeats: lose, for: 9m30s, kind: Thing, instance: 0}", "{at: 2m, heartbeats: delay, for: 4m, chance: 50%}", "{at: 2m, heartbeats: double, for: 4m}",

@@ -88,8 +88,12 @@ func (f *Fault) Draw(ids []fleet.InstanceID) []fleet.InstanceID {
 	return drawn
 }
 
-// DrawNames is Draw for what has a name, such as machines.
+// DrawNames is Draw for what has a name, such as machines; or it answers the one
+// that is meant, if it is among them.
 func (f *Fault) DrawNames(names []string) []string {
+	if f.Name != "" {
+		return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name != f.Name })
+	}
 	slices.Sort(names)
 	drawn := draw(f, names, func(s string) string { return s })
 	slices.Sort(drawn)

@@ -30,6 +30,8 @@ type Spec struct {
 	// Stable is how long what Chance has decided stands for the one it was
 	// decided for; 0: each case is decided alone.
 	Stable time.Duration
+	// Name is the one of DrawNames' candidates that it hits; empty: any.
+	Name string
 	// Count and Share bound how many of the candidates it hits; both 0: all.
 	Count int
 	Share float64 // of 1, rounded up

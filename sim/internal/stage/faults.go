@@ -24,7 +24,7 @@ func (s *Script) Injected(f *scenarios.Fault, earlier int) *fault.Fault {
 func spec(f *scenarios.Fault) fault.Spec {
 	spec := fault.Spec{
 		Text: scenarios.FormatFault(*f), At: f.At, For: f.For, Every: f.Every, Once: f.Once(),
-		Chance: f.Chance, Stable: f.Stable, Count: f.Count, Share: f.Share,
+		Chance: f.Chance, Stable: f.Stable, Name: f.Node, Count: f.Count, Share: f.Share,
 	}
 	for _, c := range f.Where {
 		spec.Where = append(spec.Where, fault.Condition{Field: c.Field, Op: c.Op, Value: c.Value})

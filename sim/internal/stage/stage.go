@@ -197,7 +197,7 @@ func (s *Script) Nodes() ([]churn.NodeEvent, error) {
 	if n.Count > 0 {
 		events := make([]churn.NodeEvent, n.Count)
 		for i := range events {
-			events[i] = churn.NodeEvent{Add: true, Node: fmt.Sprintf("node-%d", i)}
+			events[i] = churn.NodeEvent{Add: true, Node: scenarios.NodeName(i)}
 		}
 		return events, nil
 	}
