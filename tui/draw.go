@@ -15,7 +15,7 @@ import (
 )
 
 // footerTwice is from how many rows on the keys get two of them.
-const footerTwice = 28
+const footerTwice = 24
 
 // layout is where the last frame has what: what a click is for.
 type layout struct {
@@ -179,9 +179,20 @@ func (m *model) drawHeader(c *screen.Canvas, w int, withClock bool) {
 	if st, _, ok := data.Get[api.Status](s, data.Query{What: data.AskStatus, Kind: s.Kind}); ok && st.Maintenance {
 		left = append(left, part{"maintenance: on", bar(screen.Warn).With(screen.Bold), 2})
 	}
+	if _, ok := running(s); ok {
+		left = append(left, part{"re-orchestrating", bar(screen.Starting).With(screen.Bold), 3})
+	}
 	var right []part
-	if clock, ok := s.Clock(); ok && withClock {
-		right = append(right, part{clockWords(clock), bar(screen.Info), 2})
+	if clock, ok := s.Clock(); ok {
+		if text := pane.FaultsLast(clock); text != "" {
+			left = append(left, part{text, bar(screen.Warn).With(screen.Bold), 3})
+		}
+		if n := clock.Violations; n > 0 && withClock {
+			left = append(left, part{pane.Plural(n, "violation"), bar(screen.Bad).With(screen.Bold), 2})
+		}
+		if withClock {
+			right = append(right, part{clockWords(clock), bar(screen.Info), 2})
+		}
 	}
 	if why := s.ReadOnly(); why != "" {
 		right = append(right, part{"read only", bar(screen.Warn), 3})
@@ -312,7 +323,11 @@ func (m *model) trouble() (string, screen.Role) {
 	}
 	for _, q := range []data.Query{{What: data.AskKinds}, {What: data.AskStatus, Kind: s.Kind}} {
 		if a := s.Answers[q]; a != nil && a.Err != nil {
-			return a.Err.Error(), screen.Bad
+			text := a.Err.Error()
+			if strings.Contains(text, "nobody leads") {
+				text += ": resources run on where they are, nothing is mended"
+			}
+			return text, screen.Bad
 		}
 	}
 	if st, _, ok := data.Get[api.Status](s, data.Query{What: data.AskStatus, Kind: s.Kind}); ok && len(st.Alarms) > 0 {
@@ -328,7 +343,23 @@ func (m *model) trouble() (string, screen.Role) {
 	if m.flood.err != nil && s.Connection.Up {
 		return "no events are coming: " + m.flood.err.Error(), screen.Warn
 	}
+	if run, ok := running(s); ok {
+		text := "re-orchestrating " + s.Kind + " for " + pane.Took(s.Moment().Sub(run.StartedAt))
+		if run.Text != "" {
+			text += ": " + strings.ReplaceAll(strings.ReplaceAll(run.Text, ", 0 of 0 instances to create", ""), ", 0 of 0 to release", "")
+		}
+		return text, screen.Starting
+	}
 	return "", screen.Default
+}
+
+// running is the re-orchestration of the kind that is under way.
+func running(s *data.State) (api.Reorchestration, bool) {
+	v, _, _ := data.Get[api.Reorchestrations](s, data.Query{What: data.AskReorchestrations, Kind: s.Kind})
+	if len(v.Runs) == 0 || v.Runs[0].EndedAt != nil || v.Runs[0].Outcome != "running" {
+		return api.Reorchestration{}, false
+	}
+	return v.Runs[0], true
 }
 
 // kindsOf is the summaries of the kinds, as far as they are known.

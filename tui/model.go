@@ -218,6 +218,8 @@ func keyName(k tea.KeyPressMsg) string {
 		return "+"
 	case "minus":
 		return "-"
+	case "alt+esc": // two in a row, pressed fast
+		return "esc"
 	default:
 		return name
 	}
@@ -320,7 +322,7 @@ func (m *model) needs() []data.Query {
 	}
 	needs = append(needs, data.Query{What: data.AskKinds})
 	if m.state.Kind != "" {
-		needs = append(needs, data.Query{What: data.AskStatus, Kind: m.state.Kind})
+		needs = append(needs, data.Query{What: data.AskStatus, Kind: m.state.Kind}, data.Query{What: data.AskReorchestrations, Kind: m.state.Kind})
 	}
 	if m.dialog != nil {
 		needs = append(needs, m.dialog.Needs(&m.state)...)

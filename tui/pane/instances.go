@@ -343,8 +343,8 @@ func (v *InstancesView) Keys() []KeyHelp {
 
 // keysOfOrders are what can be asked for an instance.
 var keysOfOrders = []KeyHelp{
-	{Key: "r", Does: "replace", Footer: true, Changes: true},
-	{Key: "d", Does: "drain", Footer: true, Changes: true},
+	{Key: "r", Does: "replace its pod: delete it, and create it anew", Footer: true, Changes: true},
+	{Key: "d", Does: "drain: move all its resources away, then let it go", Footer: true, Changes: true},
 	{Key: "u", Does: "undrain", Changes: true},
 	{Key: "o", Does: "re-orchestrate", Footer: true, Changes: true},
 }

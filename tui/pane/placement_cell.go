@@ -245,7 +245,11 @@ func (v *cellView) box(c *screen.Canvas) {
 		figures = Count(v.used)
 	}
 	inside.TextRight(0, 1, w, figures, ink)
-	if v.health != data.Up { // a strip that stands out
+	if v.health == data.Up {
+		if screen.Width(v.in.Node) <= w {
+			inside.TextRight(0, 2, w, v.in.Node, ink)
+		}
+	} else { // a strip that stands out
 		ink = screen.Fg(screen.Ink).On(HealthRole(v.health))
 		inside.Fill(0, 2, w, 1, " ", ink)
 		inside.TextRight(0, 2, w, v.health.String(), ink)

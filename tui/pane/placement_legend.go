@@ -5,15 +5,20 @@ import (
 	"dacorch/tui/screen"
 )
 
+// oneLine is the width from which on the whole legend is one line.
+const oneLine = 132
+
 // legendLines is how many lines the legend takes.
 func legendLines(width, height int) int {
 	switch {
 	case height < 8:
 		return 0
-	case width >= 132:
+	case width >= oneLine:
 		return 1
 	case height < 11:
 		return 0
+	case height < 17: // the cells need the other
+		return 1
 	}
 	return 2
 }
@@ -27,19 +32,30 @@ func (v *PlacementView) drawLegend(c *screen.Canvas, lines int) {
 	x, y := 1, 0
 	word := func(text string, st screen.Style) { x += c.Text(x, y, screen.Cut(text, w-x), st) }
 	dim := screen.Fg(screen.Dim)
-	word("load ", dim)
+	boxed := v.grid.form == cardCell || v.grid.form == boxCell
+	short := lines == 1 && w < oneLine
+	if !short || !boxed { // boxes say the percentage
+		word("load ", dim)
+	}
 	for i, text := range loadWords {
 		used := []int{0, 1, 39, 59, 79, 99, 100, 101}[i]
 		glyph, st, _ := loadSwatch(used, 100)
-		word(glyph+" ", st)
-		word(" "+text+" ", dim)
+		switch {
+		case !short:
+			word(glyph+" ", st)
+			word(" "+text+" ", dim)
+		case !boxed:
+			word(glyph, st)
+		}
 	}
-	if lines > 1 {
+	switch {
+	case lines > 1:
 		x, y = 1, 1
-	} else {
+	case !short:
 		word(" ", dim)
+	case !boxed:
+		word("  ", dim)
 	}
-	boxed := v.grid.form == cardCell || v.grid.form == boxCell
 	for _, h := range []data.Health{data.Up, data.Closing, data.Starting, data.Silent, data.Down} {
 		if boxed {
 			word(corners[h], screen.Fg(HealthRole(h)))
@@ -52,13 +68,19 @@ func (v *PlacementView) drawLegend(c *screen.Canvas, lines int) {
 		word(" "+h.String()+"  ", dim)
 	}
 	word("▲", screen.Fg(screen.Arriving))
-	word(" arrive  ", dim)
+	if !short || boxed {
+		word(" arrive  ", dim)
+	}
 	word("▼", screen.Fg(screen.Leaving))
-	word(" leave", dim)
+	if !short || boxed {
+		word(" leave", dim)
+	} else {
+		word(" move", dim)
+	}
 	switch {
 	case v.grid.per > 1:
 		word("  "+Count(v.grid.per)+" to a cell", screen.Fg(screen.Default))
-	case !boxed:
+	case !boxed && !short:
 		word("  ◆ both", dim)
 	}
 }

@@ -273,8 +273,12 @@ func (v *ResourceView) Wheel(n int, s *data.State) {
 func (v *ResourceView) Keys() []KeyHelp {
 	keys := append([]KeyHelp{{Key: "enter", Does: "its instance", Footer: true}}, keysOfSections...)
 	for _, k := range keysOfOrders {
-		if k.Key != "o" {
-			k.Does += " its instance"
+		switch k.Key {
+		case "r":
+			k.Does = "replace its pod: the instance's is deleted, and created anew"
+		case "d", "u":
+			does, _, _ := strings.Cut(k.Does, ":")
+			k.Does = does + " its instance"
 		}
 		keys = append(keys, k)
 	}

@@ -63,7 +63,7 @@ func (t *Timeline) drawStatus(c *screen.Canvas, clock api.Clock, line api.Timeli
 		rest = " of " + Offset(max(clock.End, clock.Planned)) + " · " + Speed(clock.Speed)
 	}
 	if from, to := window(clock, t.zoom); from > clock.Begin || to < max(clock.End, clock.Planned) {
-		rest += " · bar: " + Offset(to-from)
+		rest += " · bar shows " + Offset(to-from)
 	}
 	x += c.Text(x, 0, rest, screen.Fg(screen.Dim))
 	if n := clock.Violations; n > 0 {
@@ -271,9 +271,6 @@ func drawBand(c *screen.Canvas, m *api.Mark, n int, begins, ends bool) {
 // the marks under the moment, and what lasts.
 func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 	var parts []string
-	if clock.Paused && clock.Text != "" {
-		parts = append(parts, "last event: "+clock.Text)
-	}
 	in := t.inColumn(marks, t.column(clock.Now))
 	for _, m := range in[:min(len(in), 3)] {
 		parts = append(parts, signOf(m.Class).word+" at "+Offset(m.At)+": "+faultText(m.Text))
@@ -291,10 +288,26 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 		}
 		parts = append(parts, text)
 	}
+	if clock.Paused && clock.Text != "" {
+		parts = append(parts, "last event: "+clock.Text)
+	}
 	if len(parts) == 0 {
 		return "nothing special at this moment"
 	}
 	return strings.Join(parts, " · ")
+}
+
+// FaultsLast says which faults last at the moment shown, in short: "fault: node
+// partition", "3 faults last". Empty when none does.
+func FaultsLast(clock api.Clock) string {
+	switch len(clock.Faults) {
+	case 0:
+		return ""
+	case 1:
+		name, _, _ := strings.Cut(faultText(clock.Faults[0]), ", ")
+		return "fault: " + screen.Cut(strings.Replace(name, ": ", " ", 1), 32)
+	}
+	return Plural(len(clock.Faults), "fault") + " last"
 }
 
 // Offset is a moment, or a length, of a run as exactly as a tenth of a second:

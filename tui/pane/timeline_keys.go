@@ -139,11 +139,11 @@ func nearest(clock api.Clock, marks []api.Mark, class api.MarkClass, forth bool)
 func (t *Timeline) Keys() []KeyHelp {
 	return []KeyHelp{
 		{Key: "space", Does: "pause, go on", Footer: true},
-		{Key: ", .", Does: "one event back, forth", Footer: true},
+		{Key: ", .", Does: "step: one event back, forth", Footer: true},
 		{Key: "[ ]", Does: "10 s back, forth", Footer: true},
 		{Key: "{ }", Does: "5 min back, forth"},
 		{Key: "< >", Does: "slower, faster"},
-		{Key: "n N", Does: "next, previous violation or fault", Footer: true},
+		{Key: "n N", Does: "next, previous fault: or violation, if there is one", Footer: true},
 		{Key: "L", Does: "to the end, and with it"},
 		{Key: "z", Does: "zoom: all, 1 h, 10 min, 1 min"},
 	}
