@@ -152,7 +152,11 @@ func (m *model) runTheme(arg string, _ time.Time) tea.Cmd {
 		m.fail("there is no theme " + arg + ": want dark, light or mono")
 		return nil
 	}
-	m.theme, m.auto = themeOf(Config{Theme: arg})
+	theme, auto := themeOf(Config{Theme: arg})
+	m.paint(theme, auto)
+	if m.theme == screen.Mono && theme != screen.Mono {
+		m.fail("this terminal shows no colours, or NO_COLOR is set")
+	}
 	return nil
 }
 

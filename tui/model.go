@@ -47,7 +47,9 @@ type model struct {
 	found    bool // the last key was the one that found something
 
 	theme       *screen.Theme
-	auto        bool // the theme follows the terminal's background
+	full        *screen.Theme // of which theme is what the terminal can show
+	colors      int           // that the terminal has
+	auto        bool          // the theme follows the terminal's background
 	width       int
 	height      int
 	canvas      *screen.Canvas
@@ -74,13 +76,14 @@ func newModel(ctx context.Context, cfg Config, s server) *model {
 		after: func(d time.Duration, msg tea.Msg) tea.Cmd {
 			return tea.Tick(d, func(time.Time) tea.Msg { return msg })
 		},
-		asks: newAsker(), timeline: pane.NewTimeline(), views: map[pane.View]pane.Pane{}, dirty: true,
+		asks: newAsker(), timeline: pane.NewTimeline(), views: map[pane.View]pane.Pane{}, dirty: true, colors: 1 << 24,
 	}
 	m.state.Answers = m.asks.answers
 	m.state.History = map[string]*data.Track{}
 	m.state.Connection = data.Connection{URL: cfg.URL, Since: m.now()}
 	m.state.Now = m.now()
-	m.theme, m.auto = themeOf(cfg)
+	theme, auto := themeOf(cfg)
+	m.paint(theme, auto)
 	m.page = m.open(pane.Intent{View: pane.View(cfg.View)})
 	return m
 }
@@ -96,6 +99,11 @@ func themeOf(cfg Config) (theme *screen.Theme, auto bool) {
 		return screen.Mono, false
 	}
 	return screen.Dark, true
+}
+
+// paint takes a theme, as far as the terminal can show it.
+func (m *model) paint(theme *screen.Theme, auto bool) {
+	m.full, m.theme, m.auto, m.dirty = theme, theme.Within(m.colors), auto, true
 }
 
 // Init asks for what the terminal knows, and starts to listen.
@@ -193,22 +201,32 @@ func (m *model) terminal(msg tea.Msg, now time.Time) tea.Cmd {
 		m.width, m.height, m.dirty = msg.Width, msg.Height, true
 		m.drawn = time.Time{} // at once
 	case tea.BackgroundColorMsg:
-		if m.auto && m.theme != screen.Mono {
-			m.theme = screen.Dark
-			if !msg.IsDark() {
-				m.theme = screen.Light
-			}
-			m.dirty = true
+		if m.auto && msg.IsDark() {
+			m.paint(screen.Dark, true)
+		} else if m.auto {
+			m.paint(screen.Light, true)
 		}
 	case tea.ColorProfileMsg:
-		if m.auto && msg.Profile <= colorprofile.ASCII {
-			m.theme, m.dirty = screen.Mono, true
-		}
+		m.colors = colorsOf(msg.Profile)
+		m.paint(m.full, m.auto)
 	case tea.ResumeMsg:
 		m.dirty = true
 		m.asks.stale(func(data.Query) bool { return true })
 	}
 	return nil
+}
+
+// colorsOf is how many colours a terminal has.
+func colorsOf(p colorprofile.Profile) int {
+	switch p {
+	case colorprofile.TrueColor:
+		return 1 << 24
+	case colorprofile.ANSI256:
+		return 256
+	case colorprofile.ANSI:
+		return 16
+	}
+	return 0
 }
 
 // keyName is the key as panes know it.

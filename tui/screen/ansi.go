@@ -1,6 +1,10 @@
 package screen
 
-import "github.com/charmbracelet/x/ansi"
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+)
 
 // ANSI is the frame for a terminal, without a line break at its end.
 func (c *Canvas) ANSI(theme *Theme) string {
@@ -17,9 +21,13 @@ func (c *Canvas) AppendANSI(to []byte, theme *Theme) []byte {
 		var last Style
 		line := c.all.cells[y*c.all.width : (y+1)*c.all.width]
 		for i := range line {
-			at := &line[i]
-			if at.style != last {
-				last = at.style
+			at, text := &line[i], line[i].text
+			st := at.style
+			if theme.hides(st) { // half the bytes, and nobody sees the difference
+				st, text = Style{Bg: st.Bg}, strings.Repeat(" ", int(at.width))
+			}
+			if st != last {
+				last = st
 				code, ok := codes[last]
 				if !ok {
 					code = theme.code(last)
@@ -27,13 +35,18 @@ func (c *Canvas) AppendANSI(to []byte, theme *Theme) []byte {
 				}
 				to = append(to, code...)
 			}
-			to = append(to, at.text...)
+			to = append(to, text...)
 		}
 		if last != (Style{}) {
 			to = append(to, ansi.ResetStyle...)
 		}
 	}
 	return to
+}
+
+// hides says whether a character in this style is of its background's colour.
+func (t *Theme) hides(st Style) bool {
+	return st.Fg == st.Bg && t.Colors[st.Bg] != nil && t.attrs(st)&(Underline|Strike|Reverse) == 0
 }
 
 // code is the escape sequence that sets a style, whatever was set before.

@@ -8,8 +8,10 @@ import (
 
 // grounds are backgrounds that terminals have.
 var grounds = map[*Theme][]uint32{
-	Dark:  {0x000000, 0x0c0c0c, 0x14171c, 0x1e1e1e, 0x002b36},
-	Light: {0xffffff, 0xfafafa, 0xf6f8fa, 0xfdf6e3},
+	Dark:     {0x000000, 0x0c0c0c, 0x14171c, 0x1e1e1e, 0x002b36},
+	dark256:  {0x000000, 0x0c0c0c, 0x14171c, 0x1e1e1e, 0x002b36},
+	Light:    {0xffffff, 0xfafafa, 0xf6f8fa, 0xfdf6e3},
+	light256: {0xffffff, 0xfafafa, 0xf6f8fa, 0xfdf6e3},
 }
 
 // written are the roles that text is written in.
@@ -95,7 +97,7 @@ func TestTheColourBlindTellThemApart(t *testing.T) {
 		{Load0, Load1, Load2, Load3, Load4, Load5, Load6},
 		{Load5, Load6, Load7},
 	}
-	for _, theme := range []*Theme{Dark, Light} {
+	for theme := range grounds {
 		for name, sight := range sights {
 			for _, set := range sets {
 				for i, a := range set {
@@ -113,7 +115,7 @@ func TestTheColourBlindTellThemApart(t *testing.T) {
 // TestFullerIsFurtherFromTheGround: from empty to full the load's colours go one
 // way, for every eye.
 func TestFullerIsFurtherFromTheGround(t *testing.T) {
-	for theme, way := range map[*Theme]float64{Dark: 1, Light: -1} {
+	for theme, way := range map[*Theme]float64{Dark: 1, dark256: 1, Light: -1, light256: -1} {
 		for name, sight := range sights {
 			for role := Load1; role <= Load6; role++ {
 				step := way * (lab(theme.Colors[role], sight)[0] - lab(theme.Colors[role-1], sight)[0])
