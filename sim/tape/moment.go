@@ -83,20 +83,6 @@ func (m *Moment) there() (*crew, *place, error) {
 	return &t.cursor.crew, &t.cursor.place, nil
 }
 
-// EventText is the last event in words, and where it befell; empty when there was
-// none.
-func (m *Moment) EventText() string {
-	_, p, err := m.there()
-	if err != nil || p.n == 0 {
-		return ""
-	}
-	text := string(m.t.byNum[p.last.kind].name) + ": " + p.last.words()
-	if m.t.several() {
-		text = fmt.Sprintf("%s, process %d", text, p.last.process+1)
-	}
-	return text
-}
-
 // several says that there has been more than one process.
 func (t *Tape) several() bool {
 	for i := range t.skews {

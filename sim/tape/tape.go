@@ -218,34 +218,18 @@ type place struct {
 	last happening
 }
 
-// happening is an event and where it befell.
-type happening struct {
-	at            time.Duration
-	kind, process int
-	ev            reconcile.Event // nil: text says it
-	text          string
-}
-
-// words are the event's.
-func (h *happening) words() string {
-	if h.ev != nil {
-		return reconcile.Describe(h.ev)
-	}
-	return h.text
-}
-
 // kept is an event as it may be kept: what is good only now is put into words.
 func kept(ev reconcile.Event) (reconcile.Event, string) {
 	const few = 16 // rows that are copied sooner than described
 	switch ev := ev.(type) {
 	case reconcile.TreeRead, reconcile.Listed, reconcile.PodsListed:
-		return nil, reconcile.Describe(ev)
+		return nil, words(ev)
 	case reconcile.Notified:
 		switch {
 		case ev.Note == nil:
-			return nil, "notified of nothing"
+			return nil, words(ev)
 		case len(ev.Note.Resources) > few:
-			return nil, reconcile.Describe(ev)
+			return nil, words(ev)
 		}
 		note := *ev.Note
 		note.Resources = slices.Clone(note.Resources)
