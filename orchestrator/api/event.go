@@ -8,8 +8,8 @@ type EventType string
 // The types of events. Gap and Bye are about the stream itself and have no id;
 // whoever does not know a type skips it.
 const (
-	EventMove        EventType = "move"        // ResourceID went From → To
-	EventCommit      EventType = "commit"      // a transaction ended; Code is its outcome, Count its resources
+	EventMove        EventType = "move"        // ResourceID got a place, went From → To, or lost its place; at most 100 of a transaction are told
+	EventCommit      EventType = "commit"      // a transaction ended; Code is its outcome, Count how many resources it has put on lists or taken off
 	EventPod         EventType = "pod"         // Instance's pod; Code is its phase
 	EventInstance    EventType = "instance"    // Instance; Code is opened or gone for its znodes, create for its pod, or what its pod is deleted for: replace, ordered, release
 	EventOrder       EventType = "order"       // an operator's order; Code is what it came to
@@ -44,7 +44,7 @@ type Event struct {
 	Instance   *int      `json:"instance,omitempty"`   // the instance that it is about
 	ResourceID string    `json:"resourceId,omitempty"` // the resource that it is about
 	From       *int      `json:"from,omitempty"`       // instance; nil for newly placed
-	To         *int      `json:"to,omitempty"`         // instance; nil for removed
+	To         *int      `json:"to,omitempty"`         // instance; nil for removed, or left without a place
 	Count      int       `json:"count,omitempty"`      // how many, see the type
 	On         *bool     `json:"on,omitempty"`         // whether it is on now
 	Code       string    `json:"code,omitempty"`       // see the type

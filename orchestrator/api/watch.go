@@ -41,11 +41,12 @@ type PodEvent struct {
 	Source     string  `json:"source"`     // who said it
 }
 
-// Recent answers GET /v1/api/events/recent.
+// Recent answers GET /v1/api/events/recent. Moves and commits, which come with
+// every change, are forgotten sooner than other events.
 type Recent struct {
 	Events []Event `json:"events"` // newest first
 	// Complete says that no older one that was asked for has been forgotten or left
-	// out.
+	// out by the process that answers. It never knew of those before it began or led.
 	Complete bool   `json:"complete"`
 	Last     string `json:"last"` // the stream's newest id: follow on with Last-Event-ID
 }

@@ -13,13 +13,15 @@ import (
 // Events is what the event stream is read from: the last events of this
 // process, of all kinds, in one ring that every reader shares. A reader that
 // falls behind by more than the ring is cut; one that comes again with an id
-// that the ring still holds misses nothing.
+// that the ring still holds misses nothing. Those that come seldom are
+// remembered for longer, for who asks what has happened (recent.go).
 type Events struct {
 	stream string // tells this process's ids from another's
 	now    func() time.Time
 
 	mu   sync.Mutex
-	ring []api.Event   // event n stands at n % len(ring)
+	ring []api.Event   // event n stands at n % len(ring), without its ID
+	rare rare          // the latest of those that are no moves and no commits
 	next uint64        // number of the next event; the first is 1
 	wake chan struct{} // closed at the next Publish; nil while nobody waits
 
@@ -30,15 +32,18 @@ type Events struct {
 }
 
 // NewEvents makes a stream that remembers the last capacity events: 16 to
-// 1<<20; 0 stands for 4096, which take about 1 MiB.
+// 1<<20; 0 stands for 4096, which take about 1 MiB. Of those that are no moves
+// and no commits it remembers a quarter as many besides.
 func NewEvents(capacity int) *Events {
 	if capacity == 0 {
 		capacity = 4096
 	}
+	capacity = min(max(capacity, 16), 1<<20)
 	return &Events{
 		stream: strings.ToLower(rand.Text()[:10]),
 		now:    time.Now,
-		ring:   make([]api.Event, min(max(capacity, 16), 1<<20)),
+		ring:   make([]api.Event, capacity),
+		rare:   rare{most: capacity / 4},
 		next:   1,
 		begin:  1,
 		whole:  true,
@@ -46,7 +51,7 @@ func NewEvents(capacity int) *Events {
 	}
 }
 
-// Publish appends an event. It sets its ID, and At unless it is set; it never
+// Publish appends an event. It gives it an ID, and At unless that is set; it never
 // waits for a reader. Nothing that the event points to may change afterwards.
 func (e *Events) Publish(ev api.Event) {
 	if ev.At.IsZero() {
@@ -60,8 +65,11 @@ func (e *Events) Publish(ev api.Event) {
 
 // append puts an event behind all others, under the lock.
 func (e *Events) append(ev api.Event) {
-	ev.ID = e.id(e.next)
+	ev.ID = "" // whoever reads makes it of the number: most events nobody reads
 	e.ring[e.next%uint64(len(e.ring))] = ev
+	if comesSeldom(ev.Type) {
+		e.rare.add(e.next, ev)
+	}
 	e.next++
 }
 
@@ -97,70 +105,6 @@ func (e *Events) Rewind(past []api.Event, whole bool, now api.Event) {
 }
 
 func (e *Events) id(n uint64) string { return e.stream + "-" + strconv.FormatUint(n, 10) }
-
-// wanted says which events recent is asked for. The zero fields stand for all.
-type wanted struct {
-	kind       string
-	instance   int // anyInstance for all
-	resourceID string
-	typ        api.EventType
-}
-
-const anyInstance, maxInstance = -1, 1<<31 - 1
-
-func (w *wanted) matches(ev *api.Event) bool {
-	is := func(n *int) bool { return n != nil && *n == w.instance }
-	return (w.kind == "" || ev.Resource == w.kind) && (w.typ == "" || ev.Type == w.typ) &&
-		(w.resourceID == "" || ev.ResourceID == w.resourceID) &&
-		(w.instance == anyInstance || is(ev.Instance) || is(ev.From) || is(ev.To))
-}
-
-// recentTurn is how many events are looked at before whoever publishes gets a
-// turn.
-const recentTurn = 256
-
-// recent answers the latest events that are wanted, newest first, at most limit.
-func (e *Events) recent(w *wanted, limit int) api.Recent {
-	l := look{wanted: w, limit: limit}
-	for e.turn(&l) {
-	}
-	return l.found
-}
-
-// look is how far recent has come.
-type look struct {
-	*wanted
-	limit int
-	base  uint64 // it was when the look began; 0: it has yet to begin
-	at    uint64 // number of the next to look at, downwards
-	found api.Recent
-}
-
-// turn goes on with recent, or begins it anew when all has been replaced
-// meanwhile. It says whether what is older may still be told.
-func (e *Events) turn(l *look) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if l.base != e.base {
-		l.base, l.at = e.base, e.next-1
-		l.found = api.Recent{Events: []api.Event{}, Last: e.id(l.at)}
-	}
-	oldest := e.oldest()
-	for range recentTurn {
-		if l.at < oldest {
-			l.found.Complete = e.whole && l.at < e.begin
-			return false
-		}
-		if ev := &e.ring[l.at%uint64(len(e.ring))]; l.matches(ev) {
-			if len(l.found.Events) == l.limit {
-				return false
-			}
-			l.found.Events = append(l.found.Events, *ev)
-		}
-		l.at--
-	}
-	return true
-}
 
 // reader is one reader's place in the stream.
 type reader struct {
@@ -220,6 +164,7 @@ func (r *reader) read(buf []api.Event) (events []api.Event, more <-chan struct{}
 	for ; r.at < e.next && len(buf) < cap(buf); r.at++ {
 		if ev := &e.ring[r.at%uint64(len(e.ring))]; r.kind == "" || ev.Resource == "" || ev.Resource == r.kind {
 			buf = append(buf, *ev)
+			buf[len(buf)-1].ID = e.id(r.at)
 		}
 	}
 	if len(buf) > 0 || r.at < e.next {

@@ -109,6 +109,61 @@ func TestRecentForgets(t *testing.T) {
 	}
 }
 
+// TestRecentRemembersWhatComesSeldom: many moves make nobody forget an alarm; what
+// is told of the time before the ring is in order, and nothing is told twice.
+func TestRecentRemembersWhatComesSeldom(t *testing.T) {
+	e := NewEvents(16) // and 4 that come seldom
+	ask := func(w wanted, limit int, want string, complete bool) {
+		t.Helper()
+		w.instance = anyInstance
+		r := e.recent(&w, limit)
+		var texts []string
+		for _, ev := range r.Events {
+			if ev.Type == api.EventMove {
+				ev.Text = "."
+			}
+			texts = append(texts, ev.Text)
+			if ev.ID == "" || e.id(e.next-1) != r.Last {
+				t.Errorf("%+v of %s", ev, r.Last)
+			}
+		}
+		if got := strings.Join(texts, " "); got != want || r.Complete != complete {
+			t.Errorf("%+v: %q complete %t, want %q %t", w, got, r.Complete, want, complete)
+		}
+	}
+	alarm := func(text string) { e.Publish(api.Event{Type: api.EventAlarm, Resource: "Thing", Text: text}) }
+	moves := func(n int) {
+		for range n {
+			e.Publish(move("Thing", "t"))
+		}
+	}
+	alarm("a")
+	moves(2)
+	alarm("b")
+	ask(wanted{}, 9, "b . . a", true)
+	moves(100)
+	ask(wanted{}, 18, strings.Repeat(". ", 16)+"b a", false)
+	ask(wanted{}, 17, strings.Repeat(". ", 16)+"b", false)
+	ask(wanted{typ: api.EventAlarm}, 9, "b a", true)
+	ask(wanted{typ: api.EventAlarm}, 1, "b", false)
+	ask(wanted{typ: api.EventAlarm, kind: "Rule"}, 9, "", true)
+	alarm("c")
+	alarm("d")
+	ask(wanted{typ: api.EventAlarm}, 9, "d c b a", false) // the next would be forgotten, for all that is known
+	alarm("e")
+	ask(wanted{typ: api.EventAlarm}, 9, "e d c b", false)
+	moves(15)
+	alarm("f") // the ring begins with moves
+	ask(wanted{typ: api.EventAlarm}, 9, "f e d c", false)
+	e.Rewind([]api.Event{{Type: api.EventNote, Text: "past"}}, true, api.Event{Type: api.EventTime, Text: "now"})
+	ask(wanted{}, 9, "now past", true)
+	moves(40)
+	ask(wanted{typ: api.EventNote}, 9, "past", true)
+	ask(wanted{typ: api.EventAlarm}, 9, "", true)
+	e.Rewind([]api.Event{{Type: api.EventNote, Text: "past"}}, false, api.Event{Type: api.EventTime, Text: "now"})
+	ask(wanted{typ: api.EventNote}, 9, "past", false)
+}
+
 // TestRecentBeside reads while events come: what is told is of one row, newest
 // first, and nobody who publishes waits for the whole reading.
 func TestRecentBeside(t *testing.T) {
