@@ -183,7 +183,7 @@ duration: 10m
 heal: 6m
 kinds: [{kind: Thing, resources: 10}]
 orders: [{at: 1m, kind: Thing, orchestrate: {}}]
-faults: [{at: 2m, for: 1m, kafka: down}, {at: 3m, pod: crash, kind: Thing, instance: 0}]`)
+faults: [{at: 2m, for: 1m, kafka: down}, {at: 3m, pod: crash, kind: Thing, instance: 0}, {at: 4m, for: 10s, orchestrator: crash}]`)
 	var file bytes.Buffer
 	w := recording.NewWriter(&file, RecordingHeader("test", sc))
 	if _, err := Run(sc, Options{Record: w}); err != nil {
@@ -207,6 +207,7 @@ faults: [{at: 2m, for: 1m, kafka: down}, {at: 3m, pod: crash, kind: Thing, insta
 	follows(t, log, []string{
 		fmt.Sprintf(`^1m0s %d 0 orchestrate`, recording.OrderGiven), fmt.Sprintf(`2m0s %d none \{at: 2m, for: 1m, kafka: down\}`, recording.FaultBegan),
 		fmt.Sprintf(`3m0s %d none \{at: 3m, pod: crash`, recording.FaultBegan), fmt.Sprintf(`3m0s %d 0 pod-`, recording.ProgramEnded),
-		fmt.Sprintf(`3m0s %d none \{at: 2m, for: 1m, kafka: down\}`, recording.FaultEnded), fmt.Sprintf(`3m\S+ %d 0 pod-`, recording.ProgramStarted), fmt.Sprintf(`6m0s %d none`, recording.Healed),
+		fmt.Sprintf(`3m0s %d none \{at: 2m, for: 1m, kafka: down\}`, recording.FaultEnded), fmt.Sprintf(`3m\S+ %d 0 pod-`, recording.ProgramStarted), fmt.Sprintf(`4m0s %d none`, recording.ProcessDied),
+		fmt.Sprintf(`6m0s %d none`, recording.Healed),
 	})
 }

@@ -187,6 +187,7 @@ func (p *process) hear(now time.Duration, do func(now time.Duration)) {
 
 // crash is the sudden end of the process: all that it held in memory is gone.
 func (p *process) crash() {
+	p.run.keepDeath(p.run.tl.Now(), p)
 	p.end(true)
 	p.session.Kill()
 	p.finish(func(c *world.Consumer) { c.Kill() })

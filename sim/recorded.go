@@ -33,6 +33,14 @@ func (r *run) keepStart(d *driver) {
 	}
 }
 
+// keepDeath records that a process has died, and with it its machines.
+func (r *run) keepDeath(now time.Duration, p *process) {
+	if w := r.opts.Record; w != nil {
+		w.Process(p.number-1, p.skew)
+		w.Mark(now, 0, recording.Mark{What: recording.ProcessDied, Instance: fleet.NoInstance})
+	}
+}
+
 // keepEvent records what a machine is told, before it hears of it.
 func (r *run) keepEvent(now time.Duration, d *driver, ev reconcile.Event) {
 	if w := r.opts.Record; w != nil {

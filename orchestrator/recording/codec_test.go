@@ -139,7 +139,7 @@ func drawEntry(t *rapid.T, at time.Duration) Entry {
 		for i := 1; i < m.NumField(); i++ {
 			fill(t, m.Field(i))
 		}
-		e.Mark.What = MarkKind(rapid.IntRange(0, int(PodBound)).Draw(t, "mark"))
+		e.Mark.What = MarkKind(rapid.IntRange(0, int(ProcessDied)).Draw(t, "mark"))
 	}
 	return e
 }

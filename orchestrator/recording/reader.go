@@ -354,7 +354,7 @@ func marksOf(version uint64) byte {
 	if version < 2 {
 		return byte(PodBound)
 	}
-	return byte(PodBound) + 1
+	return byte(ProcessDied) + 1
 }
 
 func (d *decoder) closing() *Closing {

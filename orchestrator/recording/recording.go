@@ -86,8 +86,9 @@ const (
 	ProgramStarted
 	ProgramHung
 	ProgramEnded
-	Broken   // an invariant
-	PodBound // the instance's pod has found its node: Text; from version 2 on
+	Broken      // an invariant
+	PodBound    // the instance's pod has found its node: Text; from version 2 on
+	ProcessDied // the Entry's Process, with the machines of all its kinds; from version 2 on
 )
 
 // Closing is the end of a segment that was ended in order.

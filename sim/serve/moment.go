@@ -37,18 +37,10 @@ func (s *Server) at(m *tape.Moment, k answer.Kind) (state, error) {
 		return state{}, api.Errorf(api.CodeUnavailable, "this moment cannot be shown: %v", err)
 	}
 	st := state{machine: a.Machine, config: a.Config, now: a.Now, epoch: a.Epoch}
-	if a.Leads && !struck(m) {
+	if a.Leads {
 		st.leader = api.Leader{Self: true, Name: processName(a.Process)}
 	}
 	return st, nil
-}
-
-// struck says that a fault lasts at a moment which the orchestrator has died of: the
-// tape hears of the death only once another process begins.
-func struck(m *tape.Moment) bool {
-	return slices.ContainsFunc(m.Faults(), func(f tape.Mark) bool {
-		return strings.Contains(f.Text, "orchestrator: crash") && !strings.Contains(f.Text, "command:")
-	})
 }
 
 // leading is the machine that leads a kind at the moment shown. A leader that

@@ -41,7 +41,7 @@ func TestRecording(t *testing.T) {
 	if clock := ok[api.Clock](t)(c.Clock(ctx)); clock.Source != "recording" || !clock.Ended || clock.Now != 0 || clock.ReadOnly != "a recording cannot be changed" || s.wrong(clock) != "" {
 		t.Errorf("at the beginning: %+v: %s", clock, s.wrong(clock))
 	}
-	for _, at := range []time.Duration{time.Second, 4 * time.Minute, 9*time.Minute + 2*time.Second, 13 * time.Minute, 28 * time.Minute} {
+	for _, at := range []time.Duration{time.Second, 4 * time.Minute, 9*time.Minute + 2*time.Second, 12*time.Minute + 20*time.Second, 13 * time.Minute, 28 * time.Minute} {
 		live.until(at)
 		ok[api.Clock](t)(c.SetClock(ctx, api.ClockChange{Seek: new(at.Seconds())}))
 		was, now := answers(t, of), answers(t, c)

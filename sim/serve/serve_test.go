@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,43 @@ func TestNobodyLeads(t *testing.T) {
 	}
 	if page := ok[api.Search](t)(c.Search(ctx, "Thing", "", "", 2)); len(page.Resources) != 2 || page.Next == "" {
 		t.Errorf("while it loads: %+v", page)
+	}
+}
+
+// TestProcessDies: from a process's death on nobody leads, until another does,
+// whatever it has died of; also at moments that are long over.
+func TestProcessDies(t *testing.T) {
+	s := paused(t, small)
+	c, ctx := client(t, s), t.Context()
+	s.until(5 * time.Minute)
+	ok[api.Injected](t)(c.Inject(ctx, map[string]any{"orchestrator": "crash", "command": "commit", "for": "1m", "by": "20s"}))
+	leader := func() string { return ok[api.Kinds](t)(c.Kinds(ctx)).Kinds[0].Leader.Name }
+	var died time.Duration
+	for died = s.end(); leader() != ""; died = s.end() {
+		if s.until(s.end() + time.Second); s.end() > 6*time.Minute {
+			t.Fatal("it has not died")
+		}
+	}
+	s.until(8 * time.Minute)
+	if leader() == "" {
+		t.Error("nobody leads two minutes later")
+	}
+	ok[api.Clock](t)(c.SetClock(ctx, api.ClockChange{Seek: new(died.Seconds())}))
+	if name := leader(); name != "" {
+		t.Errorf("%s leads, back at its death", name)
+	}
+	var told []string
+	for _, m := range ok[api.Timeline](t)(c.Timeline(ctx, 100)).Marks {
+		if m.Class == api.MarkLeader && m.Resource == "Thing" && m.At >= 300 {
+			told = append(told, m.Text)
+		}
+	}
+	if len(told) < 3 || told[0] != "process 1 died" || told[1] != "process 1 began" || !strings.HasPrefix(told[2], "process 1 leads") {
+		t.Errorf("the timeline has %q", told)
+	}
+	recent := ok[api.Recent](t)(c.Recent(ctx, api.RecentQuery{Limit: 1000})).Events
+	if i := slices.IndexFunc(recent, func(e api.Event) bool { return e.Type == api.EventLeader }); i < 0 || recent[i].On == nil || *recent[i].On {
+		t.Errorf("the newest event about leaders is not that nobody leads: number %d", i)
 	}
 }
 

@@ -296,6 +296,45 @@ func TestNewestLeads(t *testing.T) {
 	}
 }
 
+// TestProcessDied has a process lead no more from its death on.
+func TestProcessDied(t *testing.T) {
+	tp := fresh(t, tape.Config{})
+	r := tp.Recorder()
+	r.Process(1, 0)
+	r.Event(time.Second, 0, reconcile.Led{Epoch: 5})
+	r.Event(2*time.Second, 0, reconcile.NotificationChannel{Up: false})
+	r.Process(2, 0)
+	r.Mark(3*time.Second, 0, recording.Mark{What: recording.ProcessDied}) // another, which was told nothing
+	r.Process(1, 0)
+	r.Mark(4*time.Second, 0, recording.Mark{What: recording.ProcessDied})
+	r.Restarted(6*time.Second, 0)
+	r.Event(7*time.Second, 0, reconcile.Led{Epoch: 6})
+	for at, want := range []tape.Answering{{}, {Process: 1, Epoch: 5, Leads: true}, {Process: 1, Epoch: 5, Leads: true}, {Process: 1, Epoch: 5, Leads: true},
+		{Process: 1, Epoch: 5}, {Process: 1, Epoch: 5}, {Process: 1, Epoch: 5}, {Process: 1, Epoch: 6, Leads: true}} {
+		m, err := tp.At(time.Duration(at) * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := m.Machine("Thing"); a.Process != want.Process || a.Epoch != want.Epoch || a.Leads != want.Leads {
+			t.Errorf("at %ds: %+v", at, a)
+		}
+	}
+	var told []string
+	marks, _ := tp.Marks(100)
+	for _, m := range marks {
+		if told = append(told, m.Text); m.Class == tape.MarkOutage && (m.Open || m.Until != 4*time.Second) {
+			t.Errorf("the outage lasts to %v", m.Until)
+		}
+	}
+	if i := slices.Index(told, "process 2 died"); i < 0 || slices.Contains(told, "process 3 died") {
+		t.Errorf("the marks are %q", told)
+	}
+	m := tp.Live()
+	if entries, _ := m.Log(1, func(e *tape.Entry) bool { return e.Type == tape.EntryDeposed }); len(entries) != 1 || entries[0].At != 4*time.Second || entries[0].Process != 1 {
+		t.Errorf("the log says %+v", entries)
+	}
+}
+
 // TestFaults are those that last at a moment, also when they are over by now.
 func TestFaults(t *testing.T) {
 	tp := fresh(t, tape.Config{})

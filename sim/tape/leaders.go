@@ -71,12 +71,36 @@ func (t *Tape) leadsNoMore(k *kindTape, key machineKey) {
 	t.endAll(key, MarkAlarm)
 }
 
-// beganAnew notes that a process has ended and another has begun in its place.
-func (t *Tape) beganAnew(key machineKey) {
-	k := t.byNum[key.kind]
+// died notes that a process has ended all at once, for each kind of which it was
+// told anything.
+func (t *Tape) died(process int) {
+	text := fmt.Sprintf("process %d died", process+1)
+	for kind, k := range t.byNum {
+		key := machineKey{process, kind}
+		if t.crew.machines[key] == nil {
+			continue
+		}
+		e := Entry{Type: EntryNote, Instance: fleet.NoInstance, Text: text}
+		if l := k.leader(); l.key == key && l.leads {
+			e.Type = EntryDeposed
+		}
+		t.ended(k, key)
+		t.tell(k, process, e)
+		t.once(k, MarkLeader, fleet.NoInstance, text)
+	}
+}
+
+// ended ends what goes with a process.
+func (t *Tape) ended(k *kindTape, key machineKey) {
 	t.interrupted(k, key)
 	t.leadsNoMore(k, key)
 	t.runEnded(k, key, "interrupted", "the process ended")
+}
+
+// beganAnew notes that a process has begun in the place of one that has ended.
+func (t *Tape) beganAnew(key machineKey) {
+	k := t.byNum[key.kind]
+	t.ended(k, key)
 	text := fmt.Sprintf("process %d began", key.process+1)
 	t.tell(k, key.process, Entry{Type: EntryNote, Instance: fleet.NoInstance, Text: text})
 	t.once(k, MarkLeader, fleet.NoInstance, text)

@@ -237,7 +237,7 @@ func (l *loader) enter(r *row) error {
 		l.snapshot(r, at, key, skew, e.Snapshot)
 	case e.Mark != nil:
 		l.t.pass(at)
-		l.t.marked(l.t.byNum[key.kind], e.Mark)
+		l.t.marked(key, e.Mark)
 	default:
 		l.t.commands(key, e.Commands)
 	}

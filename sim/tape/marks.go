@@ -232,7 +232,8 @@ func (t *Tape) interrupted(k *kindTape, key machineKey) {
 }
 
 // marked notes what a simulation knows of the world around the core.
-func (t *Tape) marked(k *kindTape, m *recording.Mark) {
+func (t *Tape) marked(key machineKey, m *recording.Mark) {
+	k := t.byNum[key.kind]
 	switch m.What {
 	case recording.FaultBegan:
 		if faultOnce(m.Text) {
@@ -256,6 +257,8 @@ func (t *Tape) marked(k *kindTape, m *recording.Mark) {
 		t.podFact(k, m.Instance, PodFact{What: ProgramHung, UID: m.Text})
 	case recording.ProgramEnded:
 		t.podFact(k, m.Instance, PodFact{What: ProgramEnded, UID: m.Text})
+	case recording.ProcessDied:
+		t.died(key.process)
 	case recording.PodBound:
 		t.podFact(k, m.Instance, PodFact{What: PodBound, Text: m.Text})
 	}

@@ -62,7 +62,7 @@ func (r *Recorder) Mark(at time.Duration, kind int, m recording.Mark) {
 		return
 	}
 	r.t.pass(at)
-	r.t.marked(r.t.byNum[kind], &m)
+	r.t.marked(machineKey{r.from.process, kind}, &m)
 }
 
 // Close tells that the run is over. What was told stays to be seen.

@@ -96,7 +96,7 @@ func (d *drawer) tellNext(r *tape.Recorder, at time.Duration) {
 	case 0:
 		r.Restarted(at, 0)
 	case 1:
-		r.Mark(at, 0, recording.Mark{What: recording.MarkKind(d.below(int(recording.PodBound) + 1)), Instance: d.instance(), Text: "u1"})
+		r.Mark(at, 0, recording.Mark{What: recording.MarkKind(d.below(int(recording.ProcessDied) + 1)), Instance: d.instance(), Text: "u1"})
 	default:
 		r.Event(at, 0, d.event())
 	}
