@@ -36,8 +36,17 @@ func (c *Client) Reorchestrations(ctx context.Context, kind string) (v Reorchest
 	return v, err
 }
 
-// Recent answers the latest of the events asked for, newest first.
-func (c *Client) Recent(ctx context.Context, q RecentQuery) (v Recent, err error) {
+// Recent answers the latest of the events asked for, newest first, whoever leads
+// the kinds.
+func (c *Client) Recent(ctx context.Context, q RecentQuery) (Recent, error) {
+	v, err := c.recent(ctx, q)
+	if q.Kind == "" && several(err) {
+		return c.recentOfEach(ctx, q)
+	}
+	return v, err
+}
+
+func (c *Client) recent(ctx context.Context, q RecentQuery) (v Recent, err error) {
 	query := url.Values{}
 	if q.Kind != "" {
 		query.Set("resource", q.Kind)

@@ -18,8 +18,9 @@ import (
 const maxEventLine = 1 << 20
 
 // Events iterates over what happens from now on to a kind, or to all kinds when
-// kind is empty. It connects by itself, and anew after the last event seen
-// whenever the stream ends. EventGap and EventBye are among the events.
+// kind is empty, whoever leads them. It connects by itself, and anew after the
+// last event seen whenever the stream ends. EventGap and EventBye are among the
+// events.
 //
 // An error says why the stream is not there now. Going on with the iteration
 // waits and tries again; it ends by itself after an error that no waiting mends:
@@ -29,34 +30,49 @@ func (c *Client) Events(ctx context.Context, kind string) iter.Seq2[Event, error
 }
 
 // EventsAfter is Events from the event after the one whose ID is last, which this
-// server gave some time ago; EventGap comes first when it no longer remembers
-// all of them.
+// server gave some time ago, or from Recent.Last on; EventGap comes first when it
+// no longer remembers all of them.
 func (c *Client) EventsAfter(ctx context.Context, kind, last string) iter.Seq2[Event, error] {
+	if kind != "" {
+		last = placeOf(last, kind)
+	}
 	return func(yield func(Event, error) bool) {
 		s := &subscription{client: c, kind: kind, last: last, yield: yield}
-		for fails := 0; !s.stopped; {
-			seen := s.last
-			err := s.follow(ctx)
-			if s.stopped {
-				return
-			}
-			if s.last != seen {
-				fails = 0
-			}
-			if ctx.Err() != nil {
-				yield(Event{}, ctx.Err())
-				return
-			}
-			if err != nil && (!yield(Event{}, err) || refused(err)) {
-				return
-			}
-			if pause(ctx, c.backoff(fails, err)) != nil {
-				yield(Event{}, ctx.Err())
-				return
-			}
-			fails++
+		if arePlaces(last) || s.run(ctx) {
+			s.ofEach(ctx)
 		}
 	}
+}
+
+// run reads until the iteration is over, or, which it answers, until it turns out
+// that different processes lead the kinds that were asked for.
+func (s *subscription) run(ctx context.Context) (leadersDiffer bool) {
+	for fails := 0; ; fails++ {
+		seen := s.last
+		err := s.follow(ctx)
+		if s.kind == "" && several(err) {
+			return true
+		}
+		if s.last != seen {
+			fails = 0
+		}
+		if !s.goesOn(ctx, fails, err) {
+			return false
+		}
+	}
+}
+
+// goesOn tells the error, if there is one, and waits. It answers false when the
+// iteration is over.
+func (s *subscription) goesOn(ctx context.Context, fails int, err error) bool {
+	switch {
+	case s.stopped, err != nil && ctx.Err() == nil && (!s.yield(Event{}, err) || refused(err)):
+		return false
+	case ctx.Err() != nil, pause(ctx, s.client.backoff(fails, err)) != nil:
+		s.yield(Event{}, ctx.Err())
+		return false
+	}
+	return true
 }
 
 // refused says whether the server does not want the request at all.
