@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -130,12 +131,14 @@ func (c *Client) PodEvents(ctx context.Context, kind fleet.Kind, id fleet.Instan
 	}
 }
 
+var errManyLook = errors.New("many ask for events now: come again")
+
 func (c *Client) eventPage(ctx context.Context, opts metav1.ListOptions) (*corev1.EventList, error) {
 	if err := c.looks.Wait(ctx); err != nil {
-		return nil, err
+		return nil, cmp.Or(ctx.Err(), errManyLook)
 	}
 	if err := c.limiter.heed(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the API server has asked for a pause: %w", err)
 	}
 	page := &corev1.EventList{}
 	err := c.attempt(ctx, func(ctx context.Context) error {

@@ -152,6 +152,11 @@ func TestPodEventsFail(t *testing.T) {
 	if _, err := client.PodEvents(t.Context(), "Nothing", 1); err == nil {
 		t.Error("no error for an unknown kind")
 	}
+	client.looks.SetLimit(0.001)
+	client.looks.SetBurst(0)
+	if _, err := client.PodEvents(t.Context(), things, 1); err == nil || !strings.Contains(err.Error(), "many ask for events now") {
+		t.Errorf("too many: %v", err)
+	}
 }
 
 // TestPodEventsBound stops where there are very many.

@@ -77,7 +77,7 @@ func TestEventsRefused(t *testing.T) {
 }
 
 func TestShorten(t *testing.T) {
-	for _, text := range []string{"", "short", strings.Repeat("a", maxMessage), strings.Repeat("ä€", maxMessage)} {
+	for _, text := range []string{"", "short", strings.Repeat("a", maxMessage), strings.Repeat("ä€", maxMessage), strings.Repeat("\x80", 2*maxMessage)} {
 		short := shorten(text)
 		if len(short) > maxMessage || !utf8.ValidString(short) || len(text) <= maxMessage && short != text {
 			t.Errorf("%d bytes became %d: %q", len(text), len(short), short)
