@@ -61,6 +61,8 @@ func (d *BreakDialog) Needs(*data.State) []data.Query {
 	needs := []data.Query{{What: data.AskFaults}, {What: data.AskKinds}}
 	if kind := d.form.value("kind"); d.chosen != nil && kind != "" {
 		needs = append(needs, data.Query{What: data.AskInstances, Kind: kind})
+	} else if d.kind != "" && d.instance >= 0 { // on which node it is
+		needs = append(needs, data.Query{What: data.AskInstances, Kind: d.kind})
 	}
 	return needs
 }
@@ -158,9 +160,10 @@ func (d *BreakDialog) refuse(s *data.State) string {
 	return ""
 }
 
-// aim says beside the instance's number how that instance is, or that there is
+// aim says beside the node's name what runs there, and beside the instance's number how that instance is, or that there is
 // none.
 func (d *BreakDialog) aim(s *data.State) {
+	d.aimNodes(s)
 	field := d.form.field("instance")
 	if field == nil {
 		return

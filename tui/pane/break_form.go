@@ -19,6 +19,7 @@ var faultKeys = []struct {
 }{
 	{"kind", "kind", "all kinds", "whose instances", nil},
 	{"instance", "instance", "", "its number", wholeFrom(0)},
+	{"name", "name", "not by name", "of the node", nil},
 	{"count", "count", "", "so many, drawn at random", wholeFrom(1)},
 	{"share", "share", "", "such as 10% of them, drawn at random", checkShare},
 	{"where", "where", "", "only these, such as load > 90%, age < 1m", nil},
@@ -99,8 +100,11 @@ func faultForm(w api.FaultWord, kind string, instance int, s *data.State) form {
 			of.choices = append(of.choices, choice{c, cmp.Or(c, "default")})
 		}
 	}
+	if f.field("of") != nil { // it breaks for the orchestrator, or for all, unless somebody says otherwise
+		instance = -1
+	}
 	offerKinds(&f, w, kind, instance, s)
-	startNodes(&f, w, s)
+	startNodes(&f, w, kind, instance, s)
 	if at := f.field("instance"); at != nil && instance >= 0 {
 		at.line.Set(strconv.Itoa(instance))
 	}
@@ -139,25 +143,11 @@ func offerKinds(f *form, w api.FaultWord, kind string, instance int, s *data.Sta
 	}
 }
 
-// startNodes has a fault of nodes begin with one of them.
-func startNodes(f *form, w api.FaultWord, s *data.State) {
-	count := f.field("count")
-	if w.Target != "node" || count == nil {
-		return
-	}
-	if faults, _, _ := data.Get[api.Faults](s, data.Query{What: data.AskFaults}); len(faults.Nodes) > 0 {
-		count.about = "of " + Plural(len(faults.Nodes), "node") + ", drawn at random"
-	}
-	if w.Needs {
-		count.line.Set("1")
-	}
-}
-
 // missing says what has to be given, and what excludes each other; empty: nothing.
 func missing(w api.FaultWord, f *form) string {
 	var whom []string
 	could := f.field("where") != nil
-	for _, key := range []string{"instance", "count", "share"} {
+	for _, key := range []string{"instance", "name", "count", "share"} {
 		could = could || f.field(key) != nil
 		if f.value(key) != "" {
 			whom = append(whom, key)
@@ -169,9 +159,11 @@ func missing(w api.FaultWord, f *form) string {
 		return "one of " + strings.Join(whom, " and ") + " only: they exclude each other"
 	case w.Needs && could && len(whom) == 0 && !given("where"):
 		if w.Target == "node" {
-			return "how many nodes: a count or a share"
+			return "which node: its name, a count or a share"
 		}
 		return "which instance: its number, a count, a share, or where"
+	case f.field("of") != nil && f.value("of") != "dacs" && (len(whom) > 0 || given("kind") || given("where")):
+		return "of: dacs, since nobody else has a kind or instances"
 	case given("instance") && f.field("kind") != nil && !given("kind"):
 		return "the kind that instance " + f.value("instance") + " is of"
 	case !w.Once && !given("for"):
@@ -220,6 +212,8 @@ func faultOf(w api.FaultWord, f *form) (fault map[string]any, flow string) {
 func faultText(text string) string {
 	text = strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
 	parts := strings.Split(text, ", ")
-	shown := func(p string) bool { return strings.HasPrefix(p, "at: ") || strings.HasPrefix(p, "for: ") }
+	shown := func(p string) bool {
+		return strings.HasPrefix(p, "at: ") || strings.HasPrefix(p, "for: ") || strings.HasPrefix(p, "every: ")
+	}
 	return strings.Join(slices.DeleteFunc(parts, shown), ", ")
 }

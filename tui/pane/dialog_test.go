@@ -2,6 +2,7 @@ package pane
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -136,6 +137,8 @@ func TestBreakFrames(t *testing.T) {
 		golden(t, name("list"), dialog(d, s, size[0], size[1]))
 		keys(d, s, "enter")
 		golden(t, name("pod"), dialog(d, s, size[0], size[1]))
+		keys(d, s, "esc", "n", "o", "d", "e", "enter")
+		golden(t, name("node"), dialog(d, s, size[0], size[1]))
 	}
 	s := inSimulation()
 	d := NewBreak("Thing", -1)
@@ -188,6 +191,71 @@ func TestBreakFaults(t *testing.T) {
 		if do.Act != Inject || !do.Sure || !closed || !reflect.DeepEqual(do.Fault, tc.want) {
 			t.Errorf("%+v %v, want %v", do, closed, tc.want)
 		}
+	}
+}
+
+// A fault of nodes begins with the node of the instance under the cursor; another
+// can be chosen, or typed where there are many.
+func TestBreakNodes(t *testing.T) {
+	word := api.FaultWord{Subject: "node", Word: "lose", Target: "node", Needs: true, Keys: []string{"name", "count", "share"}}
+	many := make([]string, maxNodeChoices+1)
+	for i := range many {
+		many[i] = fmt.Sprint("node-", i)
+	}
+	for name, tc := range map[string]struct {
+		nodes    []string
+		instance int
+		keys     []string
+		want     map[string]any
+		says     string
+	}{
+		"its own":      {nodes: many[:3], instance: 3, want: map[string]any{"name": "node-1"}},
+		"of many":      {nodes: many, instance: 3, want: map[string]any{"name": "node-1"}},
+		"the next":     {nodes: many[:3], instance: 3, keys: []string{"up", "up", "up", "up", "up", "right"}, want: map[string]any{"name": "node-2"}},
+		"typed":        {nodes: many, instance: 3, keys: []string{"up", "up", "up", "up", "up", "2"}, want: map[string]any{"name": "node-12"}},
+		"none such":    {nodes: many, instance: 3, keys: []string{"up", "up", "up", "up", "up", "x"}, says: "✗"},
+		"and a count":  {nodes: many[:3], instance: 3, keys: []string{"up", "up", "up", "up", "2"}, says: "name and count only"},
+		"no instance":  {nodes: many[:3], instance: -1, want: map[string]any{"count": 1}},
+		"not known":    {nodes: many[5:7], instance: 3, want: map[string]any{"count": 1}},
+		"nothing said": {nodes: many[:3], instance: 3, keys: []string{"up", "up", "up", "up", "up", "left", "left"}, says: "which node"},
+	} {
+		s := inSimulation()
+		s.Answers[data.Query{What: data.AskFaults}] = &data.Answer{Value: api.Faults{Offered: []api.FaultWord{word}, Nodes: tc.nodes}}
+		d := NewBreak("Thing", tc.instance)
+		keys(d, s, "enter")
+		keys(d, s, tc.keys...)
+		dialog(d, s, 100, 30)
+		d.form.at = len(d.form.fields)
+		do, closed := keys(d, s, "enter")
+		want := map[string]any{"node": "lose", "for": "5m"}
+		maps.Copy(want, tc.want)
+		switch {
+		case tc.says != "" && (do.Act != Say || closed || !strings.Contains(do.Text, tc.says)):
+			t.Errorf("%s: %+v", name, do)
+		case tc.says == "" && !reflect.DeepEqual(do.Fault, want):
+			t.Errorf("%s: %v, want %v", name, do.Fault, want)
+		}
+	}
+}
+
+// A fault of ZooKeeper is the orchestrator's or everybody's, unless somebody says
+// whose: no instance is meant, though one is under the cursor.
+func TestBreakSessions(t *testing.T) {
+	s := inSimulation()
+	word := api.FaultWord{Subject: "zookeeper", Word: "expire", Once: true, Target: "instance", Keys: []string{"of", "kind", "instance", "count", "share", "where"}}
+	s.Answers[data.Query{What: data.AskFaults}] = &data.Answer{Value: api.Faults{Offered: []api.FaultWord{word}}}
+	d := NewBreak("Thing", 3)
+	keys(d, s, "enter")
+	if _, flow := faultOf(word, &d.form); flow != "{zookeeper: expire}" || missing(word, &d.form) != "" {
+		t.Errorf("it begins with %s, %s", flow, missing(word, &d.form))
+	}
+	d.form.field("kind").choose("Thing")
+	if says := missing(word, &d.form); !strings.Contains(says, "of: dacs") {
+		t.Errorf("with a kind: %q", says)
+	}
+	d.form.field("of").choose("dacs")
+	if says := missing(word, &d.form); says != "" {
+		t.Errorf("with of: dacs as well: %q", says)
 	}
 }
 

@@ -1,7 +1,9 @@
 package sample
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"dacorch/orchestrator/api"
@@ -10,10 +12,13 @@ import (
 
 const planned = 1800 // seconds that the simulation will run
 
+// partition is a fault that lasts, as a scenario has it.
+const partition = "{at: 8m56s, for: 15m, node: partition, name: node-2}"
+
 func clock() api.Clock {
 	return api.Clock{
 		Source: "simulation", Began: Began, Now: Shown, End: Shown, Planned: planned, Live: true, Speed: 10,
-		Event: 4211, Text: "kafka: down, for 5 min", Violations: 1, Faults: []string{"kafka: down, for: 5m", "node: down, node: node-2"},
+		Event: 4211, Text: "kafka: down, for 5 min", Violations: 1, Faults: []string{"kafka: down, for: 5m", partition},
 	}
 }
 
@@ -28,7 +33,7 @@ func marks() []api.Mark {
 		{At: 301.7, Once: true, Class: api.MarkViolation, Resource: "Thing", Text: "resource 51eb851e stood on two instances for 0.3 s"},
 		{At: 455, Once: true, Class: api.MarkLeader, Text: "simulation began anew"},
 		{At: 510, Once: true, Class: api.MarkOrder, Resource: "Thing", Instance: new(3), Text: "replace Thing 3"},
-		{At: 536, Class: api.MarkFault, Text: "node: down, node-2"},
+		{At: 536, Class: api.MarkFault, Text: partition},
 		{At: 540, Class: api.MarkAlarm, Resource: "Thing", Text: "instances of Thing are not up"},
 		{At: 600, Until: new(900.0), Class: api.MarkFault, Text: "kafka: down, for 5 min"},
 		{At: 603, Class: api.MarkOutage, Text: "heartbeats do not come"},
@@ -100,18 +105,36 @@ func timeline(s *data.State, buckets int) api.Timeline {
 	return t
 }
 
+// nodes are those that pods are on, by name.
+func nodes(s *data.State) []string {
+	names := map[string]bool{}
+	for _, kind := range kindNames {
+		list, _ := s.Instances(kind)
+		for i := range list {
+			if list[i].Node != "" {
+				names[list[i].Node] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// faults are some of a simulation's, in its own words.
 func faults(s *data.State) api.Faults {
-	f := api.Faults{Nodes: []string{"node-1", "node-2", "node-3"}, Offered: []api.FaultWord{
-		{Subject: "pod", Word: "crash", About: "The pod's container ends; Kubernetes does not start it again.", Once: true, Target: "instance", Keys: []string{"kind", "instance", "count", "share"}},
-		{Subject: "pod", Word: "hang", About: "The pod runs, and sends no heartbeats.", Target: "instance", Keys: []string{"kind", "instance", "count", "share"}},
-		{Subject: "node", Word: "down", About: "The node does not answer, nor does any pod on it.", Target: "node", Needs: true, Keys: []string{"node"}},
-		{Subject: "kafka", Word: "down", About: "The broker refuses connections.", Keys: []string{}},
-		{Subject: "kafka", Word: "slow", About: "Every answer takes longer.", Keys: []string{"by"}, By: 2},
-		{Subject: "zookeeper", Word: "down", About: "ZooKeeper refuses connections.", Keys: []string{}},
-		{Subject: "zookeeper", Word: "slow", About: "Every answer takes longer.", Keys: []string{"by"}, By: 0.5},
-		{Subject: "mqtt", Word: "lose", About: "Messages are lost.", Keys: []string{"chance"}},
-		{Subject: "database", Word: "down", About: "The database refuses connections.", Keys: []string{}},
-		{Subject: "orchestrator", Word: "crash", About: "The orchestrator's process ends and begins anew.", Once: true, Keys: []string{}},
+	pods := []string{"kind", "instance", "count", "share", "where", "every", "stable"}
+	f := api.Faults{Nodes: nodes(s), Offered: []api.FaultWord{
+		{Subject: "pod", Word: "crash", About: "Pods go to Failed, reason Error.", Once: true, Target: "instance", Needs: true, Keys: pods},
+		{Subject: "pod", Word: "hang", About: "Pods stay Running and run on what they run, but confirm and send nothing, until they are replaced.", Once: true, Target: "instance", Needs: true, Keys: pods},
+		{Subject: "node", Word: "partition", About: "Nobody reaches what runs on the nodes, and it runs on.", Target: "node", Needs: true, Keys: []string{"name", "count", "share", "stable"}},
+		{Subject: "kafka", Word: "down", About: "No heartbeat arrives; those sent meanwhile are lost.", Keys: []string{"stable"}},
+		{Subject: "kafka", Word: "slow", About: "Records arrive `by` later.", Keys: []string{"by", "stable"}, By: 5},
+		{Subject: "mqtt", Word: "lose", About: "Notifications are lost, as with quality of service 0.", Keys: []string{"stable"}},
+		{Subject: "zookeeper", Word: "slow", About: "Requests take `by` longer.", Keys: []string{"by", "of", "stable"}, By: 1},
+		{Subject: "zookeeper", Word: "down", About: "A restart: no connection until it ends; what was written is there.", Target: "instance",
+			Keys: []string{"of", "kind", "instance", "count", "share", "where", "stable"}},
+		{Subject: "database", Word: "down", About: "Listings fail.", Keys: []string{"stable"}},
+		{Subject: "orchestrator", Word: "crash", About: "The orchestrator is gone with all it held in memory, and starts again in the end. With `command`: struck down at such commands, and back after `by` each time.",
+			Keys: []string{"command", "by", "stable"}},
 	}}
 	for _, m := range marks() {
 		if m.Class == api.MarkFault && !m.Once && (m.Until == nil || *m.Until > Shown) {
