@@ -17,6 +17,9 @@ import (
 // footerTwice is from how many rows on the keys get two of them.
 const footerTwice = 24
 
+// troubleTwice is from how many rows on what is wrong may take two of them.
+const troubleTwice = 30
+
 // layout is where the last frame has what: what a click is for.
 type layout struct {
 	tabsRow        int
@@ -36,7 +39,7 @@ func (a area) has(x, y int) bool {
 // show makes the frame that was drawn the one that the terminal gets.
 func (m *model) show() {
 	m.view = tea.View{Content: m.canvas.ANSI(m.theme), AltScreen: true, MouseMode: tea.MouseModeCellMotion,
-		WindowTitle: strings.TrimPrefix(m.state.Kind+" · dacorch", " · ")}
+		WindowTitle: strings.TrimPrefix(screen.Clean(screen.Cut(m.state.Kind, 64))+" · dacorch", " · ")}
 	if x, y, on := m.canvas.CursorAt(); on {
 		m.view.Cursor = tea.NewCursor(x, y)
 	}
@@ -68,9 +71,15 @@ func (m *model) draw() {
 		y++
 	}
 	if text, role := m.trouble(); text != "" && h > 6 {
-		c.Fill(0, y, w, 1, " ", screen.Fg(role).On(screen.Bar))
-		c.TextIn(1, y, w-2, text, screen.Fg(role).On(screen.Bar).With(screen.Bold))
-		y++
+		most := 1
+		if h >= troubleTwice {
+			most = 2
+		}
+		for _, line := range pane.Wrap(text, w-2, most) {
+			c.Fill(0, y, w, 1, " ", screen.Fg(role).On(screen.Bar))
+			c.TextIn(1, y, w-2, line, screen.Fg(role).On(screen.Bar).With(screen.Bold))
+			y++
+		}
 	}
 	end := h - foot // the footer's row
 	if strip > 0 {

@@ -50,7 +50,7 @@ func (m *model) happened(b batch, now time.Time) {
 	f.rate(now, b.seen, s)
 	if len(b.flows) > 0 {
 		f.flows = append(f.flows, flowsAt{now, b.flows})
-		f.sum(s)
+		f.add(s, b.flows, 1)
 	}
 	m.asks.stale(func(q data.Query) bool { return b.fresh || b.gap || b.touches(q) })
 	m.followFound(b.events)
@@ -79,18 +79,27 @@ func (f *flood) expire(now time.Time, s *data.State) {
 		gone++
 	}
 	if gone > 0 {
+		for _, old := range f.flows[:gone] {
+			f.add(s, old.flows, -1)
+		}
 		f.flows = slices.Clone(f.flows[gone:])
-		f.sum(s)
 	}
 }
 
-func (f *flood) sum(s *data.State) {
-	s.Flows = map[data.Place]data.Flow{}
-	for _, batch := range f.flows {
-		for at, flow := range batch.flows {
-			sum := s.Flows[at]
-			s.Flows[at] = data.Flow{In: sum.In + flow.In, Out: sum.Out + flow.Out}
+// add counts flows, or takes them back with a sign of -1.
+func (f *flood) add(s *data.State, flows map[data.Place]data.Flow, sign int) {
+	if s.Flows == nil {
+		s.Flows = map[data.Place]data.Flow{}
+	}
+	for at, flow := range flows {
+		sum := s.Flows[at]
+		sum.In += sign * flow.In
+		sum.Out += sign * flow.Out
+		if sum == (data.Flow{}) {
+			delete(s.Flows, at)
+			continue
 		}
+		s.Flows[at] = sum
 	}
 }
 

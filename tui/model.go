@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -31,6 +32,7 @@ type model struct {
 	after  func(time.Duration, tea.Msg) tea.Cmd
 
 	state   data.State
+	about   api.About // of the last server that has said what it is
 	asks    *asker
 	conn    link
 	flood   flood
@@ -251,8 +253,11 @@ func (m *model) work(now time.Time) (asks []tea.Cmd, next time.Time) {
 	for _, b := range begin {
 		asks = append(asks, m.fetch(b))
 	}
-	if !m.state.Connection.Up {
-		next = m.state.Connection.Retry
+	if c := &m.state.Connection; !c.Up {
+		next = time.Time{}
+		if c.Retry.After(now) { // else what is still under way brings us here again
+			next = c.Retry
+		}
 	}
 	return asks, next
 }
@@ -378,10 +383,12 @@ func (m *model) answer(r result, now time.Time) {
 	}
 	m.dirty = true
 	switch v := r.value.(type) {
+	case api.About:
+		m.meet(v)
 	case api.Kinds:
 		m.chooseKind(v)
 	case api.Status:
-		m.track(v, now)
+		m.track(r.query.Kind, v, now)
 	case api.Search:
 		if f := m.state.Found; f != nil && r.err == nil && r.query == foundQuery(m.state.Kind, f.ID) && len(v.Resources) == 1 && v.Resources[0].ID == f.ID {
 			m.state.Found = &v.Resources[0]
@@ -389,27 +396,55 @@ func (m *model) answer(r result, now time.Time) {
 	}
 }
 
-// chooseKind looks at the kind asked for, or at the first, once kinds are known.
-func (m *model) chooseKind(v api.Kinds) {
-	if m.state.Kind != "" || len(v.Kinds) == 0 {
+// meet notes what the server is. When another one answers now, what was known of
+// the time of the one before is forgotten.
+func (m *model) meet(v api.About) {
+	other := m.about.Program != "" && (v.Title != m.about.Title || v.Time != m.about.Time)
+	m.about = v
+	if !other {
 		return
 	}
-	m.state.Kind = v.Kinds[0].Resource
+	for q, a := range m.asks.answers {
+		if q.What == data.AskClock || q.What == data.AskTimeline || q.What == data.AskFaults {
+			a.Value = nil
+		}
+	}
+	m.asks.jump()
+	m.state.History, m.state.Found = map[string]*data.Track{}, nil
+	m.say("another server answers here now")
+}
+
+// chooseKind looks at the kind asked for, or at the first, once kinds are known;
+// also when the one looked at is gone.
+func (m *model) chooseKind(v api.Kinds) {
+	was := m.state.Kind
+	if len(v.Kinds) == 0 || slices.ContainsFunc(v.Kinds, func(k api.KindSummary) bool { return k.Resource == was }) {
+		return
+	}
+	m.selectKind(v.Kinds[0].Resource)
+	if was != "" {
+		m.dialog, m.back = nil, nil
+		if m.page.view == pane.Instance || m.page.view == pane.Resource {
+			m.page = m.open(pane.Intent{View: pane.Placement})
+		}
+		m.fail("there is no kind " + was + " any longer: this is " + m.state.Kind)
+		return
+	}
 	if m.cfg.Kind == "" {
 		return
 	}
 	if kind, ok := kindNamed(&m.state, m.cfg.Kind); ok {
-		m.state.Kind = kind
+		m.selectKind(kind)
 	} else {
 		m.fail("there is no kind " + m.cfg.Kind + "; there are " + listed(kindNames(&m.state)))
 	}
 }
 
 // track notes the kind's figures for the charts.
-func (m *model) track(v api.Status, now time.Time) {
+func (m *model) track(kind string, v api.Status, now time.Time) {
 	p := data.Point{At: m.state.Moment(), Resources: v.Resources, Unplaced: v.Unplaced, Instances: v.Instances,
 		Moves: v.Counters["moves"], Commits: v.Counters["committed"], HeartbeatAge: -1}
-	instances, _ := m.state.Instances(v.Resource)
+	instances, _ := m.state.Instances(kind)
 	for i := range instances {
 		if instances[i].Up {
 			p.Up++
@@ -418,10 +453,10 @@ func (m *model) track(v api.Status, now time.Time) {
 			p.HeartbeatAge = max(p.HeartbeatAge, *age)
 		}
 	}
-	t := m.state.History[v.Resource]
+	t := m.state.History[kind]
 	if t == nil {
 		t = &data.Track{}
-		m.state.History[v.Resource] = t
+		m.state.History[kind] = t
 	}
 	if n := len(t.Points); n > 0 && now.After(t.Points[n-1].At) && p.At.Sub(t.Points[n-1].At) < time.Second {
 		return

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -162,7 +163,10 @@ func explain(err error, kind string) error {
 		return nil
 	}
 	var e *api.Error
-	if !errors.As(err, &e) {
+	switch {
+	case nonsense(err):
+		return &told{"this is no dacorch server, or one of another version: " + strings.TrimPrefix(err.Error(), "api: "), err}
+	case !errors.As(err, &e):
 		return &told{unreachable(err), err}
 	}
 	words := e.Message
@@ -223,10 +227,21 @@ func unreachable(err error) string {
 	return strings.TrimPrefix(err.Error(), "api: ")
 }
 
-// answered says whether an error is one that the server has told.
+// answered says whether a server has answered, though with an error, or with what
+// nobody understands.
 func answered(err error) bool {
 	var e *api.Error
-	return err == nil || errors.As(err, &e)
+	return err == nil || errors.As(err, &e) || nonsense(err)
+}
+
+// nonsense says whether there was an answer that is not what was asked for: a
+// proxy's page, for one.
+func nonsense(err error) bool {
+	var (
+		syntax *json.SyntaxError
+		kind   *json.UnmarshalTypeError
+	)
+	return errors.As(err, &syntax) || errors.As(err, &kind)
 }
 
 // hopeless says whether asking again soon is of no use.

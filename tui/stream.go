@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,8 @@ const (
 	batchMoves  = 250    // events of moves in a batch
 	batchOthers = 250    // and others
 	batchPlaces = 20_000 // instances whose moves are counted
+	batchKinds  = 1000   // kinds that are told apart
+	clipText    = 2048   // bytes of each text of an event
 	recentMost  = 1000   // events that are read at the start: the most that a server gives
 )
 
@@ -93,8 +96,8 @@ func (s *stream) read(ctx context.Context) (ok bool, err error) {
 	}
 	s.change(func(b *batch) {
 		*b = batch{fresh: true, seen: b.seen, skipped: b.skipped, gap: b.gap, jumped: b.jumped, stale: b.stale, flows: b.flows}
-		for i := len(recent.Events) - 1; i >= 0; i-- {
-			b.events = append(b.events, recent.Events[i])
+		for i := min(len(recent.Events), recentMost) - 1; i >= 0; i-- {
+			b.events = append(b.events, clip(recent.Events[i]))
 		}
 	})
 	for ev, err := range s.server.events(ctx, recent.Last) {
@@ -158,7 +161,7 @@ func (b *batch) add(ev api.Event) {
 	b.err = nil
 	switch ev.Type {
 	case api.EventGap:
-		b.skipped += ev.Count
+		b.skipped += min(max(ev.Count, 0), 1<<40)
 		b.gap = true
 		return
 	case api.EventTime:
@@ -182,7 +185,17 @@ func (b *batch) add(ev api.Event) {
 		return
 	}
 	*in++
-	b.events = append(b.events, ev)
+	b.events = append(b.events, clip(ev))
+}
+
+// clip bounds what an event takes: a server may send texts of any length.
+func clip(ev api.Event) api.Event {
+	for _, text := range []*string{&ev.ID, (*string)(&ev.Type), &ev.Resource, &ev.ResourceID, &ev.Code, &ev.Text} {
+		if len(*text) > clipText {
+			*text = strings.ToValidUTF8((*text)[:clipText], "") + "…"
+		}
+	}
+	return ev
 }
 
 func (b *batch) flow(kind string, instance *int, f data.Flow) {
@@ -207,7 +220,11 @@ func (b *batch) touch(ev *api.Event) {
 	if b.stale == nil {
 		b.stale = map[string]touched{}
 	}
-	t := b.stale[ev.Resource]
+	t, known := b.stale[ev.Resource]
+	if !known && len(b.stale) >= batchKinds {
+		b.gap = true
+		return
+	}
 	if ev.Type == api.EventProgress {
 		t.runs = true
 	}

@@ -21,6 +21,7 @@ import (
 	"dacorch/orchestrator/api"
 	"dacorch/tui/data"
 	"dacorch/tui/pane"
+	"dacorch/tui/screen"
 )
 
 // Config is what Run and Snapshot are called with.
@@ -118,10 +119,10 @@ func Snapshot(ctx context.Context, cfg Config, width, height int, w io.Writer, f
 	m.width, m.height = width, height
 	m.fetchAll(ctx)
 	if c := m.state.Connection; !c.Up {
-		return fmt.Errorf("tui: %s: %s", cfg.URL, c.Err)
+		return fmt.Errorf("tui: %s: %s", cfg.URL, screen.Clean(c.Err))
 	}
 	if _, kinds, ok := data.Get[api.Kinds](&m.state, data.Query{What: data.AskKinds}); !ok && kinds.Err != nil {
-		return fmt.Errorf("tui: %s: %w", cfg.URL, kinds.Err)
+		return fmt.Errorf("tui: %s: %s", cfg.URL, screen.Clean(kinds.Err.Error()))
 	}
 	m.state.Now = m.now()
 	m.draw()
@@ -139,14 +140,7 @@ func Snapshot(ctx context.Context, cfg Config, width, height int, w io.Writer, f
 // fetchAll asks for all that is needed, and for what is then found to be needed
 // as well.
 func (m *model) fetchAll(ctx context.Context) {
-	if v, err := m.server.ask(ctx, data.Query{What: data.AskRecent, Instance: -1, N: recentMost}); err == nil {
-		b := batch{fresh: true}
-		recent, _ := v.(api.Recent)
-		b.events = slices.Clone(recent.Events)
-		slices.Reverse(b.events)
-		m.happened(b, m.now())
-	}
-	for range rounds {
+	for n := range rounds {
 		m.draw() // some panes know what they need only once they have been drawn
 		begin, _ := m.asks.due(ctx, m.now(), m.unasked(), true, maxReads)
 		if len(begin) == 0 {
@@ -159,7 +153,28 @@ func (m *model) fetchAll(ctx context.Context) {
 		for range begin {
 			m.answer(<-results, m.now())
 		}
+		if !m.state.Connection.Up { // the next would not be answered either
+			return
+		}
+		if n == 0 {
+			m.fetchRecent(ctx)
+		}
 	}
+}
+
+// fetchRecent asks for what the event stream would have told.
+func (m *model) fetchRecent(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	v, err := m.server.ask(ctx, data.Query{What: data.AskRecent, Instance: -1, N: recentMost})
+	if err != nil {
+		return // the view is drawn without
+	}
+	b := batch{fresh: true}
+	recent, _ := v.(api.Recent)
+	b.events = slices.Clone(recent.Events)
+	slices.Reverse(b.events)
+	m.happened(b, m.now())
 }
 
 // unasked is what is needed and has not been asked yet.

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -111,6 +113,9 @@ func (c console) tui(ctx context.Context, target string, f tuiFlags) (err error)
 	if f.snapshot == "" && (!term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd()))) {
 		return errors.New("tui needs a terminal; --snapshot FILE writes one frame without one")
 	}
+	if f.snapshot == "" && c.getenv("TERM") == "dumb" {
+		return errors.New("tui needs a terminal that can place its cursor, and TERM is dumb; --snapshot FILE writes one frame without one")
+	}
 	if f.theme == "auto" && c.getenv("NO_COLOR") != "" {
 		f.theme = "mono"
 	}
@@ -135,15 +140,20 @@ func (c console) tui(ctx context.Context, target string, f tuiFlags) (err error)
 	if f.snapshot != "" {
 		return c.tuiSnapshot(ctx, cfg, f.snapshot, width, height)
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // its terminal is gone, or is to be as it was
+	defer stop()
 	return tui.Run(ctx, cfg)
 }
 
 // tuiTimeout bounds a call that changes nothing.
 const tuiTimeout = 15 * time.Second
 
+// tuiMaxAnswer bounds an answer, in bytes: ten times that of 10,000 instances.
+const tuiMaxAnswer = 64 << 20
+
 // tuiClient makes the client; the screen tries again by itself, and says so.
 func (c console) tuiClient(target string, f tuiFlags) (*api.Client, error) {
-	cfg := api.Config{URL: target, TokenFile: f.tokenFile, Timeout: tuiTimeout, Retries: -1}
+	cfg := api.Config{URL: target, TokenFile: f.tokenFile, Timeout: tuiTimeout, Retries: -1, MaxAnswer: tuiMaxAnswer}
 	if f.tokenFile == "" {
 		cfg.Token = strings.TrimSpace(c.getenv("DACORCH_TOKEN"))
 	}

@@ -14,6 +14,7 @@ package screen
 import (
 	"image"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/clipperhouse/displaywidth"
 )
@@ -274,7 +275,44 @@ func Shown(grapheme string, width int) (string, int) {
 			return "·", 1
 		}
 	}
+	if base, w, ok := disputed(grapheme, width); ok {
+		return base, w
+	}
 	return grapheme, width
+}
+
+// disputed finds graphemes of several characters of which terminals disagree how
+// wide they are: whatever stood beside one would stand in the wrong place. The
+// first character alone is shown: of a family, one of it.
+func disputed(grapheme string, width int) (base string, w int, ok bool) {
+	_, size := utf8.DecodeRuneInString(grapheme)
+	if size == len(grapheme) {
+		return "", 0, false
+	}
+	sum := 0
+	for n, r := range grapheme {
+		sum += displaywidth.Rune(r)
+		if n > 64 { // so many accents that they would run over other lines
+			sum = -1
+			break
+		}
+	}
+	if sum == width {
+		return "", 0, false
+	}
+	return grapheme[:size], displaywidth.String(grapheme[:size]), true
+}
+
+// Clean is a text as Text shows it, for where there is no canvas: a window's title,
+// an error.
+func Clean(text string) string {
+	var b strings.Builder
+	for g := displaywidth.StringGraphemes(text); g.Next(); {
+		if shown, w := Shown(g.Value(), g.Width()); w > 0 {
+			b.WriteString(shown)
+		}
+	}
+	return b.String()
 }
 
 // Width is how many columns a text takes.
