@@ -2,6 +2,7 @@ package pane
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,8 @@ type eventTable struct {
 	rows[eventRow, eventKey]
 	list []eventRow
 	of   eventsOf
-	made int // how often list was made
+	made int  // how often list was made
+	rare bool // without moves and what went well with them
 }
 
 // eventsOf tells event lists apart.
@@ -79,6 +81,9 @@ func (t *eventTable) tell(events []api.Event) {
 		t.of = now
 		t.made++
 		t.list = eventRows(t.list, events)
+		if t.rare {
+			t.list = slices.DeleteFunc(t.list, eventRow.common)
+		}
 	}
 	t.set(t.list, time.Unix(int64(t.made), 0))
 }
@@ -115,11 +120,15 @@ func (v *EventsView) Note(s *data.State) string {
 	if s.Skipped > 0 {
 		skipped = Plural(s.Skipped, "event") + " left out"
 	}
+	hidden := ""
+	if v.table.rare {
+		hidden = "without moves"
+	}
 	order := v.table.sorting()
 	if v.inTime() {
 		order = ""
 	}
-	return notes(following, skipped, v.table.filtering(), order, rate)
+	return notes(following, skipped, hidden, v.table.filtering(), order, rate)
 }
 
 // inTime says that the newest is the last line.
@@ -144,6 +153,9 @@ func (v *EventsView) Draw(c *screen.Canvas, s *data.State) {
 	switch {
 	case len(v.table.all) == 0 && s.Kind == "":
 		empty(c, Waiting(s.Answers[data.Query{What: data.AskKinds}], "the kinds"))
+		return
+	case len(v.table.all) == 0 && len(s.Events) > 0:
+		empty(c, "nothing but resources that moved, were placed, or removed", "m shows them again.")
 		return
 	case len(v.table.all) == 0:
 		empty(c, "no event yet", "What happens from now on is told here as it happens.")
@@ -181,8 +193,12 @@ func (v *EventsView) Press(key string, s *data.State) (Intent, bool) {
 		v.scrolled()
 		return Intent{}, true
 	}
-	if key == "enter" {
+	switch key {
+	case "enter":
 		return v.table.open()
+	case "m":
+		v.table.rare, v.table.of = !v.table.rare, eventsOf{}
+		return Intent{}, true
 	}
 	return Intent{}, false
 }
@@ -218,6 +234,7 @@ func (v *EventsView) Keys() []KeyHelp {
 	keys := []KeyHelp{
 		{Key: "enter", Does: "open", Footer: true},
 		{Key: "G", Does: "newest", Footer: true},
+		{Key: "m", Does: "hide, show moves: all that is placed, moved and removed", Footer: true},
 	}
 	return append(append(keys, keysOfSorting...), keysOfTables...)
 }

@@ -35,6 +35,11 @@ type eventKey struct {
 
 func (r *eventRow) key() eventKey { return r.first }
 
+// common says that the row is one of those of which churn makes many.
+func (r eventRow) common() bool {
+	return r.what == api.EventMove || r.what == api.EventCommit && r.role == screen.Dim
+}
+
 // eventRows words events, oldest first. The moves of a transaction and its commit
 // become one row, and so do transactions one after another of which nothing else
 // is told.

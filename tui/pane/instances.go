@@ -28,6 +28,9 @@ func NewInstances() *InstancesView {
 	return v
 }
 
+// healthColumn is the place of the health among instanceColumns.
+const healthColumn = 2
+
 var instanceColumns = []column[api.Instance]{
 	{title: "no.", least: 5, most: 7, right: true,
 		text:  func(in *api.Instance, _ *data.State) (string, screen.Style) { return fmt.Sprint(in.ID), plainStyle },
@@ -287,8 +290,13 @@ func (v *InstancesView) Press(key string, s *data.State) (Intent, bool) {
 	if v.table.press(key) {
 		return Intent{}, true
 	}
-	if key == "o" {
+	switch key {
+	case "o":
 		return Intent{Act: Orchestrate, Kind: s.Kind}, s.Kind != ""
+	case "!":
+		v.table.cursor = 0
+		v.table.by(healthColumn, false)
+		return Intent{}, true
 	}
 	in := v.table.current()
 	if in == nil {
@@ -337,7 +345,7 @@ func (v *InstancesView) Filtering() string { return v.table.filter }
 
 // Keys are the table's, and those of orders.
 func (v *InstancesView) Keys() []KeyHelp {
-	keys := []KeyHelp{{Key: "enter", Does: "open", Footer: true}}
+	keys := []KeyHelp{{Key: "enter", Does: "open", Footer: true}, {Key: "!", Does: "worst first: sort by health", Footer: true}}
 	return append(append(append(keys, keysOfOrders...), keysOfSorting...), keysOfTables...)
 }
 

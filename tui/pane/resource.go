@@ -108,7 +108,7 @@ func (v *ResourceView) Note(s *data.State) string {
 // Needs are where it is, where it was, its events, and the instances, for the
 // health of the one that it stands on.
 func (v *ResourceView) Needs(*data.State) []data.Query {
-	return []data.Query{v.askWhere(), v.askMoves(), v.askEvents(), {What: data.AskInstances, Kind: v.kind}}
+	return []data.Query{v.askWhere(), v.askMoves(), v.askEvents(), {What: data.AskInstances, Kind: v.kind}, {What: data.AskStatus, Kind: v.kind}}
 }
 
 // where is the resource as a search finds it; nil with known: there is none.
@@ -175,6 +175,9 @@ func (v *ResourceView) summary(s *data.State) []label {
 		return append(lines, label{name: "runs in", text: "! nowhere: there is no such resource now", role: screen.Warn})
 	case at.Instance == nil:
 		lines = append(lines, label{name: "runs in", text: "! nowhere: it exists, and is not placed", role: screen.Bad})
+		if why := v.unplaced(s); why != "" {
+			lines = append(lines, label{name: "why", text: why, role: screen.Bad})
+		}
 	default:
 		lines = append(lines, label{name: "runs in", text: at.RunIn + ", instance " + strconv.Itoa(*at.Instance) + " of " + v.kind, role: screen.Accent})
 		lines = append(lines, v.health(s, *at.Instance))
@@ -184,6 +187,22 @@ func (v *ResourceView) summary(s *data.State) []label {
 		lines = append(lines, label{name: "since", text: notes(Ago(last.At, present(s)), last.Reason)})
 	}
 	return lines
+}
+
+// unplaced is why the leader has not placed the resource, as far as it tells: it
+// lists not all of them, but their reasons are rarely different.
+func (v *ResourceView) unplaced(s *data.State) (why string) {
+	st, _, _ := data.Get[api.Status](s, data.Query{What: data.AskStatus, Kind: v.kind})
+	for _, text := range st.Pending {
+		id, because, ok := strings.Cut(text, " has no place: ")
+		if ok && id == v.id {
+			return because
+		}
+		if ok && why == "" {
+			why = "as another that waits: " + because
+		}
+	}
+	return why
 }
 
 // health is that of the instance that it stands on.

@@ -60,7 +60,7 @@ func (v *ResourcesView) Needs(s *data.State) []data.Query {
 		return nil
 	}
 	v.look(s)
-	return append(v.table.needs(), data.Query{What: data.AskStatus, Kind: s.Kind})
+	return append(v.table.needs(), data.Query{What: data.AskStatus, Kind: s.Kind}, data.Query{What: data.AskInstances, Kind: s.Kind})
 }
 
 func (v *ResourcesView) look(s *data.State) {

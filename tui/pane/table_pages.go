@@ -1,6 +1,8 @@
 package pane
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 
 	"dacorch/orchestrator/api"
@@ -191,5 +193,32 @@ func foundColumns(where bool) []column[api.Found] {
 				return "! nowhere: not placed", screen.Fg(screen.Bad)
 			}
 			return r.RunIn, plainStyle
+		}}, column[api.Found]{title: "which is", least: 15, most: 40, rank: 1,
+		text: func(r *api.Found, s *data.State) (string, screen.Style) {
+			if in := instanceOf(s, s.Kind, r.Instance); in != nil {
+				text, role := healthWords(in)
+				return text, screen.Fg(role)
+			}
+			return "", plainStyle
+		}}, column[api.Found]{title: "on", least: 8, most: 40, rank: 2,
+		text: func(r *api.Found, s *data.State) (string, screen.Style) {
+			if in := instanceOf(s, s.Kind, r.Instance); in != nil {
+				return in.Node, plainStyle
+			}
+			return "", plainStyle
 		}})
+}
+
+// instanceOf is an instance of a kind, which servers list by number; nil when it is
+// not known.
+func instanceOf(s *data.State, kind string, id *int) *api.Instance {
+	if id == nil {
+		return nil
+	}
+	list, _ := s.Instances(kind)
+	i, ok := slices.BinarySearchFunc(list, *id, func(in api.Instance, id int) int { return cmp.Compare(in.ID, id) })
+	if !ok {
+		return nil
+	}
+	return &list[i]
 }
