@@ -79,7 +79,7 @@ func (s *service) Instances(ctx context.Context, kind string) (api.Instances, er
 	for i := range known {
 		x := k.Instance(known[i], now)
 		if d, ok := s.detail(kind, known[i].ID, known[i].UID); ok {
-			x.Node, x.Restarts, x.AgeSeconds = d.Node, &d.Restarts, age(d.Created)
+			x.Node, x.Restarts, x.AgeSeconds = d.Node, new(d.Restarts), age(d.Created)
 		}
 		out.Instances[i] = x
 	}
