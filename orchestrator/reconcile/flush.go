@@ -271,7 +271,7 @@ func (b *builder) breakCycle() {
 func (m *Machine) circle() *change {
 	leaves := map[fleet.InstanceID][]*change{}
 	for _, in := range m.order {
-		if !m.ready(in) {
+		if len(in.incoming) == 0 || !m.ready(in) {
 			continue
 		}
 		for _, c := range in.incoming {
@@ -290,7 +290,7 @@ func (m *Machine) circle() *change {
 			if open[c.to] {
 				return m.leastOver(way, c.to)
 			}
-			if !closed[c.to] {
+			if len(leaves[c.to]) > 0 && !closed[c.to] {
 				if found := visit(c.to); found != nil {
 					return found
 				}
@@ -301,7 +301,7 @@ func (m *Machine) circle() *change {
 		return nil
 	}
 	for _, in := range m.order {
-		if !closed[in.id] {
+		if len(leaves[in.id]) > 0 && !closed[in.id] { // else no circle leads through it
 			if c := visit(in.id); c != nil {
 				return c
 			}
