@@ -267,17 +267,29 @@ func drawBand(c *screen.Canvas, m *api.Mark, n int, begins, ends bool) {
 	}
 }
 
-// happening says what happens at the moment: the last event when the clock stands,
-// the marks under the moment, and what lasts.
+// happening says what happens at the moment: the marks at it, the last event when
+// the clock stands, the marks beside it, and what lasts.
 func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
-	var parts []string
-	in := t.inColumn(marks, t.column(clock.Now))
+	var now, near, parts []string                                                               // now: at the very moment; near: in the same column
+	in := slices.CompactFunc(t.inColumn(marks, t.column(clock.Now)), func(a, b api.Mark) bool { // one for each kind
+		return a.Class == b.Class && a.At == b.At && a.Text == b.Text
+	})
 	for _, m := range in[:min(len(in), 3)] {
-		parts = append(parts, signOf(m.Class).word+" at "+Offset(m.At)+": "+faultText(m.Text))
+		text := signOf(m.Class).word + " at " + Offset(m.At) + ": " + faultText(m.Text)
+		if math.Abs(m.At-clock.Now) < 1e-3 {
+			now = append(now, text)
+		} else {
+			near = append(near, text)
+		}
 	}
 	if len(in) > 3 {
-		parts = append(parts, Plural(len(in)-3, "more mark")+" here")
+		near = append(near, Plural(len(in)-3, "more mark")+" here")
 	}
+	parts = append(parts, now...)
+	if clock.Paused && clock.Text != "" { // it is what a step changes
+		parts = append(parts, "last event: "+clock.Text)
+	}
+	parts = append(parts, near...)
 	for _, m := range marks {
 		if !lasts(&m) || m.At > clock.Now || m.Until != nil && *m.Until <= clock.Now {
 			continue
@@ -287,9 +299,6 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 			text = faultText(m.Text) + ", " + Offset(m.At) + " – " + Offset(*m.Until)
 		}
 		parts = append(parts, text)
-	}
-	if clock.Paused && clock.Text != "" {
-		parts = append(parts, "last event: "+clock.Text)
 	}
 	if len(parts) == 0 {
 		return "nothing special at this moment"
