@@ -103,3 +103,15 @@ type Pod struct {
 	NodeLost    bool   // its node does not answer: the phase may be stale
 	Reason      string // Kubernetes' own reason, such as "Unschedulable" or "OOMKilled"; may be empty
 }
+
+// State is how the pod is, in words.
+func (p Pod) State() string {
+	text := p.Phase.String()
+	if p.Terminating {
+		text += ", terminating"
+	}
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text
+}

@@ -108,24 +108,10 @@ func (d *driver) note(kind string, id fleet.InstanceID, format string, args ...a
 
 // tellOrder tells what an order came to.
 func (d *driver) tellOrder(order reconcile.Order, code, why string) {
-	e := Entry{Type: EntryOrder, Instance: fleet.NoInstance, Code: code, Order: order, Why: why}
-	switch o := order.(type) {
-	case reconcile.Orchestrate:
-		e.Text = "orchestrate"
-	case reconcile.Drain:
-		e.Text, e.Instance = "drain", o.Instance
-	case reconcile.Undrain:
-		e.Text, e.Instance = "undrain", o.Instance
-	case reconcile.Replace:
-		e.Text, e.Instance = "replace", o.Instance
-	case reconcile.Maintenance:
-		e.Text = "maintenance off"
-		if o.On {
-			e.Text = "maintenance on"
-		}
-		if code == orderDone {
-			d.tell(Entry{Type: EntryMaintenance, Instance: fleet.NoInstance, On: o.On})
-		}
+	e := Entry{Type: EntryOrder, Code: code, Order: order, Why: why}
+	e.Text, e.Instance = reconcile.Told(order)
+	if mode, is := order.(reconcile.Maintenance); is && code == orderDone {
+		d.tell(Entry{Type: EntryMaintenance, Instance: fleet.NoInstance, On: mode.On})
 	}
 	if why != "" {
 		e.Text += ": " + why
@@ -154,14 +140,7 @@ func (d *driver) podChanged(p fleet.Pod) {
 		return
 	}
 	d.phases[p.Instance] = p
-	text := p.Phase.String()
-	if p.Terminating {
-		text += ", terminating"
-	}
-	if p.Reason != "" {
-		text += ": " + p.Reason
-	}
-	d.tell(Entry{Type: EntryPod, Instance: p.Instance, Phase: p.Phase, Text: text})
+	d.tell(Entry{Type: EntryPod, Instance: p.Instance, Phase: p.Phase, Text: p.State()})
 }
 
 func (d *driver) podGone(ev reconcile.PodGone) {

@@ -57,15 +57,11 @@ func (d *driver) execute(c reconcile.Command) {
 		t.work.Go(func() { d.createPod(t, c) })
 	case reconcile.DeletePod:
 		d.log.Info("deletes the pod", "instance", int(c.Instance), "uid", c.UID, "why", c.Why)
-		d.tell(Entry{Type: EntryPodDelete, Instance: c.Instance, Code: purposes[c.Purpose], Text: c.Why})
+		d.tell(Entry{Type: EntryPodDelete, Instance: c.Instance, Code: c.Purpose.String(), Text: c.Why})
 		t.work.Go(func() { d.deletePod(t, c) })
 	default:
 		panic(fmt.Sprintf("loop: unknown command %T", c))
 	}
-}
-
-var purposes = map[reconcile.Purpose]string{
-	reconcile.PurposeReplace: "replace", reconcile.PurposeOrdered: "ordered", reconcile.PurposeRelease: "release",
 }
 
 func instance(id fleet.InstanceID) []any {

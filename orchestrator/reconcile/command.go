@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"fmt"
+
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/placement"
 )
@@ -43,6 +45,19 @@ const (
 	PurposeOrdered                // somebody ordered it replaced
 	PurposeRelease                // its instance goes, or never was
 )
+
+// String is the purpose as people are told it: replace, ordered, release.
+func (p Purpose) String() string {
+	switch p {
+	case PurposeReplace:
+		return "replace"
+	case PurposeOrdered:
+		return "ordered"
+	case PurposeRelease:
+		return "release"
+	}
+	return fmt.Sprintf("Purpose(%d)", uint8(p))
+}
 
 // DeletePod requests the deletion of the pod with this UID. Answer: PodDeleted,
 // later PodGone.

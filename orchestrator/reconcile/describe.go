@@ -131,6 +131,27 @@ func describeOrder(o Order) string {
 	return fmt.Sprintf("%T", o)
 }
 
+// Told is an order as people are told what became of it: its name, and the instance
+// that it is about, NoInstance for the kind as a whole.
+func Told(o Order) (name string, about fleet.InstanceID) {
+	switch o := o.(type) {
+	case Orchestrate:
+		return "orchestrate", fleet.NoInstance
+	case Drain:
+		return "drain", o.Instance
+	case Undrain:
+		return "undrain", o.Instance
+	case Replace:
+		return "replace", o.Instance
+	case Maintenance:
+		if o.On {
+			return "maintenance on", fleet.NoInstance
+		}
+		return "maintenance off", fleet.NoInstance
+	}
+	return describeOrder(o), fleet.NoInstance
+}
+
 // DescribeTxn answers what a transaction does, one line a change, and why each
 // resource of it stands where it does.
 func DescribeTxn(t *fleet.Txn, decisions []placement.Move) string {

@@ -107,10 +107,6 @@ func (t *Tape) Follow(seq int64, limit int) (list []Entry, missed bool) {
 	return kept[:min(limit, len(kept))], seq+1 < first
 }
 
-var purposes = map[reconcile.Purpose]string{
-	reconcile.PurposeReplace: "replace", reconcile.PurposeOrdered: "ordered", reconcile.PurposeRelease: "release",
-}
-
 // happened notes what an event is about.
 func (t *Tape) happened(key machineKey, ev reconcile.Event) {
 	k := t.byNum[key.kind]
@@ -150,7 +146,7 @@ func (t *Tape) answered(k *kindTape, key machineKey, c reconcile.Command) {
 	case reconcile.CreatePod:
 		t.tell(k, key.process, Entry{Type: EntryPodCreate, Instance: c.Instance, Text: c.Why})
 	case reconcile.DeletePod:
-		t.tell(k, key.process, Entry{Type: EntryPodDelete, Instance: c.Instance, Code: purposes[c.Purpose], Text: c.Why})
+		t.tell(k, key.process, Entry{Type: EntryPodDelete, Instance: c.Instance, Code: c.Purpose.String(), Text: c.Why})
 		t.podFact(k, c.Instance, PodFact{What: PodDeleted, UID: c.UID, Text: c.Why})
 	case reconcile.Alarm:
 		t.alarm(k, key, c)

@@ -162,19 +162,8 @@ func (t *Tape) ordered(k *kindTape, key machineKey, ev reconcile.Ordered) {
 	}
 	mark := markKey{class: MarkOrder, key: key, req: ev.Req}
 	t.marks.orders[mark] = ev.Order
-	t.beginMark(mark, Mark{Kind: k.name, Instance: orderedInstance(ev.Order), Text: strings.TrimPrefix(reconcile.Describe(ev), "ordered ")})
-}
-
-func orderedInstance(o reconcile.Order) fleet.InstanceID {
-	switch o := o.(type) {
-	case reconcile.Drain:
-		return o.Instance
-	case reconcile.Undrain:
-		return o.Instance
-	case reconcile.Replace:
-		return o.Instance
-	}
-	return fleet.NoInstance
+	_, about := reconcile.Told(ev.Order)
+	t.beginMark(mark, Mark{Kind: k.name, Instance: about, Text: strings.TrimPrefix(reconcile.Describe(ev), "ordered ")})
 }
 
 func (t *Tape) replied(k *kindTape, key machineKey, c reconcile.Reply) {
@@ -196,20 +185,15 @@ func (t *Tape) orderOver(k *kindTape, mark markKey, code, why string) {
 	if delete(t.marks.orders, mark); order == nil {
 		return
 	}
-	e := Entry{Type: EntryOrder, Instance: orderedInstance(order), Code: code}
+	e := Entry{Type: EntryOrder, Code: code}
+	e.Text, e.Instance = reconcile.Told(order)
 	switch o := order.(type) {
 	case reconcile.Maintenance:
-		e.Text = "maintenance off"
-		if o.On {
-			e.Text = "maintenance on"
-		}
 		if code == "done" {
 			t.tell(k, mark.key.process, Entry{Type: EntryMaintenance, Instance: fleet.NoInstance, On: o.On})
 		}
 	case reconcile.Orchestrate:
-		e.Text, t.told.gaveUp = "orchestrate", why
-	default: // its first word
-		e.Text, _, _ = strings.Cut(strings.TrimPrefix(reconcile.Describe(reconcile.Ordered{Order: order}), "ordered "), " ")
+		t.told.gaveUp = why
 	}
 	if why != "" {
 		e.Text += ": " + why

@@ -97,14 +97,7 @@ func (t *Tape) podSeen(k *kindTape, key machineKey, seen fleet.Pod) {
 	if now := p.now; now.UID != seen.UID || was.UID == now.UID && was.Phase == now.Phase && was.Terminating == now.Terminating {
 		return
 	}
-	text := seen.Phase.String()
-	if seen.Terminating {
-		text += ", terminating"
-	}
-	if seen.Reason != "" {
-		text += ": " + seen.Reason
-	}
-	t.tell(k, key.process, Entry{Type: EntryPod, Instance: seen.Instance, Phase: seen.Phase, Text: text})
+	t.tell(k, key.process, Entry{Type: EntryPod, Instance: seen.Instance, Phase: seen.Phase, Text: seen.State()})
 }
 
 // podIs notes a pod as it is. One that is known to be gone, and that another
