@@ -53,11 +53,31 @@ func (m *Machine) EachInstance(f func(Instance) bool) {
 // anything, and the instance on which it stands in ZooKeeper as far as it knows,
 // until f answers false.
 func (m *Machine) EachResource(f func(r fleet.Resource, on fleet.InstanceID) bool) {
-	for _, r := range m.knownRows() {
-		if on, _ := m.Where(r.ID); !f(r, on) {
+	m.EachPlace(func(id string, on fleet.InstanceID) bool {
+		return f(fleet.Resource{ID: id, Group: m.plan.Group(id)}, on)
+	})
+}
+
+// EachPlace is EachResource without the groups, which is several times as fast.
+func (m *Machine) EachPlace(f func(id string, on fleet.InstanceID) bool) {
+	more := true
+	tell := func(id string, planned fleet.InstanceID) bool {
+		on := planned
+		if len(m.pending) > 0 {
+			if c := m.pending[id]; c != nil {
+				on = c.from
+			}
+		}
+		more = f(id, on)
+		return more
+	}
+	for i := range m.plan.Instances() {
+		m.plan.Each(i, func(id string) bool { return tell(id, i) })
+		if !more {
 			return
 		}
 	}
+	m.plan.EachUnplaced(func(r fleet.Resource, _ placement.Reason) bool { return tell(r.ID, fleet.NoInstance) })
 }
 
 // Preview answers the size that an Orchestrate order would lead to for the

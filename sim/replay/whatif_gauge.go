@@ -134,8 +134,8 @@ func (k *gauge) restore(m moment) {
 		s.ran = s.up
 		return true
 	})
-	machine.EachResource(func(r fleet.Resource, on fleet.InstanceID) bool {
-		h := hashed(r.ID)
+	machine.EachPlace(func(id string, on fleet.InstanceID) bool {
+		h := hashed(id)
 		if on == fleet.NoInstance {
 			k.put(h, place{last: on, lost: -1, waiting: true, since: m.now})
 		} else {

@@ -108,8 +108,8 @@ func list(m *reconcile.Machine, rows bool) *listing {
 		return l
 	}
 	l.rows = make([]row, 0, m.Resources())
-	m.EachResource(func(r fleet.Resource, on fleet.InstanceID) bool {
-		l.rows = append(l.rows, row{r.ID, on})
+	m.EachPlace(func(id string, on fleet.InstanceID) bool {
+		l.rows = append(l.rows, row{id, on})
 		return true
 	})
 	return l

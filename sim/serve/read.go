@@ -213,9 +213,9 @@ func (s *Server) least(k answer.Kind, w *wanted) (rows []row, moving bool, err e
 			last = l.rows[w.limit-1].id
 		}
 	}
-	m.EachResource(func(r fleet.Resource, on fleet.InstanceID) bool {
-		if w.matches(r.ID, on) && (last == "" || r.ID < last) {
-			if l.rows = append(l.rows, row{r.ID, on}); len(l.rows) >= 2*w.limit+64 {
+	m.EachPlace(func(id string, on fleet.InstanceID) bool {
+		if (last == "" || id < last) && w.matches(id, on) {
+			if l.rows = append(l.rows, row{id, on}); len(l.rows) >= 2*w.limit+64 {
 				cut()
 			}
 		}
