@@ -122,6 +122,40 @@ func TestMachine(t *testing.T) {
 	has(t, "a failed instance, that is being deleted", see(1), `"up":false`, `"downForSeconds":3`, `"terminating":true`)
 }
 
+// TestInstance tells of an instance in each state.
+func TestInstance(t *testing.T) {
+	const now = time.Minute
+	in := func(change func(*reconcile.Instance)) reconcile.Instance {
+		x := reconcile.Instance{ID: 3, Exists: true, Used: 4, Capacity: 5, Times: 7, Phase: fleet.PhaseRunning, UID: "u", Status: fleet.Status{Times: -1}}
+		change(&x)
+		return x
+	}
+	for name, c := range map[string]struct {
+		in   reconcile.Instance
+		want []string
+		not  string
+	}{
+		"well": {in(func(x *reconcile.Instance) { x.Heard, x.LastBeat = true, 59*time.Second }),
+			[]string{`"id":3,"pod":"iota-dac-3","used":4,"capacity":5,"phase":"Running","up":true`, `"heartbeatAgeSeconds":1,`, `"times":7`, `"confirms":false`}, "downForSeconds"},
+		"confirms": {in(func(x *reconcile.Instance) { x.Status = fleet.Status{Present: true, Times: 0} }),
+			[]string{`"session":true,"confirms":true,"times":7,"confirmedTimes":0`}, "heartbeatAge"},
+		"evacuated": {in(func(x *reconcile.Instance) {
+			x.Phase, x.Reason, x.Down, x.Evacuated, x.Used = fleet.PhasePending, "Unschedulable", true, true, 0
+		}), []string{`"used":0`, `"phase":"Pending","reason":"Unschedulable","up":false`, `"downForSeconds":60`}, "confirmedTimes"},
+		"down, though Kubernetes says that it runs": {in(func(x *reconcile.Instance) { x.Down, x.DownSince = true, now }), []string{`"up":false`, `"downForSeconds":0`}, "heartbeatAge"},
+		"silent":      {in(func(x *reconcile.Instance) { x.Silent = true }), []string{`"up":false`, `"silent":true`}, "downForSeconds"},
+		"terminating": {in(func(x *reconcile.Instance) { x.Terminating = true }), []string{`"up":false`, `"terminating":true`}, "downForSeconds"},
+		"node lost":   {in(func(x *reconcile.Instance) { x.NodeLost = true }), []string{`"up":false`, `"nodeLost":true`}, "downForSeconds"},
+		"closing":     {in(func(x *reconcile.Instance) { x.Closing, x.Arriving, x.Leaving = true, 1, 2 }), []string{`"up":true,"closing":true`, `"arriving":1,"leaving":2`}, "node\""},
+	} {
+		got := things.Instance(c.in, now)
+		has(t, name, got, c.want...)
+		if strings.Contains(text(got), c.not) {
+			t.Errorf("%s: %s has %s", name, text(got), c.not)
+		}
+	}
+}
+
 func TestPlan(t *testing.T) {
 	w := started(t, 25)
 	size, plan, err := w.machine.Preview(Request(api.OrchestrateRequest{ResourcePerInstance: new(5)}))

@@ -100,7 +100,7 @@ type Instance struct {
 	Times       int64  `json:"times"`            // of _reload
 	// ConfirmedTimes is the _reload that the DAC has applied.
 	ConfirmedTimes *int64 `json:"confirmedTimes,omitempty"`
-	// HeartbeatAgeSeconds is how long ago the last heartbeat came.
+	// HeartbeatAgeSeconds is how long ago the last heartbeat came, or the pod came up.
 	HeartbeatAgeSeconds *float64 `json:"heartbeatAgeSeconds,omitempty"`
 	// DownForSeconds is for how long it has not been up.
 	DownForSeconds *float64 `json:"downForSeconds,omitempty"`
