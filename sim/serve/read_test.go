@@ -11,10 +11,10 @@ import (
 	"dacorch/orchestrator/fleet"
 )
 
-// TestPages: while time passes a page is worked out in another way than while it
+// TestPagesWhileTimePasses: while time passes a page is worked out in another way than while it
 // stands still, and is the same; each row stands where the machine says, also in the
 // middle of a re-orchestration.
-func TestPages(t *testing.T) {
+func TestPagesWhileTimePasses(t *testing.T) {
 	s := paused(t, small)
 	ctx := context.Background()
 	for _, at := range []time.Duration{30 * time.Second, 3 * time.Minute, 9*time.Minute + 200*time.Millisecond, 9*time.Minute + 2*time.Second, 11 * time.Minute} {
