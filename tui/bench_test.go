@@ -62,7 +62,7 @@ func BenchmarkFrame(b *testing.B) {
 					m.Update(instancesCame(m, versions[n%len(versions)]))
 					bytes += len(m.View().Content)
 				}
-				b.ReportMetric(float64(bytes)/float64(b.N), "framebytes")
+				b.ReportMetric(float64(bytes)/float64(b.N), "frame-B")
 			})
 		}
 	}
@@ -145,9 +145,9 @@ func BenchmarkTerminalBytes(b *testing.B) {
 				n++
 			}
 			frames := float64(b.N)
-			b.ReportMetric(float64(out.bytes.Load())/frames, "bytes/frame")
-			b.ReportMetric(float64(out.bytes.Load())/frames*float64(time.Second/frameEvery), "bytes/s(10fps)")
-			b.ReportMetric(100*float64(out.bytes.Load())/float64(full.Load()), "%ofwhole")
+			b.ReportMetric(float64(out.bytes.Load())/frames, "sent-B/frame")
+			b.ReportMetric(float64(out.bytes.Load())/frames*float64(time.Second/frameEvery), "sent-B/s(10fps)")
+			b.ReportMetric(100*float64(out.bytes.Load())/float64(full.Load()), "%-of-frame")
 			b.ReportMetric(0, "ns/op")
 			p.Quit()
 			if err := <-ended; err != nil {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/clipperhouse/displaywidth"
 )
 
@@ -275,32 +276,22 @@ func Shown(grapheme string, width int) (string, int) {
 			return "·", 1
 		}
 	}
-	if base, w, ok := disputed(grapheme, width); ok {
-		return base, w
+	r, size := utf8.DecodeRuneInString(grapheme)
+	switch alone := size == len(grapheme); {
+	case alone && (r < 0x800 || r >= 0x2000 && r < 0xFB00), agreed(grapheme, width):
+		return grapheme, width
+	case alone:
+		return "·", 1
 	}
-	return grapheme, width
+	return Shown(grapheme[:size], displaywidth.String(grapheme[:size])) // of a family, one of it
 }
 
-// disputed finds graphemes of several characters of which terminals disagree how
-// wide they are: whatever stood beside one would stand in the wrong place. The
-// first character alone is shown: of a family, one of it.
-func disputed(grapheme string, width int) (base string, w int, ok bool) {
-	_, size := utf8.DecodeRuneInString(grapheme)
-	if size == len(grapheme) {
-		return "", 0, false
-	}
-	sum := 0
-	for n, r := range grapheme {
-		sum += displaywidth.Rune(r)
-		if n > 64 { // so many accents that they would run over other lines
-			sum = -1
-			break
-		}
-	}
-	if sum == width {
-		return "", 0, false
-	}
-	return grapheme[:size], displaywidth.String(grapheme[:size]), true
+// agreed says whether terminals agree how wide a grapheme is, those that measure
+// each character and those that measure the whole: beside one of which they do
+// not, everything would stand in the wrong place. Nor do those with many accents
+// count, which would run over other lines.
+func agreed(grapheme string, width int) bool {
+	return len(grapheme) <= 64 && ansi.StringWidthWc(grapheme) == width && ansi.StringWidth(grapheme) == width
 }
 
 // Clean is a text as Text shows it, for where there is no canvas: a window's title,
@@ -330,20 +321,21 @@ func Cut(text string, width int) string {
 	if width <= 0 {
 		return ""
 	}
-	if Width(text) <= width {
+	if len(text) <= width && plain(text) == len(text) {
 		return text
 	}
-	var b strings.Builder
-	n := 0
+	n, at, keep := 0, 0, 0 // columns, bytes, and bytes before the ellipsis
 	for g := displaywidth.StringGraphemes(text); g.Next(); {
-		shown, w := Shown(g.Value(), g.Width())
-		if n+w > width-1 {
-			break
+		_, w := Shown(g.Value(), g.Width())
+		if n += w; n > width { // however much follows
+			return Clean(text[:keep]) + "…"
 		}
-		b.WriteString(shown)
-		n += w
+		at += len(g.Value())
+		if n < width {
+			keep = at
+		}
 	}
-	return b.String() + "…"
+	return text
 }
 
 // Plain is the frame without styles, each line without blanks at its end.

@@ -21,6 +21,17 @@ func TestTextIsCutAndCleaned(t *testing.T) {
 	}
 }
 
+// What terminals disagree about is shown by what they agree about.
+func TestDisputedWidths(t *testing.T) {
+	for text, want := range map[string]string{
+		"a👩‍👩‍👧b": "a👩b", "👍🏽": "👍", "🇩🇪": "🇩🇪", "🇩": "·", "❤️": "❤", "日本": "日本", "e\u0301": "e\u0301", "x" + strings.Repeat("\u0300", 100): "x", "█░╭": "█░╭",
+	} {
+		if got := Clean(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestCombiningCharacterAfterASCII(t *testing.T) {
 	c := New(6, 1)
 	if n := c.Text(0, 0, "xe\u0301y", Style{}); n != 3 {
@@ -118,6 +129,9 @@ func FuzzText(f *testing.F) {
 			if r != '\n' && (unicode.IsControl(r) || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069') {
 				t.Errorf("%q reaches the screen from %q", r, text)
 			}
+		}
+		if wc, whole := ansi.StringWidthWc(Clean(text)), ansi.StringWidth(Clean(text)); wc != whole || wc != Width(text) {
+			t.Errorf("%q is %d wide, %d by characters, %d by graphemes", Clean(text), Width(text), wc, whole)
 		}
 		for y, line := range strings.Split(c.Plain(), "\n") {
 			if Width(line) > max(width, 1) {
