@@ -275,7 +275,7 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 		return a.Class == b.Class && a.At == b.At && a.Text == b.Text
 	})
 	for _, m := range in[:min(len(in), 3)] {
-		text := signOf(m.Class).word + " at " + Offset(m.At) + ": " + faultText(m.Text)
+		text := signOf(m.Class).word + " at " + Offset(m.At) + ": " + markText(&m)
 		if math.Abs(m.At-clock.Now) < 1e-3 {
 			now = append(now, text)
 		} else {
@@ -294,9 +294,9 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 		if !lasts(&m) || m.At > clock.Now || m.Until != nil && *m.Until <= clock.Now {
 			continue
 		}
-		text := faultText(m.Text) + ", since " + Offset(m.At)
+		text := markText(&m) + ", since " + Offset(m.At)
 		if m.Until != nil {
-			text = faultText(m.Text) + ", " + Offset(m.At) + " – " + Offset(*m.Until)
+			text = markText(&m) + ", " + Offset(m.At) + " – " + Offset(*m.Until)
 		}
 		parts = append(parts, text)
 	}
@@ -304,6 +304,14 @@ func (t *Timeline) happening(clock api.Clock, marks []api.Mark) string {
 		return "nothing special at this moment"
 	}
 	return strings.Join(parts, " · ")
+}
+
+// markText is a mark in words: an alarm's without its code, which begins it.
+func markText(m *api.Mark) string {
+	if code, text, ok := strings.Cut(m.Text, ": "); ok && m.Class == api.MarkAlarm && !strings.ContainsAny(code, " \t") {
+		return text
+	}
+	return faultText(m.Text)
 }
 
 // FaultsLast says which faults last at the moment shown, in short: "fault: node

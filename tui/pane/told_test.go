@@ -115,3 +115,19 @@ func TestFaultsThatLast(t *testing.T) {
 		}
 	}
 }
+
+func TestMarksInWords(t *testing.T) {
+	for _, c := range []struct {
+		mark api.Mark
+		want string
+	}{
+		{api.Mark{Class: api.MarkAlarm, Text: "heartbeats-down: the channel is down: silence replaces nobody"}, "the channel is down: silence replaces nobody"},
+		{api.Mark{Class: api.MarkAlarm, Text: "an instance is down: 3"}, "an instance is down: 3"},
+		{api.Mark{Class: api.MarkFault, Text: "{at: 5m, for: 10m, kafka: down}"}, "kafka: down"},
+		{api.Mark{Class: api.MarkAlarm}, ""},
+	} {
+		if got := markText(&c.mark); got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.mark, got, c.want)
+		}
+	}
+}
