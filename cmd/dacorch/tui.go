@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -140,8 +138,6 @@ func (c console) tui(ctx context.Context, target string, f tuiFlags) (err error)
 	if f.snapshot != "" {
 		return c.tuiSnapshot(ctx, cfg, f.snapshot, width, height)
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // its terminal is gone, or is to be as it was
-	defer stop()
 	return tui.Run(ctx, cfg)
 }
 
