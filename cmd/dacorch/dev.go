@@ -205,7 +205,7 @@ func loopback(listen string) error {
 		return fmt.Errorf("--listen %s: want host:port on loopback, such as 127.0.0.1:8080", listen)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("--listen %s: want an address on loopback: with --dev anybody who reaches it may write", listen)
+		return fmt.Errorf("--listen %s: want an address on loopback: anybody who reaches it may change everything", listen)
 	}
 	return nil
 }
