@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -436,8 +437,7 @@ func ending(id string) byte {
 
 // checkUnplaced raises an alarm while resources stand nowhere for want of room.
 func (m *Machine) checkUnplaced() {
-	n := m.plan.Unplaced()
-	if n == 0 {
+	if m.plan.Unplaced() == 0 {
 		if len(m.alarms) > 0 {
 			m.alarmOff("unplaced")
 			m.alarmOff("too-many")
@@ -447,10 +447,20 @@ func (m *Machine) checkUnplaced() {
 	if _, on := m.alarms["unplaced"]; on {
 		return
 	}
+	m.alarm("unplaced", "%s", m.unplacedWords())
+}
+
+// unplacedWords says how many resources stand nowhere, and why one of them does.
+func (m *Machine) unplacedWords() (text string) {
+	have := "resources have"
+	if m.plan.Unplaced() == 1 {
+		have = "resource has"
+	}
 	m.plan.EachUnplaced(func(r fleet.Resource, why placement.Reason) bool {
-		m.alarm("unplaced", "%d resources have no place, the first is %s: %v", n, r.ID, why)
+		text = fmt.Sprintf("%d %s no place, the first is %s: %v", m.plan.Unplaced(), have, r.ID, why)
 		return false
 	})
+	return text
 }
 
 func (m *Machine) podsListed(ev PodsListed) {

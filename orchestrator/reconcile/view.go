@@ -83,8 +83,15 @@ func (m *Machine) Instances() int {
 	return n
 }
 
-// Alarms answers the alarms that are on, by code.
-func (m *Machine) Alarms() map[string]string { return maps.Clone(m.alarms) }
+// Alarms answers the alarms that are on, by code. That resources have no place is
+// told as it is now, not as it was when the alarm was raised.
+func (m *Machine) Alarms() map[string]string {
+	all := maps.Clone(m.alarms)
+	if _, on := all["unplaced"]; on && m.plan.Unplaced() > 0 {
+		all["unplaced"] = m.unplacedWords()
+	}
+	return all
+}
 
 // Pending lists what the machine still has to do and why it has not done it, at
 // most limit entries; nothing when all is settled.
