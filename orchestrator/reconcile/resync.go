@@ -1,12 +1,10 @@
 package reconcile
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"dacorch/orchestrator/fleet"
-	"dacorch/orchestrator/placement"
 )
 
 // maxBacklog bounds the notifications kept while the machine loads; more of
@@ -433,34 +431,6 @@ func ending(id string) byte {
 		return id[n-1]*31 ^ id[n-2]
 	}
 	return 0
-}
-
-// checkUnplaced raises an alarm while resources stand nowhere for want of room.
-func (m *Machine) checkUnplaced() {
-	if m.plan.Unplaced() == 0 {
-		if len(m.alarms) > 0 {
-			m.alarmOff("unplaced")
-			m.alarmOff("too-many")
-		}
-		return
-	}
-	if _, on := m.alarms["unplaced"]; on {
-		return
-	}
-	m.alarm("unplaced", "%s", m.unplacedWords())
-}
-
-// unplacedWords says how many resources stand nowhere, and why one of them does.
-func (m *Machine) unplacedWords() (text string) {
-	have := "resources have"
-	if m.plan.Unplaced() == 1 {
-		have = "resource has"
-	}
-	m.plan.EachUnplaced(func(r fleet.Resource, why placement.Reason) bool {
-		text = fmt.Sprintf("%d %s no place, the first is %s: %v", m.plan.Unplaced(), have, r.ID, why)
-		return false
-	})
-	return text
 }
 
 func (m *Machine) podsListed(ev PodsListed) {

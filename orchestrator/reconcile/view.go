@@ -159,4 +159,32 @@ func (m *Machine) alarmOff(code string) {
 	}
 }
 
+// checkUnplaced raises an alarm while resources stand nowhere for want of room.
+func (m *Machine) checkUnplaced() {
+	if m.plan.Unplaced() == 0 {
+		if len(m.alarms) > 0 {
+			m.alarmOff("unplaced")
+			m.alarmOff("too-many")
+		}
+		return
+	}
+	if _, on := m.alarms["unplaced"]; on {
+		return
+	}
+	m.alarm("unplaced", "%s", m.unplacedWords())
+}
+
+// unplacedWords says how many resources stand nowhere, and why one of them does.
+func (m *Machine) unplacedWords() (text string) {
+	have := "resources have"
+	if m.plan.Unplaced() == 1 {
+		have = "resource has"
+	}
+	m.plan.EachUnplaced(func(r fleet.Resource, why placement.Reason) bool {
+		text = fmt.Sprintf("%d %s no place, the first is %s: %v", m.plan.Unplaced(), have, r.ID, why)
+		return false
+	})
+	return text
+}
+
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
