@@ -114,6 +114,8 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@$(call measure,churn,-bench .,./sim/internal/churn)
 	@$(call measure,history,-bench .,./sim/internal/history)
 	@$(call measure,invariant,-bench .,./sim/internal/invariant)
+	@$(call measure,terminal,-bench .,./tui)
+	@$(call measure,served,-bench . -benchtime 20x,./sim/serve ./sim/tape)
 	@echo "measuring production …" && $(GO) test -run '^$$' -bench . -benchtime 1x -count 3 -timeout 3h ./sim/wire >bin/bench-production.txt $(call document,production)
 
 .PHONY: verify
