@@ -89,10 +89,6 @@ func (e *Events) Remembers() int { return len(e.ring) }
 // before. Whoever reads the stream gets nothing of it but now, which tells of the
 // jump.
 func (e *Events) Rewind(past []api.Event, whole bool, now api.Event) {
-	most := len(e.ring) - 1 // there is room for now, too
-	if len(past) > most {
-		past, whole = past[len(past)-most:], false
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.begin, e.whole = e.next, whole

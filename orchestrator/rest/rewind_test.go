@@ -70,3 +70,21 @@ func TestRewind(t *testing.T) {
 		t.Error("a reader that 20 events have passed by in a ring of 16 was not cut")
 	}
 }
+
+// TestRewindKeepsWhatIsRare: of what is older than the ring, what does not come
+// with each resource is told.
+func TestRewindKeepsWhatIsRare(t *testing.T) {
+	e := NewEvents(16)
+	past := []api.Event{{Type: api.EventAlarm, Text: "old"}}
+	for range 100 {
+		past = append(past, api.Event{Type: api.EventMove})
+	}
+	e.Rewind(past, true, api.Event{Type: api.EventTime})
+	found := e.recent(&wanted{instance: anyInstance, typ: api.EventAlarm}, 10)
+	if len(found.Events) != 1 || found.Events[0].Text != "old" || !found.Complete {
+		t.Errorf("alarms %+v, want the old one, and that it is all", found)
+	}
+	if found := e.recent(&wanted{instance: anyInstance}, 1000); len(found.Events) != 17 || found.Complete {
+		t.Errorf("%d events, complete %t: want 16 of the ring and the alarm, and that there was more", len(found.Events), found.Complete)
+	}
+}

@@ -39,6 +39,12 @@ func (s *Server) publish() {
 // had happened until then.
 func (s *Server) jumped() {
 	entries, whole := s.moment.Log(s.events.Remembers(), nil)
+	if n := len(entries); !whole && n > 0 { // of what is older, what does not come with each resource
+		older, _ := s.moment.Log(s.events.Remembers()/4, func(e *tape.Entry) bool {
+			return e.Seq < entries[n-1].Seq && e.Type != tape.EntryMove && e.Type != tape.EntryCommit
+		})
+		entries = append(entries, older...)
+	}
 	past := make([]api.Event, 0, len(entries))
 	clear(s.told)
 	for _, e := range slices.Backward(entries) {
