@@ -62,7 +62,8 @@ virtual time: a day in seconds, every run repeatable from its seed.`,
 		Example: `  dacorch serve --dev
   dacorch sim list
   dacorch sim run first-light
-  dacorch sim run scenarios/kafka-outage.yaml --seed 42`,
+  dacorch sim run scenarios/kafka-outage.yaml --seed 42
+  dacorch tui control-room`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          subcommand,
