@@ -1,6 +1,7 @@
 package report
 
 import (
+	"math"
 	"time"
 )
 
@@ -16,6 +17,7 @@ func (s *Story) axis() timeAxis {
 		a.from = 0
 		a.began = time.Time{}
 	}
+	a.from = min(a.from, math.MaxInt64-time.Millisecond)
 	a.to = max(a.to, a.from+time.Millisecond)
 	return a
 }
