@@ -34,7 +34,7 @@ func (s *service) ended(kind string, err error) error {
 	var refused *loop.RefusedError
 	switch {
 	case errors.Is(err, loop.ErrInterrupted):
-		return api.Errorf(api.CodeUnavailable, "%v; whoever leads %s next goes on with what of it stands in ZooKeeper: see …/progress and …/status", err, kind)
+		return s.kind(kind).Interrupted(err)
 	case errors.As(err, &refused):
 		return &api.Error{Code: api.CodeRefused, Message: refused.Why}
 	}
@@ -69,16 +69,7 @@ func (s *service) Orchestrate(ctx context.Context, kind string, req api.Orchestr
 		}
 		out.Moves = st.Machine.Stats().Moves - before
 	})
-	for id := range is {
-		if !was[id] {
-			out.Opened++
-		}
-	}
-	for id := range was {
-		if !is[id] {
-			out.Released++
-		}
-	}
+	answer.Grown(&out, was, is)
 	out.TookSeconds = time.Since(began).Seconds()
 	return out, nil
 }
@@ -105,19 +96,13 @@ func (s *service) onInstance(ctx context.Context, kind string, instance int, ord
 	return taken, maintenance, err
 }
 
-// atOnce is onInstance for an order that is done or refused as it is taken up. A
-// refusal that is not maintenance mode's is about the instance's own state.
+// atOnce is onInstance for an order that is done or refused as it is taken up.
 func (s *service) atOnce(ctx context.Context, kind string, instance int, order reconcile.Order) error {
 	taken, maintenance, err := s.onInstance(ctx, kind, instance, order)
 	if err != nil {
 		return err
 	}
-	err = s.ended(kind, taken.Refused())
-	var refused *api.Error
-	if !maintenance && errors.As(err, &refused) && refused.Code == api.CodeRefused {
-		refused.Code = api.CodeConflict
-	}
-	return err
+	return answer.OwnState(s.ended(kind, taken.Refused()), maintenance)
 }
 
 // Drain is part of rest.Operator.

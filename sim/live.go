@@ -129,7 +129,7 @@ func some(names []string) string {
 // closed (ErrEnded).
 func (l *Live) Order(kind fleet.Kind, o reconcile.Order, answer func(err string)) {
 	r := l.run
-	switch given := operatorOrder(kind, o, l.Now()); {
+	switch given := OperatorOrder(kind, o, l.Now()); {
 	case l.Ended():
 		answer(ErrEnded.Error())
 	case !r.has(kind):

@@ -148,9 +148,9 @@ func machineOrder(o *scenarios.Order) reconcile.Order {
 	return reconcile.Orchestrate{Request: req}
 }
 
-// operatorOrder is the same the other way round, for the figures and the
-// checker; nil for an order that is none.
-func operatorOrder(kind fleet.Kind, o reconcile.Order, at time.Duration) *scenarios.Order {
+// OperatorOrder is an order that the core is told as a scenario has it; nil for
+// one that no scenario has.
+func OperatorOrder(kind fleet.Kind, o reconcile.Order, at time.Duration) *scenarios.Order {
 	out := &scenarios.Order{At: at, Kind: string(kind)}
 	switch o := o.(type) {
 	case reconcile.Orchestrate:

@@ -1,6 +1,8 @@
 package answer
 
 import (
+	"errors"
+
 	"dacorch/orchestrator/api"
 	"dacorch/orchestrator/fleet"
 	"dacorch/orchestrator/placement"
@@ -69,4 +71,34 @@ func FindInstance(m *reconcile.Machine, id fleet.InstanceID) (found reconcile.In
 		return in.ID < id
 	})
 	return found, ok
+}
+
+// Grown counts the instances that an orchestration has opened and released: those
+// that were there, and those that are.
+func Grown(out *api.Orchestrated, was, is map[fleet.InstanceID]bool) {
+	for id := range is {
+		if !was[id] {
+			out.Opened++
+		}
+	}
+	for id := range was {
+		if !is[id] {
+			out.Released++
+		}
+	}
+}
+
+// Interrupted is the error of an order that was cut short, and why.
+func (k Kind) Interrupted(why any) error {
+	return api.Errorf(api.CodeUnavailable, "%v; whoever leads %s next goes on with what of it stands in ZooKeeper: see …/progress and …/status", why, k.Name)
+}
+
+// OwnState makes a conflict of the refusal of an order about an instance: but for
+// maintenance mode, it is about the instance's own state.
+func OwnState(err error, maintenance bool) error {
+	var refused *api.Error
+	if !maintenance && errors.As(err, &refused) && refused.Code == api.CodeRefused {
+		refused.Code = api.CodeConflict
+	}
+	return err
 }

@@ -367,29 +367,9 @@ func (k *kindDeriver) committed(m moment, ev reconcile.Committed) {
 }
 
 func (k *kindDeriver) ordered(now time.Duration, order reconcile.Order) {
-	o := scenarios.Order{At: now.Round(time.Millisecond), Kind: string(k.name)}
-	switch order := order.(type) {
-	case reconcile.Drain:
-		o.What, o.Instance = scenarios.Drain, int(order.Instance)
-	case reconcile.Undrain:
-		o.What, o.Instance = scenarios.Undrain, int(order.Instance)
-	case reconcile.Replace:
-		o.What, o.Instance = scenarios.Replace, int(order.Instance)
-	case reconcile.Maintenance:
-		o.What, o.On = scenarios.Maintenance, order.On
-	case reconcile.Orchestrate:
-		o.What = scenarios.Orchestrate
-		if n := order.Request.MaxInstances; n != nil {
-			o.MaxInstances = *n
-		}
-		if n := order.Request.ResourcePerInstance; n != nil {
-			o.ResourcePerInstance = *n
-		}
-	default:
-		return
-	}
-	if len(k.orders) < 100*maxOrders { // those of the beginning; givenOrders counts what else is left out
-		k.orders = append(k.orders, o)
+	o := sim.OperatorOrder(k.name, order, now.Round(time.Millisecond))
+	if o != nil && len(k.orders) < 100*maxOrders { // those of the beginning; givenOrders counts what else is left out
+		k.orders = append(k.orders, *o)
 	}
 }
 

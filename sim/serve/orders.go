@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -73,16 +72,8 @@ func (g *given) refused() error {
 	}
 }
 
-// atOnce is refused for an order that is done or refused as it is given. A refusal
-// that is not maintenance mode's is about the instance's own state.
-func (g *given) atOnce() error {
-	err := g.refused()
-	var e *api.Error
-	if !g.maintenance && errors.As(err, &e) && e.Code == api.CodeRefused {
-		e.Code = api.CodeConflict
-	}
-	return err
-}
+// atOnce is refused for an order that is done or refused as it is given.
+func (g *given) atOnce() error { return answer.OwnState(g.refused(), g.maintenance) }
 
 // outcome translates what the core, or the simulation, has answered.
 func (g *given) outcome(text string) error {
@@ -92,7 +83,7 @@ func (g *given) outcome(text string) error {
 	case strings.HasPrefix(text, "not ready: "):
 		return api.Errorf(api.CodeUnavailable, "%s", text)
 	case strings.HasPrefix(text, "no longer the leader: "):
-		return api.Errorf(api.CodeUnavailable, "%s; whoever leads %s next goes on with what of it stands in ZooKeeper: see …/progress and …/status", text, g.kind.Name)
+		return g.kind.Interrupted(text)
 	case text == sim.ErrEnded.Error():
 		return api.Errorf(api.CodeUnavailable, "the simulation ended before the order was done")
 	}
@@ -123,16 +114,7 @@ func (s *Server) Orchestrate(ctx context.Context, kind string, req api.Orchestra
 	is := instances(m)
 	out := api.Orchestrated{Resource: kind, Instances: len(is), Resources: m.Resources(), ResourcePerInstance: m.Control().Capacity,
 		Moves: max(0, m.Stats().Moves-moves), TookSeconds: (g.at - began).Seconds()}
-	for id := range is {
-		if !was[id] {
-			out.Opened++
-		}
-	}
-	for id := range was {
-		if !is[id] {
-			out.Released++
-		}
-	}
+	answer.Grown(&out, was, is)
 	return out, nil
 }
 
