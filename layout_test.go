@@ -32,8 +32,8 @@ var house = []room{
 
 	{path: "cmd/dacorch", may: []string{
 		"orchestrator", "orchestrator/api", "orchestrator/recording", "sim", "sim/replay", "sim/report", "sim/serve", "sim/sweep", "sim/tape",
-		"sim/wire", "sim/dac",
-		"tui", "scenarios"}},
+		"sim/wire", "sim/kind", "sim/dac",
+		"tui", "scenarios", "e2e/rig"}},
 	{path: "cmd/benchdoc"},
 
 	{path: "orchestrator", may: []string{"orchestrator/..."}, testsMay: []string{"sim/wire", "sim/wire/...", "sim/dac"}},
@@ -72,6 +72,8 @@ var house = []room{
 	{path: "sim/wire", may: []string{"orchestrator", "orchestrator/api", "orchestrator/fleet", "scenarios",
 		"sim/dac", "sim/wire/...", "sim/internal/..."}, testsMay: []string{"orchestrator/porttest/real"}},
 	{path: "sim/wire/...", testsMay: []string{"orchestrator/porttest/real"}},
+	{path: "sim/kind", may: []string{"orchestrator", "orchestrator/api", "orchestrator/fleet", "scenarios",
+		"sim/wire", "sim/wire/zookeeper", "sim/internal/...", "e2e/rig", "deploy"}},
 	{path: "sim/dac", may: []string{"orchestrator/fleet"}, testsMay: []string{"sim/wire/...", "orchestrator/porttest/real"}},
 
 	{path: "scenarios"},
@@ -80,7 +82,10 @@ var house = []room{
 	{path: "tui/data", pure: true, may: []string{"orchestrator/api"}},
 	{path: "tui/pane", pure: true, may: []string{"orchestrator/api", "tui/screen", "tui/data"}, testsMay: []string{"tui/sample"}},
 	{path: "tui/...", may: []string{"orchestrator/api", "tui/..."}},
-	{path: "e2e", may: []string{"orchestrator/api", "sim/dac"}},
+	{path: "deploy"},
+	{path: "e2e/rig", may: []string{"orchestrator/api", "deploy"}},
+	{path: "e2e/airgap/..."},
+	{path: "e2e", may: []string{"orchestrator/api", "sim/dac", "e2e/rig"}},
 }
 
 // exceptions are the impure imports that a pure room may have, by file, with the
