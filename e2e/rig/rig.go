@@ -5,6 +5,33 @@
 // end-to-end suite and `dacorch sim run --on kind` attach to a rig that is up.
 package rig
 
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+
+	"github.com/moby/moby/client"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// A Rig is one that is up, or that Up is bringing up. Its methods are safe for
+// concurrent use.
+type Rig struct {
+	docker *client.Client
+	rest   *rest.Config
+	ca     *x509.CertPool
+
+	mu    sync.Mutex
+	state State
+}
+
+// rigLabel marks what belongs to a rig, with its name.
+const rigLabel = "dacorch.rig"
+
 // Name is a rig's name where nobody gives another: the cluster, the network and
 // the containers are called after it.
 const Name = "dacorch"
@@ -46,14 +73,44 @@ type State struct {
 	Images     Images                  `json:"images"`
 }
 
-// Images are the names of all images that a rig is made of. DefaultImages pins
-// them in one place.
-type Images struct {
-	Node       string `json:"node"`
-	ZooKeeper  string `json:"zookeeper"`
-	Kafka      string `json:"kafka"`
-	Mosquitto  string `json:"mosquitto"`
-	PostgreSQL string `json:"postgres"`
-	Dacorch    string `json:"dacorch"` // made here: the orchestrator
-	DAC        string `json:"dac"`     // made here: the simulated DAC
+// State is what the rig is made of and how it is reached.
+func (r *Rig) State() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.state
+	s.Services = maps.Clone(s.Services)
+	return s
+}
+
+// TLS trusts the rig's authority and no other.
+func (r *Rig) TLS() *tls.Config { return &tls.Config{RootCAs: r.ca, MinVersion: tls.VersionTLS12} }
+
+// REST is the API server's address and an administrator's credentials.
+func (r *Rig) REST() *rest.Config { return rest.CopyConfig(r.rest) }
+
+// Close ends what the Rig holds of this process; the rig stays up.
+func (r *Rig) Close() error { return r.docker.Close() }
+
+// loadCA reads the authority's certificate for TLS.
+func (r *Rig) loadCA() error {
+	pem, err := os.ReadFile(r.state.CAFile)
+	if err != nil {
+		return fmt.Errorf("the rig's authority: %w", err)
+	}
+	r.ca = x509.NewCertPool()
+	if !r.ca.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate (PEM): dacorch rig down, then up, makes a new one", r.state.CAFile)
+	}
+	return nil
+}
+
+// loadKubeconfig reads how the API server is reached, for REST.
+func (r *Rig) loadKubeconfig() error {
+	cfg, err := clientcmd.BuildConfigFromFlags("", r.state.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("the cluster's %s: %w", r.state.Kubeconfig, err)
+	}
+	cfg.QPS, cfg.Burst = 100, 200 // client-go's own bounds are for a person's program
+	r.rest = cfg
+	return nil
 }
