@@ -16,7 +16,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/dacorch
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(BUILDVCS) -o bin/dacorch ./cmd/dacorch
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -buildvcs=$(BUILDVCS) -o bin/dacorch ./cmd/dacorch
 
 .PHONY: demo
 demo: build ## run the demo: a pod crash and a re-orchestration, twenty minutes in a moment
@@ -117,6 +117,23 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@$(call measure,terminal,-bench .,./tui)
 	@$(call measure,served,-bench . -benchtime 20x,./sim/serve ./sim/tape)
 	@echo "measuring production …" && $(GO) test -run '^$$' -bench . -benchtime 1x -count 3 -timeout 3h ./sim/wire >bin/bench-production.txt $(call document,production)
+
+# With DACORCH_AIR_GAPPED=1 from images that "make images" has built here.
+.PHONY: up
+up: build ## bring up the rig: kind, ZooKeeper, Kafka, Mosquitto, PostgreSQL, the chart (needs Docker)
+	bin/dacorch rig up
+
+.PHONY: e2e
+e2e: ## run the end-to-end suite on the rig that is up
+	DACORCH_E2E=required $(GO) test -count=1 -timeout 40m -v ./e2e
+
+.PHONY: down
+down: build ## remove the rig, and everything of it
+	bin/dacorch rig down
+
+.PHONY: images
+images: build ## build every image of the rig where no image registry can be reached
+	bin/dacorch rig images --air-gapped
 
 .PHONY: verify
 verify: check race scenarios ## everything that must hold before a change is handed in
