@@ -12,7 +12,7 @@ BUILDVCS := $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: build
 build: ## build bin/dacorch
