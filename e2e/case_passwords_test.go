@@ -1,0 +1,127 @@
+package e2e_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"dacorch/e2e/rig"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestWrongPassword: a server refuses the orchestrator's password. It says which
+// one, and does not take the rest down; the right password heals it. Nothing is
+// placed while it cannot know what exists or where it stands.
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		server rig.ServiceName
+		works  bool     // rows are placed all the same
+		says   []string // each in a line of the log that names the server
+	}{
+		{rig.ZooKeeper, false, []string{"zookeeper"}},
+		{rig.PostgreSQL, false, []string{"password authentication failed"}},
+		{rig.Kafka, true, []string{"kafka"}},
+		{rig.Mosquitto, true, []string{"mqtt"}},
+	} {
+		t.Run(string(test.server), func(t *testing.T) {
+			t.Parallel()
+			k := newKind("Wrong"+strings.ToUpper(string(test.server[:1]))+string(test.server[1:]), nil)
+			w := newWorld(t, k)
+			w.insert(k, names("first", 10)...)
+			wrong := w.release
+			wrong.WrongPassword, wrong.NoWait = test.server, true
+			if err := w.tryInstall(wrong); err != nil {
+				t.Fatal(err)
+			}
+			w.awaitLog(settledWithin, test.says...)
+			if test.works {
+				w.awaitPlaced(k, settledWithin, names("first", 10)...)
+			} else if n := len(w.tree(k).placed()); n != 0 {
+				t.Errorf("%d resources are placed", n)
+			}
+			w.noSecrets()
+			w.install()
+			w.verify()
+		})
+	}
+}
+
+// logs is what the orchestrators have logged.
+func (w *world) logs(ctx context.Context) (string, error) {
+	var all strings.Builder
+	var errs []error
+	pods, err := w.kube.CoreV1().Pods(w.release.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	for i := range pods.Items {
+		if w.isInstance(pods.Items[i].Name) {
+			continue
+		}
+		stream, err := w.kube.CoreV1().Pods(w.release.Namespace).GetLogs(pods.Items[i].Name, &corev1.PodLogOptions{}).Stream(ctx)
+		if err != nil { // it has not started
+			errs = append(errs, err)
+			continue
+		}
+		_, err = io.Copy(&all, io.LimitReader(stream, logBytes))
+		errs = append(errs, err, stream.Close())
+	}
+	if all.Len() == 0 {
+		return "", errors.Join(append(errs, errors.New("nothing is logged"))...)
+	}
+	return all.String(), nil
+}
+
+// awaitLog waits until the orchestrator's log has a warning or an error that says
+// each of the texts.
+func (w *world) awaitLog(within time.Duration, texts ...string) {
+	w.t.Helper()
+	eventually(w.t, within, fmt.Sprintf("the log says %q", texts), func(ctx context.Context) error {
+		logged, err := w.logs(ctx)
+		if err != nil {
+			return err
+		}
+		for _, text := range texts {
+			if !complains(logged, text) {
+				return fmt.Errorf("no complaint about %q in:\n%s", text, last(logged, 2000))
+			}
+		}
+		return nil
+	})
+}
+
+// complains says whether a line of level WARN or ERROR has the text, in any case.
+func complains(logged, text string) bool {
+	for line := range strings.Lines(logged) {
+		bad := strings.Contains(line, "WARN") || strings.Contains(line, "ERROR")
+		if bad && strings.Contains(strings.ToLower(line), text) {
+			return true
+		}
+	}
+	return false
+}
+
+func last(text string, n int) string { return text[max(0, len(text)-n):] }
+
+// noSecrets looks for the rig's passwords in what was logged.
+func (w *world) noSecrets() {
+	w.t.Helper()
+	ctx, done := context.WithTimeout(w.t.Context(), callWithin)
+	defer done()
+	logged, err := w.logs(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, name := range rig.ServiceNames {
+		if p := w.rig.Password(name, rig.UserOrchestrator); p != "" && strings.Contains(logged, p) {
+			w.t.Errorf("the log holds the password for %s", name)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package e2e_test
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// TestEveryPodKilled: each DAC gets SIGKILL, in turn, and its container starts anew
+// in the same pod; then each pod is deleted, in turn, and comes again. Nothing
+// moves: the instances are back before anybody could lose patience.
+func TestEveryPodKilled(t *testing.T) {
+	t.Parallel()
+	k := newKind("Killed", nil)
+	w := start(t, 30, k)
+	o := w.observe(k)
+	before := w.tree(k)
+	for id := range before {
+		was := w.mustPods(k)[id]
+		since := time.Now()
+		w.signal(was, "KILL")
+		w.awaitRun(k, id, runOf(was), replacedWithin)
+		t.Logf("%s was killed and is back after %v", k.pod(id), took(since))
+	}
+	for id := range before {
+		was := w.mustPods(k)[id]
+		since := time.Now()
+		w.deletePod(was)
+		w.awaitRun(k, id, runOf(was), replacedWithin)
+		t.Logf("%s was deleted and is back after %v", k.pod(id), took(since))
+	}
+	w.samePlaces(k, before, "pods killed one by one")
+	o.end()
+	w.verify()
+}
+
+// TestFrozen: a DAC that is stopped (SIGSTOP) is running as far as Kubernetes knows.
+// Its silence replaces it, and nobody else.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	k := newKind("Frozen", nil)
+	w := start(t, 30, k)
+	o := w.observe(k)
+	before, places := w.runs(k), w.tree(k)
+	const frozen = 1
+	since := time.Now()
+	w.signal(w.mustPods(k)[frozen], "STOP")
+	w.awaitRun(k, frozen, before[frozen], replacedWithin)
+	t.Logf("replaced after %v", took(since))
+	delete(before, frozen)
+	now := w.runs(k)
+	for id, was := range before {
+		if now[id] != was {
+			t.Errorf("%s was replaced, too: %v, %v", k.pod(id), was, now[id])
+		}
+	}
+	if status, err := w.api.Status(t.Context(), k.name); err != nil || status.Counters["replaced"] != 1 {
+		t.Errorf("replaced %d (%v): want 1", status.Counters["replaced"], err)
+	}
+	w.samePlaces(k, places, "a frozen pod replaced")
+	o.end()
+	w.verify()
+}
+
+// TestPodsDeleted: somebody deletes every pod at once. They come again, and every
+// resource is where it was.
+func TestPodsDeleted(t *testing.T) {
+	t.Parallel()
+	k, quiet := newKind("Deleted", nil), newKind("DeletedQuiet", map[string]any{"heartbeat": false})
+	w := start(t, 30, k, quiet)
+	for _, k := range w.kinds {
+		o := w.observe(k)
+		before, places := w.runs(k), w.tree(k)
+		for _, p := range w.mustPods(k) {
+			w.deletePod(p)
+		}
+		for id, was := range before {
+			w.awaitRun(k, id, was, replacedWithin)
+		}
+		w.samePlaces(k, places, "all pods deleted")
+		o.end()
+	}
+	w.verify()
+}
+
+// TestNodeRestarted: the only node goes down, with the orchestrator and every DAC,
+// and comes again. It runs alone: everybody's pods are on it.
+func TestNodeRestarted(t *testing.T) {
+	k := newKind("Node", nil)
+	w := start(t, 30, k)
+	o := w.observe(k)
+	places := w.tree(k)
+	since := time.Now()
+	ctx, done := context.WithTimeout(t.Context(), installedWithin)
+	defer done()
+	if err := w.rig.RestartNode(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the node is back after %v", took(since))
+	w.awaitReady(healedWithin)
+	w.insert(k, "after")
+	w.announce(k.created("after"))
+	w.awaitPlaced(k, healedWithin, "after")
+	w.verify()
+	t.Logf("all is well %v after the restart began", took(since))
+	w.samePlaces(k, places, "the node restarted")
+	o.end()
+}
