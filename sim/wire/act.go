@@ -159,7 +159,7 @@ func (r *run) churn(k *kind, op *churn.Op) error {
 			r.pics.levels(now)
 		})
 	}
-	_, err := r.p.Centre.Do(r.ctx, s)
+	_, err := r.Centre.Do(r.ctx, s)
 	announced := 1
 	if !s.Bulk && s.Named {
 		announced = len(s.Rows)
@@ -178,9 +178,9 @@ func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	if o.What == scenarios.Replace {
 		r.ordered[dacAt{fleet.Kind(o.Kind), fleet.InstanceID(o.Instance)}] = true
 	}
-	client := r.client()
+	client := r.Crew.Client()
 	r.hearing.Go(func() {
-		err := give(r.ctx, client, o)
+		err := give(r.ctx, client, o.Kind+r.Suffix, o)
 		answered := func() { r.replied(r.at(time.Now()), o, err) }
 		select {
 		case r.answers <- answered:
@@ -190,19 +190,19 @@ func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	return nil
 }
 
-func give(ctx context.Context, client *api.Client, o *scenarios.Order) error {
+func give(ctx context.Context, client *api.Client, kind string, o *scenarios.Order) error {
 	switch o.What {
 	case scenarios.Drain:
-		_, err := client.Drain(ctx, o.Kind, o.Instance, false)
+		_, err := client.Drain(ctx, kind, o.Instance, false)
 		return err
 	case scenarios.Undrain:
-		_, err := client.Undrain(ctx, o.Kind, o.Instance)
+		_, err := client.Undrain(ctx, kind, o.Instance)
 		return err
 	case scenarios.Replace:
-		_, err := client.Replace(ctx, o.Kind, o.Instance)
+		_, err := client.Replace(ctx, kind, o.Instance)
 		return err
 	case scenarios.Maintenance:
-		_, err := client.SetMaintenance(ctx, o.Kind, o.On)
+		_, err := client.SetMaintenance(ctx, kind, o.On)
 		return err
 	}
 	var req api.OrchestrateRequest
@@ -212,7 +212,7 @@ func give(ctx context.Context, client *api.Client, o *scenarios.Order) error {
 	if o.ResourcePerInstance > 0 {
 		req.ResourcePerInstance = &o.ResourcePerInstance
 	}
-	_, err := client.Orchestrate(ctx, o.Kind, req)
+	_, err := client.Orchestrate(ctx, kind, req)
 	return err
 }
 

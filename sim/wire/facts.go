@@ -72,11 +72,19 @@ type treeReader struct {
 
 // kindReader is what the reader knows of a kind.
 type kindReader struct {
-	epoch     int64
-	epochs    map[int64]int64 // the last epoch that a session has written
-	instances map[fleet.InstanceID]*readInstance
-	txns      uint64
-	closing   []fleet.InstanceID // by the control node
+	epoch  int64
+	epochs map[int64]int64 // the last epoch that a session has written
+	// candidates are those that stand for election, by their node.
+	candidates map[string]candidate
+	instances  map[fleet.InstanceID]*readInstance
+	txns       uint64
+	closing    []fleet.InstanceID // by the control node
+}
+
+// candidate is an orchestrator that stands for election.
+type candidate struct {
+	name    string
+	session int64
 }
 
 // readInstance is an instance as its nodes say.
@@ -90,7 +98,7 @@ type readInstance struct {
 func newTreeReader(kinds []Kind) *treeReader {
 	t := &treeReader{kinds: map[fleet.Kind]*kindReader{}}
 	for _, k := range kinds {
-		t.kinds[k.Kind] = &kindReader{epochs: map[int64]int64{}, instances: map[fleet.InstanceID]*readInstance{}}
+		t.kinds[k.Kind] = &kindReader{epochs: map[int64]int64{}, candidates: map[string]candidate{}, instances: map[fleet.InstanceID]*readInstance{}}
 	}
 	return t
 }
@@ -146,7 +154,24 @@ func (t *treeReader) own(session int64, rest string, c *zookeeper.Change, at fun
 			t.Strange(fleet.Kind(name), fmt.Sprintf("%s holds %q: %v", c.Path, c.Data, err))
 		}
 		k.closing = txn.Control.Closing
+	default:
+		k.stands(session, node, c)
 	}
+}
+
+// stands reads a change below candidates. A name that cannot be read is one that
+// nobody has.
+func (k *kindReader) stands(session int64, node string, c *zookeeper.Change) {
+	if !strings.HasPrefix(node, "candidates/") {
+		return
+	}
+	if c.Op == "delete" {
+		delete(k.candidates, node)
+		return
+	}
+	var who fleet.Candidate
+	_ = json.Unmarshal(c.Data, &who)
+	k.candidates[node] = candidate{who.Name, session}
 }
 
 // node reads a change in the contract's tree.

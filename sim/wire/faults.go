@@ -33,6 +33,7 @@ type faults struct {
 	switched            map[scenarios.FaultKind]bool // what onOff has switched on
 	out                 map[string]int               // unreachable machines: by how many faults
 	drains              map[string]int               // cordoned machines: by how many faults
+	paused              map[string]bool              // orchestrators
 	parted              map[dacAt][]string           // unreachable machines on which DACs run on
 	apart               bool                         // a split has parted the leader from ZooKeeper
 	restarts            int                          // orchestrators that are to be started again
@@ -72,7 +73,7 @@ type broken struct {
 func (r *run) makeFaults() {
 	r.faults = &faults{
 		r: r, happenings: happenings(), changes: changes(), switched: map[scenarios.FaultKind]bool{}, out: map[string]int{}, drains: map[string]int{},
-		parted: map[dacAt][]string{}, active: map[scenarios.FaultKind][]*broken{}, sizes: map[dacAt]size{}, born: map[dacAt]time.Duration{},
+		paused: map[string]bool{}, parted: map[dacAt][]string{}, active: map[scenarios.FaultKind][]*broken{}, sizes: map[dacAt]size{}, born: map[dacAt]time.Duration{},
 		seen: map[fleet.Kind]map[fleet.InstanceID]bool{}, images: map[string]bool{}, barred: map[string]time.Time{},
 	}
 	for i, d := range r.script.Faults() {
@@ -80,15 +81,14 @@ func (r *run) makeFaults() {
 	}
 }
 
-// attach has servers and DACs ask what befalls them. A run without faults is one
-// that nobody asks about.
+// attach has the platform's servers and DACs ask what befalls them. A run without
+// faults is one that nobody asks about.
 func (f *faults) attach() {
 	if len(f.broken) == 0 {
 		return
 	}
 	r := f.r
 	r.p.DACs.troubles = f
-	r.p.Centre.carry = f.carry
 	r.p.Kubernetes.Judge(f.judge)
 	f.attachZooKeeper()
 }

@@ -19,22 +19,8 @@ func breakPods(f *faults, now time.Duration, b *broken) error {
 	r, kind := f.r, fleet.Kind(b.Kind)
 	var errs []error
 	for _, id := range f.victims(now, b) {
-		var err error
-		switch name := r.p.DACs.pod(kind, id); b.What {
-		case scenarios.PodZombie:
-			r.p.DACs.zombie(dacAt{kind, id})
-			continue
-		case scenarios.PodHang:
-			errs = append(errs, r.p.Kubernetes.HangPod(Namespace, name))
-			continue
-		case scenarios.PodCrash:
-			err = r.p.Kubernetes.CrashPod(Namespace, name)
-		case scenarios.PodOOM:
-			err = r.p.Kubernetes.FailPod(Namespace, name, "OOMKilled")
-		default:
-			err = r.p.Kubernetes.FailPod(Namespace, name, "Evicted")
-		}
-		if err == nil {
+		ended, err := r.Breaker.Break(b.What, kind, id)
+		if ended {
 			r.check.Add(kind, history.PodsCrashed, 1)
 		}
 		errs = append(errs, err)
@@ -45,7 +31,7 @@ func breakPods(f *faults, now time.Duration, b *broken) error {
 // victims are the instances that a pod fault hits now.
 func (f *faults) victims(now time.Duration, b *broken) []fleet.InstanceID {
 	kind := fleet.Kind(b.Kind)
-	working := f.r.p.DACs.Working(kind)
+	working := f.r.Look.Working(kind)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if b.One {
@@ -186,7 +172,7 @@ func (f *faults) returnNode(now time.Duration, name string) error {
 	}
 	f.r.p.DACs.part(name, false)
 	err := f.r.p.Kubernetes.RestoreNode(name)
-	f.r.plan(now+f.r.scaled(comingBack), func(now time.Duration) error {
+	f.r.plan(now+f.r.scaled(f.r.ComingBack), func(now time.Duration) error {
 		for _, at := range f.everyDAC() {
 			if i := slices.Index(f.parted[at], name); i >= 0 {
 				f.parted[at] = slices.Delete(f.parted[at], i, i+1)
@@ -253,7 +239,7 @@ func flood(f *faults, now time.Duration, b *broken) error {
 		default:
 			op = "d"
 		}
-		payload, err := json.Marshal(message{Op: op, Table: string(k.name), Key: &key{about.ID}, Instance: &row{about.ID, about.Group}, By: centreName})
+		payload, err := json.Marshal(message{Op: op, Table: f.r.called(k.name), Key: &key{about.ID}, Instance: &row{about.ID, about.Group}, By: centreName})
 		if err != nil {
 			panic("sim/wire: a message of texts cannot be written: " + err.Error())
 		}
@@ -278,7 +264,7 @@ func (f *faults) pour(now time.Duration, b *broken, make func() []byte) error {
 	var errs []error
 	for i := range n {
 		if b.strikes(now+time.Duration(i), "") {
-			errs = append(errs, f.r.p.MQTT.Publish(topic, make(), 1, false))
+			errs = append(errs, f.r.Centre.publish(make()))
 		}
 	}
 	return errors.Join(errs...)

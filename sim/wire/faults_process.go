@@ -1,41 +1,33 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"dacorch/orchestrator/fleet"
 	"dacorch/scenarios"
 	"dacorch/sim/wire/zookeeper"
 )
 
-// leader is the process that leads the first kind, and its session at ZooKeeper:
-// the one that has written the epoch last; nil and 0 when there is none.
-func (f *faults) leader() (p *process, session int64) {
-	r := f.r
+// leader is the name of the orchestrator that leads the first kind, and its session
+// at ZooKeeper: the one that has written the epoch last; empty and 0 when there is
+// none.
+func (f *faults) leader() (name string, session int64) {
 	if f.gone {
-		return nil, 0
+		return "", 0
 	}
-	k := r.reader.kinds[r.kinds[0].name]
+	k := f.r.reader.kinds[f.r.kinds[0].name]
 	for id, epoch := range k.epochs {
 		if epoch == k.epoch {
 			session = id
 		}
 	}
-	under := ownRoot + string(r.kinds[0].name) + "/candidates/"
-	for _, n := range r.p.ZooKeeper.Dump() {
-		var who fleet.Candidate
-		if strings.HasPrefix(n.Path, under) && n.Stat.EphemeralOwner == session && json.Unmarshal(n.Data, &who) == nil {
-			if i := slices.IndexFunc(r.procs, func(p *process) bool { return p.name == who.Name && !p.over() }); i >= 0 {
-				return r.procs[i], session
-			}
+	for _, c := range k.candidates {
+		if c.session == session {
+			return c.name, session
 		}
 	}
-	return nil, 0
+	return "", 0
 }
 
 // crashed is a crash that lasts: every process is gone, until the last such fault
@@ -48,10 +40,8 @@ func crashed(f *faults, _ time.Duration, b *broken) error {
 	case b.on:
 		b.met++
 		r.leave(true)
-		for _, p := range r.procs {
-			p.kill()
-			p.stopped = false
-		}
+		r.Crew.Kill()
+		clear(f.paused)
 		r.takeFacts()
 		r.asked = time.Time{}
 		return nil
@@ -71,13 +61,7 @@ func (f *faults) startAgain() error {
 	if f.keptDown() {
 		return nil
 	}
-	var errs []error
-	for _, p := range f.r.procs {
-		if p.over() && !p.retired {
-			errs = append(errs, p.start())
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := f.r.Crew.Start(); err != nil {
 		f.r.wrong.add(f.r.last, "", invariantProcess, err.Error())
 	}
 	return nil
@@ -87,7 +71,7 @@ func (f *faults) startAgain() error {
 // server has just received, and whether before it is executed: half of the times
 // it is. They have ended when it answers.
 func (f *faults) strike(word string) (hit, before bool) {
-	running := f.r.running()
+	running := f.r.procs.running()
 	if len(running) == 0 {
 		return false, false // one that is dead has said it
 	}
@@ -130,20 +114,21 @@ func (f *faults) struckBy(word string) *broken {
 // paused stops the process that leads, and lets it go on at the end. While
 // several such faults last, it is the first that has stopped it.
 func paused(f *faults, now time.Duration, b *broken) error {
-	p, session := f.leader()
-	if !b.on || p != nil && p.stopped {
+	name, _ := f.leader()
+	if !b.on || f.paused[name] {
 		return nil
 	}
-	if p == nil || session == 0 {
+	resume, err := f.r.Crew.Pause(name)
+	switch {
+	case errors.Is(err, ErrNotRunning): // or none leads
 		f.soon(now, b)
 		return nil
+	case err != nil:
+		return err
 	}
-	if err := p.signal(stopSignal); err != nil {
-		return fmt.Errorf("stopping %s: %w", p.name, err)
-	}
-	p.stopped = true
+	f.paused[name] = true
 	b.met++
-	b.undo = append(b.undo, func(time.Duration) { f.letGo(p) })
+	b.undo = append(b.undo, func(time.Duration) { f.letGo(name, resume) })
 	return nil
 }
 
@@ -158,14 +143,14 @@ func (f *faults) soon(now time.Duration, b *broken) {
 	})
 }
 
-// letGo resumes a process, or leaves that to the pause that lasts longer.
-func (f *faults) letGo(p *process) {
+// letGo resumes an orchestrator, or leaves that to the pause that lasts longer.
+func (f *faults) letGo(name string, resume func()) {
 	if others := f.active[scenarios.OrchestratorPause]; len(others) > 0 {
-		others[0].undo = append(others[0].undo, func(time.Duration) { f.letGo(p) })
+		others[0].undo = append(others[0].undo, func(time.Duration) { f.letGo(name, resume) })
 		return
 	}
-	p.stopped = false
-	_ = p.signal(contSignal) // it was killed meanwhile
+	delete(f.paused, name)
+	resume()
 }
 
 // split has ZooKeeper end the session of the process that leads, and turn it away
@@ -178,8 +163,9 @@ func split(f *faults, now time.Duration, b *broken) error {
 	if !b.on || f.apart {
 		return nil
 	}
-	p, session := f.leader()
-	if p == nil || session == 0 || p.stopped {
+	name, session := f.leader()
+	p := f.r.procs.named(name)
+	if p == nil || p.stopped {
 		f.soon(now, b)
 		return nil
 	}
@@ -189,7 +175,7 @@ func split(f *faults, now time.Duration, b *broken) error {
 	f.mu.Lock()
 	f.barred[key] = time.Now().Add(f.r.real(b.For) + time.Minute)
 	f.mu.Unlock()
-	alone := len(f.r.running()) < 2
+	alone := len(f.r.procs.running()) < 2
 	if alone { // it will never lead again
 		f.r.leave(true)
 	}
@@ -209,5 +195,5 @@ func split(f *faults, now time.Duration, b *broken) error {
 	if !alone {
 		return nil
 	}
-	return f.r.addProcess()
+	return f.r.procs.add()
 }

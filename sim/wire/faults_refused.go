@@ -12,18 +12,20 @@ import (
 func (r *run) refuse() error {
 	var errs []error
 	for i, b := range r.faults.broken {
-		if why := cannot(b.Fault); why != "" {
-			errs = append(errs, fmt.Errorf("%s: faults.%d: %q cannot be played on wire: %s; leave it out, or run the scenario in virtual time", r.sc.File, i, b.Label(), why))
+		if why := r.ground.Cannot(b.Fault); why != "" {
+			errs = append(errs, fmt.Errorf("%s: faults.%d: %q cannot be played on %s: %s; leave it out, or run the scenario in virtual time", r.sc.File, i, b.Label(), r.ground.Name(), why))
 		}
-		if said := otherwise(b, r.opts.TimeScale); said != "" {
-			r.faults.note("The fault %q: %s", b.Label(), said)
+		for _, said := range []string{pouring(b.Fault, r.opts.TimeScale), r.ground.Otherwise(b.Fault)} {
+			if said != "" {
+				r.faults.note("The fault %q: %s", b.Label(), said)
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// cannot says why a fault cannot be played; empty when it can.
-func cannot(f *scenarios.Fault) string {
+// Cannot is part of Ground.
+func (here) Cannot(f *scenarios.Fault) string {
 	switch {
 	case f.What == scenarios.OrchestratorClock:
 		return "the orchestrator is a process of its own, which reads this machine's clock"
@@ -40,16 +42,22 @@ func cannot(f *scenarios.Fault) string {
 // otherwiseDone are the faults for which nothing has to be done.
 var otherwiseDone = map[scenarios.FaultKind]bool{scenarios.DatabaseTorn: true}
 
-// otherwise says what differs from what the fault says; empty for nothing.
-func otherwise(b *broken, scale float64) string {
+// pouring says what a flood is where time is shorter; empty for what is none.
+func pouring(f *scenarios.Fault, scale float64) string {
+	if (f.What == scenarios.MQTTFlood || f.What == scenarios.MQTTGarbage) && scale > 1 {
+		return fmt.Sprintf("with this --time-scale it sends %.4g messages a second of real time, which servers and programs, who are no faster, have to bear.", float64(f.Rate)*scale)
+	}
+	return ""
+}
+
+// Otherwise is part of Ground.
+func (here) Otherwise(f *scenarios.Fault) string {
 	switch {
-	case (b.What == scenarios.MQTTFlood || b.What == scenarios.MQTTGarbage) && scale > 1:
-		return fmt.Sprintf("with this --time-scale it sends %.4g messages a second of real time, which servers and programs, who are no faster, have to bear.", float64(b.Rate)*scale)
-	case b.What == scenarios.DatabaseTorn:
+	case f.What == scenarios.DatabaseTorn:
 		return "on wire nothing is done: rows change under each listing of several pages by themselves, as fast as churn has it."
-	case b.What == scenarios.ZooKeeperReadOnly && b.Of != scenarios.OfAll:
+	case f.What == scenarios.ZooKeeperReadOnly && f.Of != scenarios.OfAll:
 		return "on wire those in the minority read what is, and not what was when it began."
-	case b.What == scenarios.KubernetesConflict:
+	case f.What == scenarios.KubernetesConflict:
 		return "on wire only calls that write are answered 409, since no server answers that to who reads."
 	}
 	return ""

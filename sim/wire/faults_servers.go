@@ -24,7 +24,7 @@ func happenings() map[scenarios.FaultKind]effect {
 		scenarios.PodCrash: breakPods, scenarios.PodOOM: breakPods, scenarios.PodEvict: breakPods,
 		scenarios.PodHang: breakPods, scenarios.PodZombie: breakPods,
 		scenarios.KafkaReset: whole(func(f *faults) {
-			f.eachGroup(func(group string) { f.r.p.Kafka.ResetOffsets(group, heartbeatTopic, len(f.r.procs)) })
+			f.eachGroup(func(group string) { f.r.p.Kafka.ResetOffsets(group, heartbeatTopic, len(f.r.procs.all)) })
 		}),
 		scenarios.ZooKeeperExpire: expire,
 		scenarios.KubernetesGone: whole(func(f *faults) {
@@ -38,15 +38,12 @@ func happenings() map[scenarios.FaultKind]effect {
 // begins, has its turn or ends. Faults that are not here act through what servers
 // and DACs ask about each case.
 func changes() map[scenarios.FaultKind]effect {
-	kafkaDown := func(on bool) func(*faults) error {
-		return func(f *faults) error { f.r.p.Kafka.Down(on); return nil }
-	}
 	return map[scenarios.FaultKind]effect{
 		scenarios.PodNoImage: retryImages,
 		scenarios.NodeLose:   breakNodes, scenarios.NodeDrain: breakNodes,
 		scenarios.NodePartition: breakNodes, scenarios.NodeFlap: breakNodes,
 
-		scenarios.KafkaDown: onOff(kafkaDown(true), kafkaDown(false)),
+		scenarios.KafkaDown: onOff(server(scenarios.KafkaDown, true), server(scenarios.KafkaDown, false)),
 		scenarios.KafkaSlow: func(f *faults, _ time.Duration, b *broken) error {
 			f.r.p.Kafka.Delay(f.r.real(f.amount(b.What)))
 			return nil
@@ -66,8 +63,8 @@ func changes() map[scenarios.FaultKind]effect {
 			func(f *faults) error { f.r.p.Kubernetes.Stall(false); return nil }),
 
 		scenarios.DatabaseDown: onOff(
-			func(f *faults) error { return f.r.p.Centre.Hide(f.r.ctx, true) },
-			func(f *faults) error { return f.r.p.Centre.Hide(f.r.ctx, false) }),
+			func(f *faults) error { return f.r.Centre.Hide(f.r.ctx, true) },
+			func(f *faults) error { return f.r.Centre.Hide(f.r.ctx, false) }),
 
 		scenarios.OrchestratorCrash: crashed, scenarios.OrchestratorPause: paused, scenarios.OrchestratorSplit: split,
 	}
@@ -113,20 +110,21 @@ func (f *faults) eachGroup(do func(group string)) {
 
 func rebalance(f *faults, _ time.Duration, b *broken) error {
 	if b.on {
-		f.eachGroup(func(group string) { f.r.p.Kafka.Rebalance(group, len(f.r.procs)) })
+		f.eachGroup(func(group string) { f.r.p.Kafka.Rebalance(group, len(f.r.procs.all)) })
 	}
 	return nil
 }
 
 func mqttDown(down bool) func(*faults) error {
 	return func(f *faults) error {
-		f.r.p.Centre.Mute(down)
-		f.r.p.MQTT.Refuse(down)
-		if down {
-			f.r.p.MQTT.Cut(nil)
-		}
-		return nil
+		f.r.Centre.Mute(down)
+		return f.r.Breaker.Server(scenarios.MQTTDown, down)
 	}
+}
+
+// server takes a server away, or gives it back.
+func server(what scenarios.FaultKind, down bool) func(*faults) error {
+	return func(f *faults) error { return f.r.Breaker.Server(what, down) }
 }
 
 // carry publishes a notification of the data centre, with what befalls it.
@@ -242,7 +240,7 @@ func expire(f *faults, now time.Duration, b *broken) error {
 	f.choose(now, b)
 	f.mu.Unlock()
 	if b.Of != scenarios.OfOrchestrator {
-		f.at(now+f.r.scaled(comingBack), f.disturbed(now, b, "its ZooKeeper session has expired"))
+		f.at(now+f.r.scaled(f.r.ComingBack), f.disturbed(now, b, "its ZooKeeper session has expired"))
 	}
 	var ends []int64
 	victims := f.victimSessions(now, b)

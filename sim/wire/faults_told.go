@@ -26,7 +26,7 @@ func (f *faults) disturb(now time.Duration, b *broken) {
 		if b.Of != scenarios.OfOrchestrator {
 			undo := f.disturbed(now, b, "ZooKeeper does not serve it as it should")
 			b.undo = append(b.undo, func(now time.Duration) { // what is on its way then takes its time
-				f.at(now+b.By+f.amount(b.What)+r.scaled(comingBack), undo)
+				f.at(now+b.By+f.amount(b.What)+r.scaled(r.ComingBack), undo)
 			})
 		}
 	case scenarios.KubernetesSlow, scenarios.KubernetesCutWatch, scenarios.KubernetesDown, scenarios.KubernetesError, scenarios.OrchestratorSplit:

@@ -169,13 +169,12 @@ func zookeeperDown(f *faults, now time.Duration, b *broken) error {
 	switch {
 	case all && !f.gone:
 		f.gone = true
-		return f.r.p.StopZooKeeper()
+		return f.r.Breaker.Server(b.What, true)
 	case !all && f.gone:
-		if err := f.r.p.RestartZooKeeper(); err != nil {
+		if err := f.r.Breaker.Server(b.What, false); err != nil {
 			return err
 		}
 		f.gone = false
-		f.attachZooKeeper()
 	}
 	return nil
 }

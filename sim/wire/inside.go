@@ -22,14 +22,14 @@ func (r *run) leave(crashed bool) {
 	if crashed {
 		r.asked = time.Now()
 	}
-	client := r.client()
+	client := r.Crew.Client()
 	for _, k := range r.kinds {
-		st, err := client.Status(ctx, string(k.name))
+		st, err := client.Status(ctx, r.called(k.name))
 		if err != nil {
 			continue // nobody leads: there is nothing to keep
 		}
 		needed := st.Counters["movesPlanned"]
-		if p, err := client.Progress(ctx, string(k.name)); err == nil && crashed && p.Running {
+		if p, err := client.Progress(ctx, r.called(k.name)); err == nil && crashed && p.Running {
 			needed -= int64(p.MovesLeft)
 		}
 		r.check.Add(k.name, history.MovesNeeded, float64(needed))
@@ -65,7 +65,7 @@ func (r *run) overlooked(at time.Time, kind fleet.Kind, txn *fleet.Txn) {
 func (r *run) hear(client *api.Client) {
 	for ev, err := range client.Events(r.ctx, "") {
 		if err == nil && ev.Type == api.EventAlarm && ev.On != nil {
-			kind, code, on := fleet.Kind(ev.Resource), ev.Code, *ev.On
+			kind, code, on := r.scenarioKind(ev.Resource), ev.Code, *ev.On
 			r.queue.add(func(at time.Time) {
 				if k := r.reader.kinds[kind]; k != nil {
 					r.check.Alarm(r.at(at), kind, k.epoch, code, on)

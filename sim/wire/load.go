@@ -94,7 +94,7 @@ func (r *run) beginLoad(now time.Duration, entry int) error {
 	if t.Users != nil {
 		u := &users{kind: kind, spec: t.Users, real: r.real, rows: r.load.rows[kind], client: ownConnection,
 			stream: r.script.Seed.Stream, entry: entry, tally: r.load.tallies[kind]}
-		for _, p := range r.procs {
+		for _, p := range r.procs.all {
 			u.urls = append(u.urls, p.url)
 		}
 		play = u.play

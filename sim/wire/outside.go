@@ -88,6 +88,13 @@ func (r *run) deleted(now time.Duration, k *kind, id fleet.InstanceID, uid strin
 	r.pics.Replacing.Add(now, 1)
 }
 
+// called is what a kind is called on the ground, and scenarioKind the other way
+// round.
+func (r *run) called(kind fleet.Kind) string { return string(kind) + r.Suffix }
+func (r *run) scenarioKind(called string) fleet.Kind {
+	return fleet.Kind(strings.TrimSuffix(called, r.Suffix))
+}
+
 // instanceOf tells the kind and the number that a pod's name stands for.
 func (r *run) instanceOf(pod string) (*kind, fleet.InstanceID, bool) {
 	for _, k := range r.kinds {
@@ -102,20 +109,18 @@ func (r *run) instanceOf(pod string) (*kind, fleet.InstanceID, bool) {
 
 // podState describes an instance's pod for the checker's reasons.
 func (r *run) podState(kind fleet.Kind, id fleet.InstanceID) string {
-	name := r.p.DACs.pod(kind, id)
-	for _, pod := range r.p.Kubernetes.Pods() {
-		if pod.Name == name {
-			s := string(pod.Status.Phase)
-			if pod.Status.Reason != "" {
-				s += " (" + pod.Status.Reason + ")"
-			}
-			if pod.DeletionTimestamp != nil {
-				s += ", terminating"
-			}
-			return s
-		}
+	pod := r.Look.Pod(kind, id)
+	if pod == nil {
+		return fleet.PhaseMissing.String()
 	}
-	return fleet.PhaseMissing.String()
+	s := string(pod.Status.Phase)
+	if pod.Status.Reason != "" {
+		s += " (" + pod.Status.Reason + ")"
+	}
+	if pod.DeletionTimestamp != nil {
+		s += ", terminating"
+	}
+	return s
 }
 
 // facts is the run as the DACs tell it what they do.
@@ -135,7 +140,7 @@ func (f facts) Reloaded(kind fleet.Kind, id fleet.InstanceID, times int64) {
 func (f facts) Alive(kind fleet.Kind, id fleet.InstanceID, pod string, able bool) {
 	f.r.queue.add(func(at time.Time) {
 		now := f.r.at(at)
-		if able {
+		if able && f.r.p != nil {
 			f.r.faults.rejoined(now, dacAt{kind, id}, f.r.p.DACs.node(dacAt{kind, id}))
 		}
 		f.r.check.AlivePod(now, kind, id, pod, able)

@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"dacorch/orchestrator/fleet"
 )
 
 // process is one orchestrator as a process of its own, so that it can be killed
@@ -56,12 +54,13 @@ const (
 func (r *run) session() time.Duration { return max(r.real(sessionTimeout), minSession) }
 
 // newProcess configures a process of the run.
-func (r *run) newProcess(i int) (*process, error) {
-	o := Orchestrator{Name: fmt.Sprintf("orchestrator-%d", i+1), Session: r.session(), Kinds: map[fleet.Kind]string{}}
-	for _, k := range r.kinds {
-		o.Kinds[k.name] = r.entry(k.spec)
+func (r *run) newProcess(i int, s Setting) (*process, error) {
+	o := Orchestrator{Name: fmt.Sprintf("orchestrator-%d", i+1), Session: s.Session, Kinds: s.Entries}
+	proc, err := r.p.newProcess(r.ctx, o, r.opts.Serve, r.opts.Log)
+	if err == nil {
+		proc.died = func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) }
 	}
-	return r.p.newProcess(r.ctx, o, r.opts.Serve, r.opts.Log)
+	return proc, err
 }
 
 // newProcess configures a process on a port that is kept for it until stop.

@@ -47,9 +47,13 @@ func (r *run) audit() error {
 		r.takeFacts()
 		before := r.facts - r.beats
 		for _, k := range r.kinds {
-			truth := invariant.Truth{Running: r.p.DACs.running(k.name), Orphans: r.p.DACs.orphans(k.name), Tree: treeOf(r.p.ZooKeeper.Dump(), k.name)}
-			var err error
-			if truth.Rows, err = r.p.Centre.Rows(r.ctx, k.name); err != nil {
+			nodes, err := r.Look.Nodes(r.ctx, k.name)
+			if err != nil {
+				return fmt.Errorf("ZooKeeper's nodes of %s: %w", k.name, err)
+			}
+			truth := invariant.Truth{Tree: treeOf(nodes, k.name)}
+			truth.Running, truth.Orphans = r.Look.Running(k.name)
+			if truth.Rows, err = r.Centre.Rows(r.ctx, k.name); err != nil {
 				return fmt.Errorf("the data centre's table %s: %w", k.name, err)
 			}
 			r.takeFacts()
@@ -102,9 +106,9 @@ func (r *run) askPending() {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, 5*time.Second)
 	defer cancel()
-	client := r.client()
+	client := r.Crew.Client()
 	for _, k := range r.kinds {
-		st, err := client.Status(ctx, string(k.name))
+		st, err := client.Status(ctx, r.called(k.name))
 		if err != nil {
 			r.pending = append(r.pending, history.Pending{Kind: k.name, Why: fmt.Sprintf("the orchestrator does not answer: %v", err), Count: 1})
 			continue
@@ -124,6 +128,9 @@ func (r *run) result() *Result {
 		Events: r.facts, Kinds: kinds, Totals: totals, Invariants: r.check.Counts(), Violations: r.check.Violations(),
 		Slowest: r.check.Slowest(), Distributions: r.check.Distributions(),
 		HealS: r.sc.Heal.Seconds(), Pending: append(r.check.Pending(), r.pending...), Skipped: r.script.Skipped, Notes: slices.Concat(r.load.notes(r.sc), r.notes, r.faults.notes),
+	}
+	if r.Notes != nil {
+		rep.Notes = append(rep.Notes, r.Notes()...)
 	}
 	r.wrong.enter(rep)
 	for i := range r.sc.Orders {

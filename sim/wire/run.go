@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os/exec"
 	"sync"
 	"time"
@@ -22,7 +21,7 @@ import (
 // RunOptions are what a run needs besides its scenario.
 type RunOptions struct {
 	// Serve makes the command that runs an orchestrator process with a
-	// configuration file. What it prints goes to Log. Required.
+	// configuration file. What it prints goes to Log. Required without a Ground.
 	Serve func(ctx context.Context, config string) *exec.Cmd
 	// TimeScale is how many times faster than the scenario's time the run is:
 	// intervals and moments are shortened, what servers and programs need is not.
@@ -32,7 +31,9 @@ type RunOptions struct {
 	Orchestrators int
 	// Open opens a trace file; nil refuses them.
 	Open func(path string) (io.ReadCloser, error)
-	Log  io.Writer // of the processes; nil: discards
+	// Ground is what the run stands on; nil: a Platform in this process.
+	Ground Ground
+	Log    io.Writer // of the processes; nil: discards
 	// Progress, unless nil, is called about once a second of real time; an error
 	// from it ends the run.
 	Progress func(Progress) error
@@ -57,7 +58,10 @@ type run struct {
 	sc     *scenarios.Scenario
 	opts   RunOptions
 	script stage.Script
-	p      *Platform
+	ground Ground
+	*Scene
+	p      *Platform  // of the ground in this process; nil on another
+	procs  *processes // likewise
 	check  *invariant.Checker
 	pics   *pictures
 	reader *treeReader
@@ -67,8 +71,6 @@ type run struct {
 	ctx      context.Context // ends with the run
 	cancel   context.CancelFunc
 	began    time.Time
-	procs    []*process
-	clients  []*api.Client // of each process
 	work     worker
 	load     load
 	beats    uint64 // of the facts, heartbeats: they change no state
@@ -86,7 +88,6 @@ type run struct {
 	hearing  sync.WaitGroup
 	faults   *faults
 	evicted  map[dacAt]bool    // whose pods were deleted by somebody else than an orchestrator
-	procsMu  sync.Mutex        // guards procs where others than the run's goroutine read it
 	pending  []history.Pending // what the orchestrator said it had still to do
 	answers  chan func()       // what came of orders, for the run's goroutine
 	open     map[*scenarios.Order]time.Duration
@@ -146,20 +147,21 @@ func newRun(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) *run {
 	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, machines: map[string]bool{firstNode: true}, evicted: map[dacAt]bool{},
 		answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
 	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
+	if r.ground = opts.Ground; r.ground == nil {
+		r.ground = here{r}
+	}
 	r.makeFaults()
 	return r
 }
 
-// prepare makes the casts, the checker and the platform.
+// prepare makes the casts and the checker, and opens the ground.
 func (r *run) prepare() error {
 	if err := r.refuse(); err != nil {
 		return err
 	}
-	cfg := Config{Restarts: r.faults.restartsZooKeeper(), EvictAfter: r.real(evictAfter), Facts: facts{r}, Log: slog.New(slog.NewTextHandler(r.opts.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		PodStart: r.real(r.sc.World.Latency("kubernetes.start").Mean)}
-	if n := r.sc.Nodes; n != nil {
-		cfg.PodsPerNode, cfg.Nodes = n.PerNode, -1
-	}
+	setting := Setting{Entries: map[fleet.Kind]string{}, Orchestrators: r.opts.Orchestrators, Session: r.session(), PodStart: r.real(r.sc.World.Latency("kubernetes.start").Mean),
+		EvictAfter: r.real(evictAfter), Nodes: r.sc.Nodes, Log: r.opts.Log,
+		Told: Told{Tree: r.zookeeper, Pod: r.kubernetes, DACs: facts{r}, Hear: func(client *api.Client) { r.hearing.Go(func() { r.hear(client) }) }}}
 	check := invariant.Config{Pod: r.podState}
 	for i := range r.sc.Kinds {
 		spec := &r.sc.Kinds[i]
@@ -172,7 +174,8 @@ func (r *run) prepare() error {
 		}
 		k := &kind{fleet.Kind(spec.Kind), spec, cast}
 		r.kinds = append(r.kinds, k)
-		cfg.Kinds = append(cfg.Kinds, Kind{Kind: k.name, InstanceName: spec.InstanceName, Heartbeat: spec.Heartbeat,
+		setting.Entries[k.name] = r.entry(spec)
+		setting.Kinds = append(setting.Kinds, Kind{Kind: k.name, InstanceName: spec.InstanceName, Heartbeat: spec.Heartbeat,
 			HeartbeatInterval: r.real(spec.HeartbeatInterval), Confirms: true, Session: r.session()})
 		check.Kinds = append(check.Kinds, invariant.KindConfig{
 			Kind: k.name, Handoff: fleet.Handoff(spec.Handoff), OverlapBound: r.scaled(overlapBound), ReloadBound: r.scaled(reloadBound),
@@ -185,19 +188,17 @@ func (r *run) prepare() error {
 	}
 	r.check = invariant.New(check)
 	r.pics = newPictures(r)
-	r.reader = newTreeReader(cfg.Kinds)
+	r.reader = newTreeReader(setting.Kinds)
 	r.reader.Strange = func(kind fleet.Kind, why string) { r.wrong.add(r.last, kind, invariant.TreeShape.String(), why) }
 	var err error
-	if r.p, err = Start(cfg); err != nil {
-		return err
-	}
-	return nil
+	r.Scene, err = r.ground.Open(r.ctx, setting)
+	return err
 }
 
 // start fills the tables and starts the orchestrators; the run's clock begins.
 func (r *run) start() error {
 	for _, k := range r.kinds {
-		if _, err := r.p.Centre.Do(r.ctx, Statement{Kind: k.name, Verb: Create, Rows: k.cast.Initial, Silent: true}); err != nil {
+		if _, err := r.Centre.Do(r.ctx, Statement{Kind: k.name, Verb: Create, Rows: k.cast.Initial, Silent: true}); err != nil {
 			return fmt.Errorf("the rows of the start: %w", err)
 		}
 		for _, row := range k.cast.Initial {
@@ -209,61 +210,14 @@ func (r *run) start() error {
 	if err := r.schedule(); err != nil {
 		return err
 	}
-	r.p.ZooKeeper.Observe(r.zookeeper)
-	r.p.Kubernetes.Observe(r.kubernetes)
+	if len(r.faults.broken) > 0 {
+		r.Centre.carry = r.faults.carry
+	}
 	r.began = time.Now()
-	r.faults.attach()
-	for range r.opts.Orchestrators {
-		if err := r.addProcess(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addProcess configures and starts one more orchestrator.
-func (r *run) addProcess() error {
-	proc, err := r.newProcess(len(r.procs))
-	if err != nil {
+	if err := r.Begin(r.ctx); err != nil {
 		return err
 	}
-	r.procsMu.Lock()
-	r.procs = append(r.procs, proc)
-	r.procsMu.Unlock()
-	proc.died = func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) }
-	client, err := api.New(api.Config{URL: proc.url})
-	if err != nil {
-		return err
-	}
-	r.clients = append(r.clients, client)
-	if err := proc.start(); err != nil {
-		return err
-	}
-	r.hearing.Go(func() { r.hear(client) })
-	return nil
-}
-
-// running are the processes that have not ended, on any goroutine.
-func (r *run) running() (running []*process) {
-	r.procsMu.Lock()
-	defer r.procsMu.Unlock()
-	for _, p := range r.procs {
-		if !p.over() {
-			running = append(running, p)
-		}
-	}
-	return running
-}
-
-// client asks a process that runs, while there is one. Whoever does not lead
-// forwards what only a leader answers.
-func (r *run) client() *api.Client {
-	for i, p := range r.procs {
-		if !p.over() && !p.stopped && !p.retired {
-			return r.clients[i]
-		}
-	}
-	return r.clients[0]
+	return r.Crew.Start()
 }
 
 // real is a scenario's duration in real time, scaled the other way round.
@@ -341,23 +295,11 @@ func (r *run) progress(now time.Time) Progress {
 	return p
 }
 
-// close ends the processes and the platform.
+// close ends the orchestrators and the ground.
 func (r *run) close() error {
-	var errs []error
 	r.cancel()
 	r.hearing.Wait()
 	r.load.playing.Wait()
 	r.faults.close()
-	for _, p := range r.procs {
-		errs = append(errs, p.stop())
-	}
-	if r.p != nil {
-		r.p.ZooKeeper.Observe(nil)
-		r.p.Kubernetes.Observe(nil)
-		errs = append(errs, r.p.Close())
-	}
-	for _, c := range r.clients {
-		c.Close()
-	}
-	return errors.Join(errs...)
+	return r.Close()
 }

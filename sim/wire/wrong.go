@@ -74,6 +74,5 @@ func (r *run) died(at time.Time, why error) {
 
 // deserted says that no orchestrator runs, although no fault keeps them down.
 func (r *run) deserted() bool {
-	runs := slices.ContainsFunc(r.procs, func(p *process) bool { return !p.over() })
-	return !runs && len(r.procs) > 0 && !r.faults.keptDown()
+	return r.Crew.Gone() && !r.faults.keptDown()
 }
