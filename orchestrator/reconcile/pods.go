@@ -299,6 +299,9 @@ func (m *Machine) podCreated(ev PodCreated) {
 	default:
 		in.attempts++
 		in.retryAt = m.now + m.backoff("create", in.attempts)
+		if in.phase == fleet.PhaseMissing {
+			in.reason = ev.Err // such as a quota: told until there is a pod
+		}
 		m.note(in.id, "pod not created: %s", ev.Err)
 	}
 	m.tend(in)
