@@ -36,7 +36,7 @@ func TestInstall(t *testing.T) {
 func (w *world) nameless(k *kind) {
 	w.t.Helper()
 	orders := func(token string, want api.Code) {
-		client, err := w.in.API(token)
+		client, err := w.installed.API(token)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func (w *world) nameless(k *kind) {
 	}
 	orders("", api.CodeUnauthorized)
 	orders("wrong", api.CodeUnauthorized)
-	orders(w.in.Read, api.CodeForbidden)
+	orders(w.installed.Read, api.CodeForbidden)
 }
 
 // permissions asks the API server what the orchestrator's account may do.

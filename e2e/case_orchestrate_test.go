@@ -92,12 +92,12 @@ func (w *world) post(k *kind, last, body string) (int, api.Orchestrated) {
 	w.t.Helper()
 	ctx, done := context.WithTimeout(w.t.Context(), settledWithin)
 	defer done()
-	url := fmt.Sprintf("%s/v1/api/orchestrations/%s/%s", w.in.URL, k.name, last)
+	url := fmt.Sprintf("%s/v1/api/orchestrations/%s/%s", w.installed.URL, k.name, last)
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+w.in.Token)
+	request.Header.Set("Authorization", "Bearer "+w.installed.Token)
 	request.Header.Set("Content-Type", "application/json")
 	client := http.Client{Transport: &http.Transport{TLSClientConfig: w.rig.TLS()}}
 	defer client.CloseIdleConnections()

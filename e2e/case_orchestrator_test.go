@@ -3,12 +3,9 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"slices"
 	"testing"
 	"time"
-
-	"dacorch/e2e/rig"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -141,7 +138,7 @@ func TestRollback(t *testing.T) {
 	w.announce(k.created("meanwhile"))
 	w.awaitPlaced(k, placedWithin, "meanwhile")
 
-	w.helm("rollback", w.releaseName(), "1", "--namespace", w.release.Namespace, "--wait", "--timeout", installedWithin.String())
+	w.helm("rollback", w.installed.Name, "1", "--namespace", w.release.Namespace, "--wait", "--timeout", installedWithin.String())
 	eventually(t, settledWithin, "the version of before", func(context.Context) error {
 		pods := w.orchestrators()
 		for _, p := range pods {
@@ -172,26 +169,12 @@ func imageMissing(p *corev1.Pod) bool {
 	return false
 }
 
-// releaseName is what Helm calls the release.
-func (w *world) releaseName() string {
-	if w.release.Name != "" {
-		return w.release.Name
-	}
-	return rig.Name
-}
-
-// helm runs the helm program, or the one that the module pins.
+// helm runs the helm program.
 func (w *world) helm(args ...string) {
 	w.t.Helper()
 	ctx, done := context.WithTimeout(w.t.Context(), installedWithin)
 	defer done()
-	name, args := "helm", append(args, "--kubeconfig", w.rig.State().Kubeconfig)
-	if _, err := exec.LookPath(name); err != nil {
-		name, args = "go", append([]string{"tool", "helm"}, args...)
-	}
-	command := exec.CommandContext(ctx, name, args...)
-	command.Dir = ".."
-	if out, err := command.CombinedOutput(); err != nil {
-		w.t.Fatalf("%v: %v\n%s", command.Args, err, out)
+	if _, err := w.rig.Helm(ctx, args...); err != nil {
+		w.t.Fatal(err)
 	}
 }

@@ -23,21 +23,20 @@ import (
 // world is a case's part of the platform: its namespace, release, kinds and clients.
 type world struct {
 	*platform
-	t       *testing.T
-	kinds   []*kind
-	release rig.Release
-	in      *rig.Installed
-	api     *api.Client // may write
-	zk      *zk.Conn
-	mqtt    paho.Client
+	t         *testing.T
+	kinds     []*kind
+	release   rig.Release
+	installed *rig.Installed
+	api       *api.Client // may write
+	zk        *zk.Conn
+	mqtt      paho.Client
 }
 
 // kind is a kind of a case. Its rows are what the database says; here stands only
 // which ids are no longer demanded anywhere.
 type kind struct {
 	name, instanceName string
-	settings           map[string]any
-	dac                map[string]string
+	settings           map[string]any // of its entry in dacorch.yaml
 
 	mu       sync.Mutex
 	released map[string]bool
@@ -60,10 +59,6 @@ func newKind(name string, settings map[string]any) *kind {
 			continue
 		}
 		k.settings[key] = value
-	}
-	k.dac = map[string]string{"IOTA_HEARTBEAT_INTERVAL": heartbeat, "IOTA_ZOOKEEPER_SESSION": session}
-	if k.settings["heartbeat"] == false {
-		k.dac["IOTA_HEARTBEAT"] = "off"
 	}
 	return k
 }
@@ -98,7 +93,7 @@ func newWorld(t *testing.T, kinds ...*kind) *world {
 		"log":       map[string]any{"level": "debug"},
 	}}
 	for _, k := range kinds {
-		w.release.Kinds = append(w.release.Kinds, rig.ReleaseKind{Kind: k.name, InstanceName: k.instanceName, Settings: k.settings, DAC: k.dac})
+		w.release.Kinds = append(w.release.Kinds, rig.ReleaseKind{Kind: k.name, InstanceName: k.instanceName, Settings: k.settings})
 	}
 	w.sweep(t)
 	for _, k := range kinds {
@@ -180,7 +175,7 @@ func (w *world) tryInstall(release rig.Release) error {
 	if w.api != nil {
 		w.api.Close()
 	}
-	w.in, w.api = in, client
+	w.installed, w.api = in, client
 	return nil
 }
 
@@ -195,9 +190,9 @@ func (w *world) uninstall() {
 	if w.api != nil {
 		w.api.Close()
 	}
-	if w.in == nil { // it never came up
+	if w.installed == nil { // it never came up
 		_ = w.kube.CoreV1().Namespaces().Delete(ctx, w.release.Namespace, metav1.DeleteOptions{})
-	} else if err := w.in.Uninstall(ctx); err != nil {
+	} else if err := w.installed.Uninstall(ctx); err != nil {
 		w.t.Errorf("uninstall %s: %v", w.release.Namespace, err)
 	}
 	w.awaitGone(w.t)
