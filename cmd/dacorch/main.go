@@ -2,7 +2,8 @@
 //
 // Exit codes: 0 everything asked for was done and held; 1 an expectation was not
 // met or an invariant broke; 2 the scenario, the configuration or the usage is
-// wrong, or a server cannot be run; 130 a run was interrupted.
+// wrong, or a server or the rig cannot be run; 3 rig status found no rig; 130 a run
+// was interrupted.
 package main
 
 import (
@@ -40,11 +41,15 @@ const (
 	exitOK          = 0
 	exitFailed      = 1   // the run shows that something did not hold
 	exitUsage       = 2   // the scenario or the usage is wrong
+	exitNoRig       = 3   // rig status found none
 	exitInterrupted = 130 // what shells report of a program that Ctrl-C ended
 )
 
 // errFailed ends the program with exitFailed. All has been said already.
 var errFailed = errors.New("not everything held")
+
+// errNoRig ends the program with exitNoRig. All has been said already.
+var errNoRig = errors.New("there is no rig")
 
 // interruptedError ends the program with exitInterrupted.
 type interruptedError string
@@ -76,13 +81,15 @@ virtual time: a day in seconds, every run repeatable from its seed.`,
 	root.SetArgs(args)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	root.AddCommand(serveCommand(c), simCommand(c), tuiCommand(c), versionCommand(c))
+	root.AddCommand(serveCommand(c), simCommand(c), tuiCommand(c), rigCommand(c), versionCommand(c))
 	var interrupted interruptedError
 	switch err := root.ExecuteContext(ctx); {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed):
 		return exitFailed
+	case errors.Is(err, errNoRig):
+		return exitNoRig
 	case errors.As(err, &interrupted):
 		fmt.Fprintf(c.err, "dacorch: %v\n", err)
 		return exitInterrupted

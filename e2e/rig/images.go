@@ -1,5 +1,19 @@
 package rig
 
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+)
+
 // Images are the names of all images that a rig is made of. DefaultImages pins
 // them in one place.
 type Images struct {
@@ -12,22 +26,20 @@ type Images struct {
 	DAC        string `json:"dac"`     // made here: the simulated DAC
 }
 
-// DefaultImages are the images that a rig takes from registries, pinned, and the
-// two that it makes.
+// DefaultImages are the images that a rig takes from registries, pinned. Up names
+// the two that it makes after what is in them, unless they are given.
 func DefaultImages() Images {
 	return Images{
-		Node:       "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
+		Node:       "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5", // kind v0.33.0's
 		ZooKeeper:  "zookeeper:3.8.4",
 		Kafka:      "apache/kafka:4.2.0",
 		Mosquitto:  "eclipse-mosquitto:2.0.22",
 		PostgreSQL: "postgres:15.14",
-		Dacorch:    "dacorch-rig/dacorch:dev",
-		DAC:        "dacorch-rig/dac:dev",
 	}
 }
 
 // AirGappedImages are the images that e2e/airgap/build makes where no registry
-// can be reached.
+// can be reached, with the versions that stand in e2e/airgap/versions.
 func AirGappedImages() Images {
 	return Images{
 		Node:       "dacorch-rig/node:v1.34.3",
@@ -35,12 +47,260 @@ func AirGappedImages() Images {
 		Kafka:      "dacorch-rig/kafka:4.2.0",
 		Mosquitto:  "dacorch-rig/mosquitto:2.0.11",
 		PostgreSQL: "dacorch-rig/postgres:15",
-		Dacorch:    "dacorch-rig/dacorch:dev",
-		DAC:        "dacorch-rig/dac:dev",
+	}
+}
+
+// fields are the images by name, in the order in which people see them.
+func (i *Images) fields() []struct {
+	name string
+	ref  *string
+} {
+	return []struct {
+		name string
+		ref  *string
+	}{
+		{"node", &i.Node}, {"zookeeper", &i.ZooKeeper}, {"kafka", &i.Kafka}, {"mosquitto", &i.Mosquitto},
+		{"postgres", &i.PostgreSQL}, {"dacorch", &i.Dacorch}, {"dac", &i.DAC},
 	}
 }
 
 // Of is the image that a service runs.
 func (i Images) Of(name ServiceName) string {
-	return map[ServiceName]string{ZooKeeper: i.ZooKeeper, Kafka: i.Kafka, Mosquitto: i.Mosquitto, PostgreSQL: i.PostgreSQL}[name]
+	for _, f := range i.fields() {
+		if f.name == string(name) {
+			return *f.ref
+		}
+	}
+	return ""
 }
+
+// Set gives an image by its name: node, zookeeper, kafka, mosquitto, postgres,
+// dacorch or dac.
+func (i *Images) Set(name, ref string) error {
+	var known []string
+	for _, f := range i.fields() {
+		if f.name == name && ref != "" {
+			*f.ref = ref
+			return nil
+		}
+		known = append(known, f.name)
+	}
+	return fmt.Errorf("%q cannot be an image of the rig: want NAME=IMAGE, NAME one of %s", name+"="+ref, strings.Join(known, ", "))
+}
+
+// or takes from other what i leaves open.
+func (i Images) or(other Images) Images {
+	from := other.fields()
+	for n, f := range i.fields() {
+		if *f.ref == "" {
+			*f.ref = *from[n].ref
+		}
+	}
+	return i
+}
+
+// An ImageStatus says whether an image is on this machine.
+type ImageStatus struct {
+	Name    string `json:"name"`
+	Image   string `json:"image"`
+	Present bool   `json:"present"`
+	Bytes   int64  `json:"bytes,omitempty"`
+	ID      string `json:"id,omitempty"`
+}
+
+// ImageTable says which images a rig would take, and which of them are here.
+// Without Docker it answers the names too, with the error.
+func ImageTable(ctx context.Context, opts Options) ([]ImageStatus, error) {
+	images := opts.wanted()
+	if state, err := readState(opts.Name); err == nil {
+		images = images.or(Images{Dacorch: state.Images.Dacorch, DAC: state.Images.DAC})
+	}
+	var table []ImageStatus
+	for _, f := range images.fields() {
+		if *f.ref != "" {
+			table = append(table, ImageStatus{Name: f.name, Image: *f.ref})
+		}
+	}
+	docker, err := connectDocker(ctx)
+	if err != nil {
+		return table, err
+	}
+	defer docker.Close()
+	for i := range table {
+		res, err := docker.ImageInspect(ctx, table[i].Image)
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return table, err
+		}
+		table[i].Present, table[i].Bytes, table[i].ID = true, res.Size, res.ID
+	}
+	return table, nil
+}
+
+// wanted are the images that the options ask for.
+func (o Options) wanted() Images {
+	if o.AirGapped {
+		return o.Images.or(AirGappedImages())
+	}
+	return o.Images.or(DefaultImages())
+}
+
+// A MissingImagesError names the images that are neither here nor to be had.
+type MissingImagesError struct {
+	Images    []string
+	AirGapped bool
+	Cause     error // why pulling failed; nil when nothing was tried
+}
+
+func (e *MissingImagesError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s not on this machine: %s", plural(len(e.Images), "image is", "images are"), strings.Join(e.Images, ", "))
+	if e.Cause != nil {
+		fmt.Fprintf(&b, "; no registry gave them: %v", e.Cause)
+	}
+	b.WriteString(".\nThere are two ways to get them:\n")
+	if e.AirGapped {
+		b.WriteString("  without a registry: dacorch rig images --air-gapped builds them (in the source tree; about 15 minutes the first time)\n" +
+			"  with one: dacorch rig up without --air-gapped (and without DACORCH_AIR_GAPPED) pulls the published ones")
+	} else {
+		b.WriteString("  with a registry: make it reachable for Docker (docker pull tells), or name a mirror's images with --image NAME=IMAGE\n" +
+			"  without one: dacorch rig images --air-gapped builds them (in the source tree; about 15 minutes the first time), then dacorch rig up --air-gapped")
+	}
+	return b.String()
+}
+
+func (e *MissingImagesError) Unwrap() error { return e.Cause }
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+// ensureImages finds the images that Up does not make itself, and pulls those
+// that are missing.
+func (r *Rig) ensureImages(ctx context.Context) (StepState, error) {
+	var missing []string
+	for _, f := range r.state.Images.fields() {
+		if f.name == "dacorch" || f.name == "dac" {
+			continue
+		}
+		if _, err := r.docker.ImageInspect(ctx, *f.ref); errdefs.IsNotFound(err) {
+			missing = append(missing, *f.ref)
+		} else if err != nil {
+			return StepFailed, err
+		}
+	}
+	switch {
+	case len(missing) == 0:
+		return StepThere, nil
+	case r.state.AirGapped:
+		return StepFailed, &MissingImagesError{Images: missing, AirGapped: true}
+	}
+	failed := make([]error, len(missing))
+	var wg sync.WaitGroup
+	for i, ref := range missing {
+		wg.Go(func() { failed[i] = r.pull(ctx, ref) })
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return StepFailed, ctx.Err()
+	}
+	e := &MissingImagesError{}
+	for i, err := range failed {
+		if err != nil {
+			e.Images, e.Cause = append(e.Images, missing[i]), err
+		}
+	}
+	if e.Cause != nil {
+		return StepFailed, e
+	}
+	return StepDone, nil
+}
+
+func (r *Rig) pull(ctx context.Context, ref string) error {
+	res, err := r.docker.ImagePull(ctx, ref, client.ImagePullOptions{})
+	if err != nil {
+		return err
+	}
+	defer res.Close()
+	return res.Wait(ctx)
+}
+
+// BuildImages builds the images for a rig without a registry: it runs
+// e2e/airgap/build, which needs the source tree around the working directory. say
+// gets its lines. What has not changed is not built again.
+func BuildImages(ctx context.Context, say func(line string), names ...string) error {
+	tree, err := sourceTree()
+	if err != nil {
+		return fmt.Errorf("the images are built by e2e/airgap/build: %w", err)
+	}
+	docker, err := connectDocker(ctx)
+	if err != nil {
+		return err
+	}
+	if err := docker.Close(); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(tree, "e2e", "airgap", "build"), names...)
+	cmd.Dir = tree
+	endsWithContext(cmd)
+	lines := &lineWriter{say: say}
+	cmd.Stdout, cmd.Stderr = lines, lines
+	err = cmd.Run()
+	lines.flush()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("e2e/airgap/build: %w; what it wrote above says why", err)
+	}
+	return nil
+}
+
+// lineWriter hands on whole lines.
+type lineWriter struct {
+	say  func(string)
+	rest []byte
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.rest = append(w.rest, p...)
+	for {
+		line, rest, whole := strings.Cut(string(w.rest), "\n")
+		if !whole {
+			return len(p), nil
+		}
+		w.say(line)
+		w.rest = []byte(rest)
+	}
+}
+
+func (w *lineWriter) flush() {
+	if len(w.rest) > 0 {
+		w.say(string(w.rest))
+		w.rest = nil
+	}
+}
+
+// sourceTree is the root of dacorch's source around the working directory.
+func sourceTree() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		data, err := os.ReadFile(filepath.Join(at, "go.mod"))
+		if first, _, _ := strings.Cut(string(data), "\n"); err == nil && strings.TrimSpace(first) == "module dacorch" {
+			return at, nil
+		}
+		if at == filepath.Dir(at) {
+			return "", fmt.Errorf("%s is not in dacorch's source tree: %w", dir, errNoTree)
+		}
+	}
+}
+
+var errNoTree = errors.New("change into a clone of it")

@@ -2,8 +2,31 @@ package rig
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"dacorch/orchestrator/api"
+)
+
+const (
+	// releaseReadyWithin bounds an installation: pods start in seconds, several
+	// times as long on a machine that is busy with others.
+	releaseReadyWithin = 3 * time.Minute
+	// reachedWithin is from ready pods to an answer through the node port.
+	reachedWithin = time.Minute
+	// removedWithin bounds the end of a namespace: the orchestrator's grace period,
+	// and as long again.
+	removedWithin = 2 * time.Minute
 )
 
 // A Release is one installation of the chart, in a namespace of its own.
@@ -25,27 +48,87 @@ type Release struct {
 // or the orchestrator waits for it.
 type ReleaseKind struct {
 	Kind         string
-	InstanceName string
-	Settings     map[string]any    // merged over the kind's entry in dacorch.yaml
+	InstanceName string            // default that of the configuration: iota-dac for Thing, iota-rules-engine for Rule
+	Settings     map[string]any    // merged over the kind's entry in dacorch.yaml; nil removes a key
 	DAC          map[string]string // environment of the simulated DAC's pods, over Install's
 	Template     string            // a whole pod template (YAML); default the simulated DAC's
 }
 
 // An Installed release is reached through the REST interface.
 type Installed struct {
-	URL   string // https on loopback
-	Token string // may write
-	Read  string // token that may only read
+	Namespace string
+	Name      string
+	URL       string // https on loopback
+	Token     string // may write
+	Read      string // token that may only read
+	TokenFile string // holds Token
 
-	rig       *Rig
-	namespace string
-	name      string
+	rig *Rig
 }
 
-// Install installs a release, or upgrades the one of this name, and waits until
-// it is ready.
+// Install installs a release, or upgrades the one of this name, and waits until it
+// is ready and answers. Tokens, certificate and port of one that is there stay.
 func (r *Rig) Install(ctx context.Context, rel Release) (*Installed, error) {
-	return nil, errNotYet
+	if rel.Name == "" {
+		rel.Name = Name
+	}
+	if rel.Replicas == 0 {
+		rel.Replicas = 1
+	}
+	if rel.Namespace == "" || len(rel.Kinds) == 0 {
+		return nil, errors.New("install: a release needs a Namespace and at least one of Kinds")
+	}
+	set, err := kubernetes.NewForConfig(r.rest)
+	if err != nil {
+		return nil, err
+	}
+	problem := func(err error) error { return fmt.Errorf("install %s in %s: %w", rel.Name, rel.Namespace, err) }
+	if err := r.ensureNamespace(ctx, set, rel.Namespace); err != nil {
+		return nil, problem(err)
+	}
+	kept, err := r.ensureReleaseSecrets(ctx, set, rel)
+	if err != nil {
+		return nil, problem(err)
+	}
+	in := &Installed{Namespace: rel.Namespace, Name: rel.Name, Token: kept.write, Read: kept.read, rig: r,
+		TokenFile: r.tokenFile(rel.Namespace, rel.Name)}
+	if err := os.MkdirAll(filepath.Dir(in.TokenFile), 0o700); err != nil {
+		return nil, problem(err)
+	}
+	if err := writePrivate(in.TokenFile, []byte(in.Token+"\n")); err != nil {
+		return nil, problem(err)
+	}
+	for tries := 0; ; tries++ {
+		inside, outside, err := r.nodePort(ctx, set, rel)
+		if err != nil {
+			return nil, problem(err)
+		}
+		in.URL = "https://" + outside
+		values, err := r.values(rel, kept, inside)
+		if err != nil {
+			return nil, problem(err)
+		}
+		err = r.upgrade(ctx, set, rel, values)
+		if err != nil && tries < 10 && strings.Contains(err.Error(), "provided port is already allocated") {
+			continue // another process was quicker
+		}
+		if err != nil {
+			return nil, problem(fmt.Errorf("%w%s", err, diagnose(ctx, set, rel.Namespace)))
+		}
+		break
+	}
+	if rel.NoWait {
+		return in, nil
+	}
+	if err := in.answers(ctx); err != nil {
+		return nil, problem(fmt.Errorf("%w%s", err, diagnose(ctx, set, rel.Namespace)))
+	}
+	return in, nil
+}
+
+// tokenFile holds the token with which a release may be changed.
+func (r *Rig) tokenFile(namespace, name string) string {
+	return filepath.Join(r.State().Dir, "tokens", namespace+"."+name)
 }
 
 // API is a client with that token; "" calls as nobody.
@@ -53,6 +136,166 @@ func (i *Installed) API(token string) (*api.Client, error) {
 	return api.New(api.Config{URL: i.URL, Token: token, TLS: i.rig.TLS()})
 }
 
+// answers waits until the release answers through its port and is ready.
+func (i *Installed) answers(ctx context.Context) error {
+	return await(ctx, reachedWithin, i.URL+" answers", i.health)
+}
+
+// health says why the release does not answer, or is not ready.
+func (i *Installed) health(ctx context.Context) error {
+	c, err := i.API(i.Token)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	h, err := c.Health(ctx)
+	if err == nil && !h.Ready {
+		err = errors.New("it is not ready")
+	}
+	return err
+}
+
 // Uninstall removes the release and its namespace with all pods, and waits until
-// they are gone.
-func (i *Installed) Uninstall(ctx context.Context) error { return errNotYet }
+// they are gone. Tables and ZooKeeper's tree stay.
+func (i *Installed) Uninstall(ctx context.Context) error {
+	set, err := kubernetes.NewForConfig(i.rig.rest)
+	if err != nil {
+		return err
+	}
+	i.rig.releasePort(i.Namespace)
+	if err := os.Remove(i.TokenFile); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	err = await(ctx, removedWithin, "namespace "+i.Namespace+" is gone", func(ctx context.Context) error {
+		err := set.CoreV1().Namespaces().Delete(ctx, i.Namespace, metav1.DeleteOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err == nil || apierrors.IsConflict(err):
+			return errors.New("it is still there")
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("uninstall %s: %w", i.Name, err)
+	}
+	return nil
+}
+
+// ensureNamespace makes the namespace; one that is on its way out is waited for.
+func (r *Rig) ensureNamespace(ctx context.Context, set kubernetes.Interface, name string) error {
+	return await(ctx, removedWithin, "namespace "+name+" is there", func(ctx context.Context) error {
+		_, err := set.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{rigLabel: r.State().Name}}}, metav1.CreateOptions{})
+		if !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+		there, err := set.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+		if err == nil && there.DeletionTimestamp != nil {
+			err = errors.New("the one of before is still being removed")
+		}
+		return err
+	})
+}
+
+// nodePort chooses the node port of a release's Service, and answers the address
+// of this machine that leads there. The one that it has stays; the first of all is
+// the rig's own release's.
+func (r *Rig) nodePort(ctx context.Context, set kubernetes.Interface, rel Release) (inside int32, outside string, err error) {
+	mapped, err := r.mappedPorts(ctx)
+	if err != nil {
+		return 0, "", err
+	}
+	services, err := set.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, "", err
+	}
+	taken := map[int32]string{}
+	for _, s := range services.Items {
+		for _, p := range s.Spec.Ports {
+			if p.NodePort == 0 {
+				continue
+			}
+			taken[p.NodePort] = s.Namespace
+			if at, ok := mapped[p.NodePort]; ok && s.Namespace == rel.Namespace && s.Name == rel.Name {
+				return p.NodePort, at, nil
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.Copy(taken, r.ports) // those of this process that have no Service yet
+	own := rel.Namespace == ownNamespace
+	for n, port := range sortedPorts(mapped) {
+		if by := taken[port]; (n == 0) == own && (by == "" || by == rel.Namespace) {
+			if r.ports == nil {
+				r.ports = map[int32]string{}
+			}
+			r.ports[port] = rel.Namespace
+			return port, mapped[port], nil
+		}
+	}
+	return 0, "", fmt.Errorf("no node port is free: %d lead to this machine (%s), each taken by a release; uninstall one, or map more and make the rig anew",
+		len(mapped), kindConfigFile)
+}
+
+func (r *Rig) releasePort(namespace string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.ports, func(_ int32, by string) bool { return by == namespace })
+}
+
+// diagnose tells of pods that are not ready, with their last words, for an error.
+func diagnose(ctx context.Context, set kubernetes.Interface, namespace string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	pods, err := set.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return ""
+	}
+	var b strings.Builder
+	told := 0
+	for _, p := range pods.Items {
+		why := notReady(&p)
+		if why == "" {
+			continue
+		}
+		if told++; told > 3 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n  pod %s: %s", p.Name, why)
+		tail := int64(12)
+		log, err := set.CoreV1().Pods(namespace).GetLogs(p.Name, &corev1.PodLogOptions{TailLines: &tail}).DoRaw(ctx)
+		if err == nil && len(log) > 0 {
+			b.WriteString(", its last lines:\n" + lastLines(string(log), 12))
+		}
+	}
+	if told > 3 {
+		fmt.Fprintf(&b, "\n  and %d pods more", told-3)
+	}
+	return b.String()
+}
+
+// notReady says why a pod is not ready; "" when it is.
+func notReady(p *corev1.Pod) string {
+	for _, c := range p.Status.ContainerStatuses {
+		switch {
+		case c.Ready:
+		case c.State.Waiting != nil:
+			return strings.TrimSuffix(c.State.Waiting.Reason+": "+c.State.Waiting.Message, ": ")
+		case c.State.Terminated != nil:
+			return fmt.Sprintf("ended with exit code %d (%s)", c.State.Terminated.ExitCode, c.State.Terminated.Reason)
+		default:
+			return fmt.Sprintf("not ready, restarted %d times", c.RestartCount)
+		}
+	}
+	if p.Status.Phase == corev1.PodRunning || p.Status.Phase == corev1.PodSucceeded {
+		return ""
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Status == corev1.ConditionFalse && c.Message != "" {
+			return string(p.Status.Phase) + ": " + c.Message
+		}
+	}
+	return string(p.Status.Phase)
+}

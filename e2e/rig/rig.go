@@ -27,6 +27,7 @@ type Rig struct {
 
 	mu    sync.Mutex
 	state State
+	ports map[int32]string // node ports given out, and to which namespace
 }
 
 // rigLabel marks what belongs to a rig, with its name.
@@ -60,17 +61,6 @@ type Service struct {
 	Inside   string      `json:"inside"`  // host:port from pods and containers
 	User     string      `json:"user"`
 	Password string      `json:"-"` // stands in State's file of secrets
-}
-
-// State is what is kept of a rig that is up, in its directory.
-type State struct {
-	Name       string                  `json:"name"`
-	Dir        string                  `json:"dir"`        // this rig's, readable by its owner alone
-	Network    string                  `json:"network"`    // of Docker
-	Kubeconfig string                  `json:"kubeconfig"` // file
-	CAFile     string                  `json:"caFile"`     // certificate of the rig's authority (PEM)
-	Services   map[ServiceName]Service `json:"services"`
-	Images     Images                  `json:"images"`
 }
 
 // State is what the rig is made of and how it is reached.

@@ -1,0 +1,97 @@
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
+
+	"dacorch/deploy"
+)
+
+// Helm runs the helm program against the rig's cluster and answers what it wrote to
+// standard output: the one on the PATH, or in the source tree the one that go.mod
+// pins.
+func (r *Rig) Helm(ctx context.Context, args ...string) (string, error) {
+	state := r.State()
+	name, before, err := helmProgram()
+	if err != nil {
+		return "", err
+	}
+	verb := strings.Join(args[:min(1, len(args))], "")
+	cmd := exec.CommandContext(ctx, name, append(before, append(args, "--kubeconfig", state.Kubeconfig)...)...)
+	endsWithContext(cmd)
+	if name == "go" {
+		if cmd.Dir, err = sourceTree(); err != nil {
+			return "", err
+		}
+	}
+	own := filepath.Join(state.Dir, "helm") // nothing of a rig stands elsewhere
+	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+own, "HELM_CONFIG_HOME="+own, "HELM_DATA_HOME="+own)
+	var problem strings.Builder
+	cmd.Stderr = &problem
+	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		return "", fmt.Errorf("helm %s: %w:\n%s", verb, err, lastLines(problem.String(), 10))
+	}
+	return string(out), nil
+}
+
+// helmProgram is what to run for helm, and what stands before its arguments.
+func helmProgram() (name string, before []string, err error) {
+	if path, err := exec.LookPath("helm"); err == nil {
+		return path, nil, nil
+	}
+	if _, err := sourceTree(); err == nil {
+		if _, err := exec.LookPath("go"); err == nil {
+			return "go", []string{"tool", "helm"}, nil
+		}
+	}
+	return "", nil, errors.New("the chart is installed with helm, which is not on the PATH: install Helm 3 or 4 (helm.sh/docs/intro/install), or run this in dacorch's source tree, which pins one")
+}
+
+// upgrade writes the chart and runs helm upgrade --install.
+func (r *Rig) upgrade(ctx context.Context, set kubernetes.Interface, rel Release, values map[string]any) error {
+	if err := unlock(ctx, set, rel); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(r.State().Dir, "chart-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	chart, file := filepath.Join(dir, "dacorch"), filepath.Join(dir, "values.yaml")
+	if err := deploy.WriteChart(chart); err != nil {
+		return err
+	}
+	data, err := yaml.Marshal(values)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return err
+	}
+	args := []string{"upgrade", "--install", rel.Name, chart, "--namespace", rel.Namespace, "--values", file}
+	if !rel.NoWait {
+		args = append(args, "--wait", "--timeout", releaseReadyWithin.String())
+	}
+	_, err = r.Helm(ctx, args...)
+	return err
+}
+
+// unlock removes what an interrupted helm left, which otherwise refuses to go on:
+// its note that an operation is under way.
+func unlock(ctx context.Context, set kubernetes.Interface, rel Release) error {
+	return set.CoreV1().Secrets(rel.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{
+		LabelSelector: "owner=helm,name=" + rel.Name + ",status in (pending-install,pending-upgrade,pending-rollback)"})
+}
