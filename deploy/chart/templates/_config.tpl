@@ -121,29 +121,37 @@
 {{- end -}}
 {{- end -}}
 
+{{/* All templates that the chart brings along, by instanceName. */}}
+{{- define "dacorch.podTemplates" -}}
+{{- range include "dacorch.templated" . | fromJsonArray }}
+{{ . | quote }}: |
+  {{- include "dacorch.podTemplate" (dict "root" $ "name" .) | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* All files of /etc/dacorch, as sources of one projected volume. */}}
 {{- define "dacorch.files" -}}
 - configMap:
-    name: {{ include "dacorch.fullname" . }}
+    name: {{ include "dacorch.fullname" . | quote }}
     items:
       - key: dacorch.yaml
         path: dacorch.yaml
 {{- with include "dacorch.templated" . | fromJsonArray }}
 - configMap:
-    name: {{ include "dacorch.fullname" $ }}-templates
+    name: {{ printf "%s-templates" (include "dacorch.fullname" $) | quote }}
     items:
       {{- range . }}
-      - key: {{ . }}
-        path: templates/{{ . }}/pod-template.yml
+      - key: {{ . | quote }}
+        path: {{ printf "templates/%s/pod-template.yml" . | quote }}
       {{- end }}
 {{- end }}
 {{- range $server := list "api" "zookeeper" "kafka" "mqtt" "database" }}
 {{- range $what, $ref := index $.Values.secrets $server }}
 {{- if $ref }}
 - {{ ternary "configMap" "secret" (hasKey $ref "configMap") }}:
-    name: {{ $ref.configMap | default $ref.name }}
+    name: {{ $ref.configMap | default $ref.name | quote }}
     items:
-      - key: {{ $ref.key }}
+      - key: {{ $ref.key | quote }}
         path: secrets/{{ $server }}/{{ $what }}
 {{- end }}
 {{- end }}
