@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -25,8 +26,8 @@ type DataCentre struct {
 	URL string // of the database, as the orchestrator's configuration has it
 
 	db      *sql.DB
-	tables  map[fleet.Kind]bool
-	number  string // what stands before a parameter's number
+	tables  map[fleet.Kind]string // what each kind's is called
+	number  string                // what stands before a parameter's number
 	publish func(payload []byte) error
 	muted   bool
 	hidden  bool // the tables are out of sight
@@ -39,27 +40,40 @@ type DataCentre struct {
 // openCentre makes the tables of the kinds in a database: PostgreSQL at a URL, or
 // an SQLite file in dir when that is empty.
 func openCentre(url, dir string, kinds []Kind, publish func([]byte) error) (*DataCentre, error) {
-	c := &DataCentre{URL: url, number: "$", publish: publish, tables: map[fleet.Kind]bool{}}
-	driver, source, table := "pgx", url, ""
+	c := &DataCentre{URL: url, number: "$", publish: publish}
+	driver, source, options := "pgx", url, ""
 	if url == "" {
 		path := filepath.Join(dir, "centre.sqlite")
 		c.URL, c.number = "sqlite:"+path, "?"
-		driver, source, table = "sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)", " WITHOUT ROWID"
+		driver, source, options = "sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(10000)", " WITHOUT ROWID"
 	}
 	var err error
 	if c.db, err = sql.Open(driver, source); err != nil {
 		return nil, fmt.Errorf("the data centre's database: %w", err)
 	}
+	return c.furnish(kinds, options)
+}
+
+// NewCentre is the data centre of a platform that runs elsewhere, on a PostgreSQL
+// of which it makes the tables, and which Close closes. What it announces it has
+// published.
+func NewCentre(db *sql.DB, kinds []Kind, publish func(payload []byte) error) (*DataCentre, error) {
+	return (&DataCentre{db: db, number: "$", publish: publish}).furnish(kinds, "")
+}
+
+// furnish makes the tables.
+func (c *DataCentre) furnish(kinds []Kind, options string) (*DataCentre, error) {
+	c.tables = map[fleet.Kind]string{}
 	for _, k := range kinds {
-		c.tables[k.Kind] = true
-		if _, err := c.db.Exec("CREATE TABLE IF NOT EXISTS " + quote(k.Kind) + " (id TEXT PRIMARY KEY, grp TEXT)" + table); err != nil {
-			return nil, errors.Join(fmt.Errorf("the data centre's table %s: %w", k.Kind, err), c.db.Close())
+		c.tables[k.Kind] = cmp.Or(k.Table, string(k.Kind))
+		if _, err := c.db.Exec("CREATE TABLE IF NOT EXISTS " + c.table(k.Kind) + " (id TEXT PRIMARY KEY, grp TEXT)" + options); err != nil {
+			return nil, errors.Join(fmt.Errorf("the data centre's table %s: %w", c.tables[k.Kind], err), c.db.Close())
 		}
 	}
 	return c, nil
 }
 
-func quote(kind fleet.Kind) string { return `"` + strings.ReplaceAll(string(kind), `"`, `""`) + `"` }
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // Close closes the database.
 func (c *DataCentre) Close() error { return c.db.Close() }
@@ -105,7 +119,7 @@ func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, err
 	if c.muted {
 		return changed, errNotAnnounced
 	}
-	for _, m := range messages(s) {
+	for _, m := range messages(s, c.tables[s.Kind]) {
 		payload, err := json.Marshal(m)
 		switch {
 		case err != nil:
@@ -138,8 +152,8 @@ func (c *DataCentre) Hide(ctx context.Context, on bool) error {
 		return nil
 	}
 	var errs []error
-	for kind := range c.tables {
-		from, to := quote(kind), quote(kind+hiddenSuffix)
+	for _, table := range c.tables {
+		from, to := quote(table), quote(table+HiddenSuffix)
 		if !on {
 			from, to = to, from
 		}
@@ -153,15 +167,16 @@ func (c *DataCentre) Hide(ctx context.Context, on bool) error {
 	return nil
 }
 
-// hiddenSuffix ends the name of a table that is out of sight.
-const hiddenSuffix = " (hidden)"
+// HiddenSuffix ends the name of a table that is out of sight.
+const HiddenSuffix = " (hidden)"
 
 // table is a kind's table as it is called now. It needs the lock.
 func (c *DataCentre) table(kind fleet.Kind) string {
+	table := c.tables[kind]
 	if c.hidden {
-		kind += hiddenSuffix
+		table += HiddenSuffix
 	}
-	return quote(kind)
+	return quote(table)
 }
 
 // errNotAnnounced says that rows changed and nobody was told.
@@ -249,16 +264,16 @@ type row struct {
 }
 
 // messages are the announcements of a statement.
-func messages(s Statement) []message {
+func messages(s Statement, table string) []message {
 	single := [...]string{Create: "c", Update: "u", Delete: "d"}[s.Verb]
 	if !s.Bulk && s.Named {
 		out := make([]message, len(s.Rows))
 		for i, r := range s.Rows {
-			out[i] = message{Op: single, Table: string(s.Kind), Key: &key{r.ID}, Instance: &row{r.ID, r.Group}, By: centreName}
+			out[i] = message{Op: single, Table: table, Key: &key{r.ID}, Instance: &row{r.ID, r.Group}, By: centreName}
 		}
 		return out
 	}
-	m := message{Op: "b" + single, Table: string(s.Kind), By: centreName}
+	m := message{Op: "b" + single, Table: table, By: centreName}
 	switch {
 	case !s.Named && (s.Verb == Create || !s.Bulk):
 		m.Op = "changed" // bare: only that something did
@@ -298,7 +313,7 @@ func (c *DataCentre) hear(ctx context.Context, payload []byte) error {
 	if m.By == centreName {
 		return nil
 	}
-	if !c.tables[fleet.Kind(m.Table)] {
+	if c.tables[fleet.Kind(m.Table)] == "" {
 		return fmt.Errorf("an announcement for table %.100q, which the data centre does not have", m.Table)
 	}
 	s := Statement{Kind: fleet.Kind(m.Table), Silent: true}

@@ -56,17 +56,17 @@ func (q *queue) take() []fact {
 	return facts
 }
 
-// treeReader makes transactions of what ZooKeeper carries out, from the nodes
+// A TreeReader makes transactions of what ZooKeeper carries out, from the nodes
 // alone: it knows nothing of what the orchestrator meant.
-type treeReader struct {
+type TreeReader struct {
 	kinds map[fleet.Kind]*kindReader
-	// Committed is told of each transaction, with the newest epoch.
+	// Committed is told of each transaction, with the newest epoch. Required.
 	Committed func(kind fleet.Kind, epoch int64, txn *fleet.Txn)
 	// Began, unless nil, is told of each leadership, with its epoch.
 	Began func(kind fleet.Kind, epoch int64)
-	// Led is told of each leadership but the first.
+	// Led, unless nil, is told of each leadership but the first.
 	Led func(kind fleet.Kind)
-	// Strange is told of what no orchestrator should have written.
+	// Strange, unless nil, is told of what no orchestrator should have written.
 	Strange func(kind fleet.Kind, why string)
 }
 
@@ -95,16 +95,17 @@ type readInstance struct {
 	versions    fleet.Versions
 }
 
-func newTreeReader(kinds []Kind) *treeReader {
-	t := &treeReader{kinds: map[fleet.Kind]*kindReader{}}
+// NewTreeReader makes one that knows of nothing in ZooKeeper.
+func NewTreeReader(kinds []Kind) *TreeReader {
+	t := &TreeReader{kinds: map[fleet.Kind]*kindReader{}}
 	for _, k := range kinds {
 		t.kinds[k.Kind] = &kindReader{epochs: map[int64]int64{}, candidates: map[string]candidate{}, instances: map[fleet.InstanceID]*readInstance{}}
 	}
 	return t
 }
 
-// read takes in what one transaction of ZooKeeper did.
-func (t *treeReader) read(session int64, changes []zookeeper.Change) {
+// Read takes in what one transaction of ZooKeeper did.
+func (t *TreeReader) Read(session int64, changes []zookeeper.Change) {
 	touched := map[fleet.Kind]*fleet.Txn{}
 	at := func(kind fleet.Kind) *fleet.Txn {
 		k := t.kinds[kind]
@@ -129,7 +130,7 @@ func (t *treeReader) read(session int64, changes []zookeeper.Change) {
 }
 
 // own reads a change in the orchestrator's own tree.
-func (t *treeReader) own(session int64, rest string, c *zookeeper.Change, at func(fleet.Kind) *fleet.Txn) {
+func (t *TreeReader) own(session int64, rest string, c *zookeeper.Change, at func(fleet.Kind) *fleet.Txn) {
 	name, node, _ := strings.Cut(rest, "/")
 	k := t.kinds[fleet.Kind(name)]
 	if k == nil {
@@ -138,7 +139,7 @@ func (t *treeReader) own(session int64, rest string, c *zookeeper.Change, at fun
 	switch node {
 	case "epoch":
 		if c.Op == "setData" {
-			if len(k.epochs) > 0 {
+			if len(k.epochs) > 0 && t.Led != nil {
 				t.Led(fleet.Kind(name))
 			}
 			k.epoch = int64(c.Version)
@@ -151,7 +152,7 @@ func (t *treeReader) own(session int64, rest string, c *zookeeper.Change, at fun
 		txn := at(fleet.Kind(name))
 		txn.Control, txn.ControlVersion = &fleet.Control{}, c.Version-1
 		if err := json.Unmarshal(c.Data, txn.Control); err != nil {
-			t.Strange(fleet.Kind(name), fmt.Sprintf("%s holds %q: %v", c.Path, c.Data, err))
+			t.strange(fleet.Kind(name), fmt.Sprintf("%s holds %q: %v", c.Path, c.Data, err))
 		}
 		k.closing = txn.Control.Closing
 	default:
@@ -174,8 +175,14 @@ func (k *kindReader) stands(session int64, node string, c *zookeeper.Change) {
 	k.candidates[node] = candidate{who.Name, session}
 }
 
+func (t *TreeReader) strange(kind fleet.Kind, why string) {
+	if t.Strange != nil {
+		t.Strange(kind, why)
+	}
+}
+
 // node reads a change in the contract's tree.
-func (t *treeReader) node(rest string, c *zookeeper.Change, at func(fleet.Kind) *fleet.Txn) {
+func (t *TreeReader) node(rest string, c *zookeeper.Change, at func(fleet.Kind) *fleet.Txn) {
 	parts := strings.Split(rest, "/")
 	kind := fleet.Kind(parts[0])
 	k := t.kinds[kind]
@@ -184,7 +191,7 @@ func (t *treeReader) node(rest string, c *zookeeper.Change, at func(fleet.Kind) 
 	}
 	id, ok := instanceNumber(parts[1])
 	if !ok {
-		t.Strange(kind, fmt.Sprintf("%s is no instance", c.Path))
+		t.strange(kind, fmt.Sprintf("%s is no instance", c.Path))
 		return
 	}
 	change := changeOf(at(kind), id)
@@ -207,7 +214,7 @@ func (t *treeReader) node(rest string, c *zookeeper.Change, at func(fleet.Kind) 
 		return
 	}
 	if err := in.take(what, c, change); err != nil {
-		t.Strange(kind, fmt.Sprintf("%s holds %.100q: %v", c.Path, c.Data, err))
+		t.strange(kind, fmt.Sprintf("%s holds %.100q: %v", c.Path, c.Data, err))
 	}
 }
 
@@ -297,7 +304,7 @@ func difference(was, is []string) (add, remove []string) {
 }
 
 // finish fills in what each instance holds after the transaction.
-func (t *treeReader) finish(kind fleet.Kind, txn *fleet.Txn) {
+func (t *TreeReader) finish(kind fleet.Kind, txn *fleet.Txn) {
 	k := t.kinds[kind]
 	for i := range txn.Changes {
 		c := &txn.Changes[i]

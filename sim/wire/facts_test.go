@@ -125,7 +125,7 @@ func normal(txn *fleet.Txn) string {
 func TestReaderIsTheWritersTwin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &writer{tree: map[fleet.InstanceID]*readInstance{}}
-		reader := newTreeReader([]Kind{{Kind: "Thing"}, {Kind: "Rule"}})
+		reader := NewTreeReader([]Kind{{Kind: "Thing"}, {Kind: "Rule"}})
 		var got []string
 		led := 0
 		reader.Led = func(fleet.Kind) { led++ }
@@ -143,16 +143,16 @@ func TestReaderIsTheWritersTwin(t *testing.T) {
 			if newest == 0 || rapid.IntRange(0, 3).Draw(t, "lead") == 0 {
 				newest++
 				epochs[session] = newest
-				reader.read(session, []zookeeper.Change{{Op: "setData", Path: ownRoot + "Thing/epoch", Version: int32(newest)}})
+				reader.Read(session, []zookeeper.Change{{Op: "setData", Path: ownRoot + "Thing/epoch", Version: int32(newest)}})
 			}
 			txn := w.drawTxn(t, n+1, epochs[session])
 			want := normal(txn)
-			reader.read(session, w.write("Thing", txn))
+			reader.Read(session, w.write("Thing", txn))
 			if len(got) != int(n)+1 || got[n] != want {
 				t.Fatalf("transaction %d is read as\n%s\nwant\n%s", n+1, got[n:], want)
 			}
 			// What is not the orchestrator's makes no transaction.
-			reader.read(session+10, []zookeeper.Change{{Op: "create", Path: orchestrationRoot + "Thing/0/tmp/status", Data: []byte("{}")},
+			reader.Read(session+10, []zookeeper.Change{{Op: "create", Path: orchestrationRoot + "Thing/0/tmp/status", Data: []byte("{}")},
 				{Op: "setData", Path: orchestrationRoot + "Other/0", Data: []byte("x")}, {Op: "create", Path: "/elsewhere"},
 				{Op: "create", Path: orchestrationRoot + "Thing"}, {Op: "create", Path: ownRoot + "Thing/candidates/c1"}})
 		}
@@ -196,12 +196,12 @@ func TestReaderIsTold(t *testing.T) {
 		{zookeeper.Change{Op: "delete", Path: at + "/3"}, ""},
 		{zookeeper.Change{Op: "delete", Path: at + "/3/resources"}, ""},
 	} {
-		reader := newTreeReader([]Kind{{Kind: "Thing"}})
+		reader := NewTreeReader([]Kind{{Kind: "Thing"}})
 		told := ""
 		reader.Strange = func(_ fleet.Kind, why string) { told += why }
 		reader.Led = func(fleet.Kind) { t.Error("nobody leads") }
 		reader.Committed = func(fleet.Kind, int64, *fleet.Txn) {}
-		reader.read(1, []zookeeper.Change{s.change})
+		reader.Read(1, []zookeeper.Change{s.change})
 		if want := s.want; (want == "") != (told == "") || !containsAll(told, want) {
 			t.Errorf("%s %s %q: told %q, want %q", s.change.Op, s.change.Path, s.change.Data, told, want)
 		}

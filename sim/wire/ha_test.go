@@ -269,7 +269,7 @@ func TestLeaderKilled(t *testing.T) {
 	x := startPlatform(t, Config{}, 3, session)
 	var mu sync.Mutex
 	var stale []string
-	reader := newTreeReader(x.p.kinds)
+	reader := NewTreeReader(x.p.kinds)
 	reader.Strange = func(_ fleet.Kind, why string) { stale = append(stale, why) }
 	led := make(chan time.Time, 10)
 	reader.Led = func(fleet.Kind) { led <- time.Now() }
@@ -283,7 +283,7 @@ func TestLeaderKilled(t *testing.T) {
 	x.p.ZooKeeper.Observe(func(session int64, changes []zookeeper.Change) {
 		mu.Lock()
 		defer mu.Unlock()
-		reader.read(session, changes)
+		reader.Read(session, changes)
 	})
 	x.work()
 	settle := time.NewTimer(time.Second)

@@ -11,25 +11,29 @@ import (
 // patient bounds the wait for a broker that runs elsewhere.
 const patient = 10 * time.Second
 
-// publisher connects the data centre to a broker that runs elsewhere. It
-// reconnects by itself; what is published meanwhile is an error.
-func (p *Platform) publisher() (func(payload []byte) error, error) {
-	c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(p.broker).SetClientID("dacorch-" + centreName + "-says").
-		SetMaxReconnectInterval(time.Second))
+// Publisher connects a data centre to a broker that runs elsewhere, and answers how
+// it announces there. It reconnects by itself; what is published meanwhile is an
+// error. It publishes nothing any more after end.
+func Publisher(broker *mqtt.ClientOptions) (publish func(payload []byte) error, end func(), err error) {
+	c := mqtt.NewClient(broker.SetClientID("dacorch-" + centreName + "-says").SetMaxReconnectInterval(time.Second))
+	where := "no broker"
+	for _, at := range broker.Servers {
+		where = at.Redacted()
+	}
 	answered := func(what string, t mqtt.Token) error {
 		if !t.WaitTimeout(patient) {
-			return fmt.Errorf("%s %s: no answer within %v", what, p.broker, patient)
+			return fmt.Errorf("%s %s: no answer within %v", what, where, patient)
 		}
 		if err := t.Error(); err != nil {
-			return fmt.Errorf("%s %s: %w", what, p.broker, err)
+			return fmt.Errorf("%s %s: %w", what, where, err)
 		}
 		return nil
 	}
 	if err := answered("connecting to", c.Connect()); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p.onClose(func() error { c.Disconnect(100); return nil })
-	return func(payload []byte) error { return answered("publishing at", c.Publish(topic, 1, false, payload)) }, nil
+	return func(payload []byte) error { return answered("publishing at", c.Publish(topic, 1, false, payload)) },
+		func() { c.Disconnect(100) }, nil
 }
 
 // listen hands over every announcement until ctx ends.

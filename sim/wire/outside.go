@@ -27,7 +27,7 @@ func (r *run) zookeeper(session int64, changes []zookeeper.Change) {
 		}
 		r.reader.Began = func(kind fleet.Kind, epoch int64) { r.check.Leads(now, kind, epoch) }
 		r.reader.Led = func(kind fleet.Kind) { r.check.Add(kind, history.LeaderChanges, 1) }
-		r.reader.read(session, changes)
+		r.reader.Read(session, changes)
 	})
 }
 

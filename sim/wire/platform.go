@@ -23,12 +23,15 @@ import (
 	"dacorch/sim/wire/kubernetes"
 	"dacorch/sim/wire/mqtt"
 	"dacorch/sim/wire/zookeeper"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
 // Kind is a kind as the platform around the orchestrator knows it.
 type Kind struct {
 	Kind              fleet.Kind
 	InstanceName      string        // pods are named <InstanceName>-<id>
+	Table             string        // of the database; default the kind's name
 	Heartbeat         bool          // its DACs send heartbeats
 	HeartbeatInterval time.Duration // how often
 	Confirms          bool          // its DACs confirm what they have applied
@@ -276,9 +279,11 @@ func (p *Platform) startMQTT(cfg Config) error {
 func (p *Platform) startCentre(cfg Config) (err error) {
 	publish := func(payload []byte) error { return p.MQTT.Publish(topic, payload, 1, false) }
 	if p.broker != "" {
-		if publish, err = p.publisher(); err != nil {
+		var end func()
+		if publish, end, err = Publisher(paho.NewClientOptions().AddBroker(p.broker)); err != nil {
 			return err
 		}
+		p.onClose(func() error { end(); return nil })
 	}
 	p.Centre, err = openCentre(cfg.Database, p.dir, cfg.Kinds, publish)
 	if err != nil {

@@ -64,7 +64,7 @@ type run struct {
 	procs  *processes // likewise
 	check  *invariant.Checker
 	pics   *pictures
-	reader *treeReader
+	reader *TreeReader
 	queue  *queue
 	kinds  []*kind
 
@@ -188,7 +188,7 @@ func (r *run) prepare() error {
 	}
 	r.check = invariant.New(check)
 	r.pics = newPictures(r)
-	r.reader = newTreeReader(setting.Kinds)
+	r.reader = NewTreeReader(setting.Kinds)
 	r.reader.Strange = func(kind fleet.Kind, why string) { r.wrong.add(r.last, kind, invariant.TreeShape.String(), why) }
 	var err error
 	r.Scene, err = r.ground.Open(r.ctx, setting)
