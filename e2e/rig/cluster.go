@@ -230,6 +230,30 @@ func nodesReady(ctx context.Context, set kubernetes.Interface, since time.Time) 
 	return nil
 }
 
+// namesResolve waits until the cluster's name server answers: a program that asks
+// before is told that the services do not exist.
+func (r *Rig) namesResolve(ctx context.Context) (StepState, error) {
+	set, err := kubernetes.NewForConfig(r.rest)
+	if err != nil {
+		return StepFailed, err
+	}
+	state := StepThere
+	err = await(ctx, clusterReadyWithin, "the cluster's name server is ready", func(ctx context.Context) error {
+		all, err := set.AppsV1().Deployments("kube-system").List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
+		if err != nil {
+			return err
+		}
+		for _, d := range all.Items {
+			if d.Status.AvailableReplicas > 0 {
+				return nil
+			}
+		}
+		state = StepDone
+		return fmt.Errorf("none of %s is available", plural(len(all.Items), "deployment", "deployments"))
+	})
+	return state, err
+}
+
 // await calls until it answers nil; once time is up the error says what was
 // waited for and the last reason.
 func await(ctx context.Context, timeout time.Duration, what string, until func(context.Context) error) error {

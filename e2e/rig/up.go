@@ -214,7 +214,10 @@ func (r *Rig) steps(ctx context.Context, s *steps, opts Options) error {
 	r.mu.Lock()
 	r.state.Images.Dacorch, r.state.Images.DAC = refs.Dacorch, refs.DAC
 	r.mu.Unlock()
-	if err := errors.Join(r.save(), s.run("load", noNote(func() (StepState, error) { return r.loadImages(ctx) }))); err != nil {
+	if err := errors.Join(r.save(), s.beside(map[string]func() (StepState, string, error){
+		"load":  noNote(func() (StepState, error) { return r.loadImages(ctx) }),
+		"names": noNote(func() (StepState, error) { return r.namesResolve(ctx) }),
+	})); err != nil {
 		return err
 	}
 	if _, err := removeMade(ctx, r.docker, refs.Dacorch, refs.DAC); err != nil {
