@@ -181,7 +181,7 @@ func isKept(path string) bool {
 // kept unasked; nil: nothing.
 func (c console) recordTo(outs *outputs, sc *scenarios.Scenario, f runFlags) (io.Writer, *keptRun, error) {
 	switch {
-	case f.record == recordOff || f.record == "" && f.on == onWire:
+	case f.record == recordOff || f.record == "" && f.on != onModel:
 		return nil, nil, nil
 	case f.record != "":
 		w, err := outs.open(c, "--record", f.record)

@@ -12,16 +12,19 @@ import (
 
 	"dacorch/scenarios"
 	"dacorch/sim"
+	"dacorch/sim/kind"
 	"dacorch/sim/wire"
 )
 
 // checkWire refuses flags that do not go together.
 func (f *runFlags) checkWire() error {
 	switch {
-	case f.on != onModel && f.on != onWire:
-		return fmt.Errorf("--on %s: want %s or %s", f.on, onModel, onWire)
+	case f.on != onModel && f.on != onWire && f.on != onKind:
+		return fmt.Errorf("--on %s: want %s, %s or %s", f.on, onModel, onWire, onKind)
 	case f.on == onModel && (f.timeScale != 1 || f.orchestrators != 1):
-		return fmt.Errorf("--time-scale and --orchestrators go with --on %s: virtual time needs no scale", onWire)
+		return fmt.Errorf("--time-scale and --orchestrators go with --on %s and --on %s: virtual time needs no scale", onWire, onKind)
+	case f.on != onKind && f.rig != "":
+		return fmt.Errorf("--rig goes with --on %s", onKind)
 	case f.timeScale < 1 || f.timeScale > 120:
 		return fmt.Errorf("--time-scale %v: want 1 to 120", f.timeScale)
 	case f.orchestrators < 1 || f.orchestrators > 9:
@@ -30,32 +33,25 @@ func (f *runFlags) checkWire() error {
 	return nil
 }
 
-// playWire runs the scenario in real time, with the orchestrator as a process of
-// its own, and shows how far it is.
-func (c console) playWire(ctx context.Context, sc *scenarios.Scenario, f runFlags, log io.Writer) (*sim.Result, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("this program's own file, to run it as the orchestrator: %w", err)
-	}
+// playReal runs the scenario in real time, with orchestrators of their own, and
+// shows how far it is.
+func (c console) playReal(ctx context.Context, sc *scenarios.Scenario, f runFlags, log io.Writer) (*sim.Result, error) {
 	if log == nil {
 		log = io.Discard
 	}
 	line := c.newProgressLine(f.quiet)
 	began := time.Now()
 	var reached time.Duration
-	result, err := wire.Run(ctx, sc, wire.RunOptions{
-		TimeScale: f.timeScale, Orchestrators: f.orchestrators, Open: openFile, Log: &lockedWriter{to: log},
-		Serve: func(ctx context.Context, config string) *exec.Cmd {
-			cmd := exec.CommandContext(ctx, self, "serve", "--config", config)
-			cmd.Env = []string{} // the scenario says everything
-			return cmd
-		},
-		Progress: func(p wire.Progress) error {
-			reached = p.Now
-			line.show(time.Now(), func() string { return wireProgressText(p, time.Since(began)) })
-			return ctx.Err()
-		},
-	})
+	progress := func(p wire.Progress) error {
+		reached = p.Now
+		line.show(time.Now(), func() string { return wireProgressText(p, time.Since(began)) })
+		return ctx.Err()
+	}
+	play := playWire
+	if f.on == onKind {
+		play = playKind
+	}
+	result, err := play(ctx, sc, f, &lockedWriter{to: log}, progress)
 	line.clear()
 	if errors.Is(err, context.Canceled) {
 		return nil, interruptedError(fmt.Sprintf("%s: interrupted at %s of %s, after %s: no verdict",
@@ -65,6 +61,28 @@ func (c console) playWire(ctx context.Context, sc *scenarios.Scenario, f runFlag
 		return nil, err
 	}
 	return &sim.Result{Report: result.Report, Timeline: result.Timeline}, nil
+}
+
+// playWire runs the scenario in this process, but for the orchestrators.
+func playWire(ctx context.Context, sc *scenarios.Scenario, f runFlags, log io.Writer, progress func(wire.Progress) error) (*wire.Result, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("this program's own file, to run it as the orchestrator: %w", err)
+	}
+	return wire.Run(ctx, sc, wire.RunOptions{
+		TimeScale: f.timeScale, Orchestrators: f.orchestrators, Open: openFile, Log: log, Progress: progress,
+		Serve: func(ctx context.Context, config string) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, self, "serve", "--config", config)
+			cmd.Env = []string{} // the scenario says everything
+			return cmd
+		},
+	})
+}
+
+// playKind runs the scenario on a rig that is up.
+func playKind(ctx context.Context, sc *scenarios.Scenario, f runFlags, log io.Writer, progress func(wire.Progress) error) (*wire.Result, error) {
+	return kind.Run(ctx, sc, kind.Options{
+		Rig: f.rig, TimeScale: f.timeScale, Orchestrators: f.orchestrators, Open: openFile, Log: log, Progress: progress})
 }
 
 func wireProgressText(p wire.Progress, wall time.Duration) string {

@@ -50,6 +50,9 @@ type Told struct {
 	Tree func(session int64, changes []zookeeper.Change)
 	Pod  func(what watch.EventType, was, is *corev1.Pod)
 	DACs Facts
+	// Evicted says that the next deletion of an instance's pod is not its
+	// orchestrator's.
+	Evicted func(kind fleet.Kind, id fleet.InstanceID)
 	// Hear has the run hear what an orchestrator says until it ends.
 	Hear func(client *api.Client)
 }

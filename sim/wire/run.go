@@ -161,7 +161,11 @@ func (r *run) prepare() error {
 	}
 	setting := Setting{Entries: map[fleet.Kind]string{}, Orchestrators: r.opts.Orchestrators, Session: r.session(), PodStart: r.real(r.sc.World.Latency("kubernetes.start").Mean),
 		EvictAfter: r.real(evictAfter), Nodes: r.sc.Nodes, Log: r.opts.Log,
-		Told: Told{Tree: r.zookeeper, Pod: r.kubernetes, DACs: facts{r}, Hear: func(client *api.Client) { r.hearing.Go(func() { r.hear(client) }) }}}
+		Told: Told{Tree: r.zookeeper, Pod: r.kubernetes, DACs: facts{r},
+			Evicted: func(kind fleet.Kind, id fleet.InstanceID) {
+				r.queue.add(func(time.Time) { r.evicted[dacAt{kind, id}] = true })
+			},
+			Hear: func(client *api.Client) { r.hearing.Go(func() { r.hear(client) }) }}}
 	check := invariant.Config{Pod: r.podState}
 	for i := range r.sc.Kinds {
 		spec := &r.sc.Kinds[i]
