@@ -124,7 +124,7 @@ Exit codes: 0 everything is up; 2 it is not, and why was said; 130 interrupted.`
 }
 
 func rigUp(ctx context.Context, c console, opts rig.Options, asJSON bool) error {
-	opts.Progress = showSteps(c, asJSON)
+	opts.Progress = showSteps(c, asJSON, "there already")
 	began := time.Now()
 	r, err := rig.Up(ctx, opts)
 	if ctx.Err() != nil {
@@ -155,8 +155,9 @@ func rigUp(ctx context.Context, c console, opts rig.Options, asJSON bool) error 
 	return nil
 }
 
-// showSteps prints each step as it ends.
-func showSteps(c console, asJSON bool) func(rig.Step) {
+// showSteps prints each step as it ends. there is the word for one that had
+// nothing to do.
+func showSteps(c console, asJSON bool, there string) func(rig.Step) {
 	if asJSON {
 		enc := json.NewEncoder(c.out)
 		return func(s rig.Step) {
@@ -176,7 +177,7 @@ func showSteps(c console, asJSON bool) func(rig.Step) {
 			running[s.Name] = true
 		} else {
 			delete(running, s.Name)
-			state := map[rig.StepState]string{rig.StepDone: "done", rig.StepThere: "there already", rig.StepFailed: "FAILED"}[s.State]
+			state := map[rig.StepState]string{rig.StepDone: "done", rig.StepThere: there, rig.StepFailed: "FAILED"}[s.State]
 			fmt.Fprintf(c.out, "%-13s %-14s %8s  %s\n", s.Name, state, seconds(s.Took), s.Note)
 		}
 		if len(running) > 0 {
@@ -200,7 +201,7 @@ of dacorch, certificates and passwords. Images from registries, and those of
 Exit codes: 0 nothing of it is left; 2 something is, and why was said.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			err := rig.Down(cmd.Context(), f.name, showSteps(c, f.asJSON))
+			err := rig.Down(cmd.Context(), f.name, showSteps(c, f.asJSON, "-"))
 			if cmd.Context().Err() != nil {
 				return interruptedError("interrupted: dacorch rig down goes on from here")
 			}

@@ -123,18 +123,21 @@ func (r *Rig) removeNetwork(ctx context.Context) ([]string, error) {
 }
 
 // removeDirectory removes the rig's directory. What a service has written there
-// under its own user goes by a container, where this user may not.
+// under a user of its own goes by a container, where this user may not.
 func (r *Rig) removeDirectory(ctx context.Context) ([]string, error) {
 	dir := r.state.Dir
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	state, err := readState(r.state.Name)
-	if err == nil && os.Geteuid() != 0 {
-		err = r.emptyDirectory(ctx, state)
+	state, unread := readState(r.state.Name)
+	err := os.RemoveAll(dir)
+	if errors.Is(err, fs.ErrPermission) && unread == nil {
+		if err = r.emptyDirectory(ctx, state); err == nil {
+			err = os.RemoveAll(dir)
+		}
 	}
-	if removing := os.RemoveAll(dir); removing != nil {
-		return nil, errors.Join(removing, err)
+	if err != nil {
+		return nil, err
 	}
 	return []string{dir}, nil
 }

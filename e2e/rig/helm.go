@@ -20,19 +20,14 @@ import (
 // standard output: the one on the PATH, or in the source tree the one that go.mod
 // pins.
 func (r *Rig) Helm(ctx context.Context, args ...string) (string, error) {
-	state := r.State()
-	name, before, err := helmProgram()
+	program, err := helmProgram(ctx)
 	if err != nil {
 		return "", err
 	}
+	state := r.State()
 	verb := strings.Join(args[:min(1, len(args))], "")
-	cmd := exec.CommandContext(ctx, name, append(before, append(args, "--kubeconfig", state.Kubeconfig)...)...)
+	cmd := exec.CommandContext(ctx, program, append(args, "--kubeconfig", state.Kubeconfig)...)
 	endsWithContext(cmd)
-	if name == "go" {
-		if cmd.Dir, err = sourceTree(); err != nil {
-			return "", err
-		}
-	}
 	own := filepath.Join(state.Dir, "helm") // nothing of a rig stands elsewhere
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+own, "HELM_CONFIG_HOME="+own, "HELM_DATA_HOME="+own)
 	var problem strings.Builder
@@ -47,18 +42,35 @@ func (r *Rig) Helm(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// helmProgram is what to run for helm, and what stands before its arguments.
-func helmProgram() (name string, before []string, err error) {
+// helmProgram finds helm. The one that go.mod pins is built and then run without
+// "go tool", which ends well when its tool is killed.
+func helmProgram(ctx context.Context) (string, error) {
 	if path, err := exec.LookPath("helm"); err == nil {
-		return path, nil, nil
+		return path, nil
 	}
-	if _, err := sourceTree(); err == nil {
-		if _, err := exec.LookPath("go"); err == nil {
-			return "go", []string{"tool", "helm"}, nil
-		}
+	tree, err := sourceTree()
+	if err != nil {
+		return "", errNoHelm
 	}
-	return "", nil, errors.New("the chart is installed with helm, which is not on the PATH: install Helm 3 or 4 (helm.sh/docs/intro/install), or run this in dacorch's source tree, which pins one")
+	if _, err := exec.LookPath("go"); err != nil {
+		return "", errNoHelm
+	}
+	cmd := exec.CommandContext(ctx, "go", "tool", "-n", "helm")
+	cmd.Dir = tree
+	endsWithContext(cmd)
+	var problem strings.Builder
+	cmd.Stderr = &problem
+	path, err := cmd.Output()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		return "", fmt.Errorf("go tool helm: %w:\n%s", err, lastLines(problem.String(), 10))
+	}
+	return strings.TrimSpace(string(path)), nil
 }
+
+var errNoHelm = errors.New("the chart is installed with helm, which is not on the PATH: install Helm 3 or 4 (helm.sh/docs/intro/install), or run this in dacorch's source tree, which pins one")
 
 // upgrade writes the chart and runs helm upgrade --install.
 func (r *Rig) upgrade(ctx context.Context, set kubernetes.Interface, rel Release, values map[string]any) error {

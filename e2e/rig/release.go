@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,9 @@ type Release struct {
 	// WrongPassword gives the orchestrator a wrong password for this service.
 	WrongPassword ServiceName
 }
+
+// id is what the release's Service is called in the cluster.
+func (rel Release) id() string { return rel.Namespace + "/" + rel.Name }
 
 // A ReleaseKind is a kind that the release orchestrates. Its table must be there,
 // or the orchestrator waits for it.
@@ -199,8 +203,7 @@ func (r *Rig) ensureNamespace(ctx context.Context, set kubernetes.Interface, nam
 }
 
 // nodePort chooses the node port of a release's Service, and answers the address
-// of this machine that leads there. The one that it has stays; the first of all is
-// the rig's own release's.
+// of this machine that leads there.
 func (r *Rig) nodePort(ctx context.Context, set kubernetes.Interface, rel Release) (inside int32, outside string, err error) {
 	mapped, err := r.mappedPorts(ctx)
 	if err != nil {
@@ -210,39 +213,56 @@ func (r *Rig) nodePort(ctx context.Context, set kubernetes.Interface, rel Releas
 	if err != nil {
 		return 0, "", err
 	}
-	taken := map[int32]string{}
-	for _, s := range services.Items {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ports == nil {
+		r.ports = map[int32]string{}
+	}
+	port, err := choosePort(mapped, services.Items, r.ports, rel)
+	if err != nil {
+		return 0, "", err
+	}
+	r.ports[port] = rel.id()
+	return port, mapped[port], nil
+}
+
+// choosePort takes the port that the release has, or one that is free: the first of
+// all for the rig's own release, another for others. given are those of this
+// process whose Services may not be there yet.
+func choosePort(mapped map[int32]string, services []corev1.Service, given map[int32]string, rel Release) (int32, error) {
+	taken := maps.Clone(given)
+	for _, s := range services {
 		for _, p := range s.Spec.Ports {
 			if p.NodePort == 0 {
 				continue
 			}
-			taken[p.NodePort] = s.Namespace
-			if at, ok := mapped[p.NodePort]; ok && s.Namespace == rel.Namespace && s.Name == rel.Name {
-				return p.NodePort, at, nil
+			taken[p.NodePort] = s.Namespace + "/" + s.Name
+			if mapped[p.NodePort] != "" && taken[p.NodePort] == rel.id() {
+				return p.NodePort, nil
 			}
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	maps.Copy(taken, r.ports) // those of this process that have no Service yet
-	own := rel.Namespace == ownNamespace
+	own := rel.id() == ownNamespace+"/"+Name
 	for n, port := range sortedPorts(mapped) {
-		if by := taken[port]; (n == 0) == own && (by == "" || by == rel.Namespace) {
-			if r.ports == nil {
-				r.ports = map[int32]string{}
-			}
-			r.ports[port] = rel.Namespace
-			return port, mapped[port], nil
+		if by := taken[port]; (n == 0) == own && (by == "" || by == rel.id()) {
+			return port, nil
 		}
 	}
-	return 0, "", fmt.Errorf("no node port is free: %d lead to this machine (%s), each taken by a release; uninstall one, or map more and make the rig anew",
-		len(mapped), kindConfigFile)
+	var by []string
+	for _, port := range slices.Sorted(maps.Keys(taken)) {
+		if mapped[port] != "" {
+			by = append(by, fmt.Sprintf("%d by %s", port, taken[port]))
+		}
+	}
+	return 0, fmt.Errorf("no node port is left of the %d that lead to this machine, of which the first is for the rig's own release: taken are %s; uninstall one, or map more in %s and make the rig anew",
+		len(mapped), strings.Join(by, ", "), kindConfigFile)
 }
 
+// releasePort gives a namespace's ports back.
 func (r *Rig) releasePort(namespace string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.ports, func(_ int32, by string) bool { return by == namespace })
+	maps.DeleteFunc(r.ports, func(_ int32, by string) bool { return strings.HasPrefix(by, namespace+"/") })
 }
 
 // diagnose tells of pods that are not ready, with their last words, for an error.

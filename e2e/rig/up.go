@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,9 @@ func (s *steps) run(name string, do func() (StepState, string, error)) error {
 	state, note, err := do()
 	if err != nil {
 		state, note = StepFailed, ""
+		if errors.Is(err, context.Canceled) {
+			note = "interrupted"
+		}
 	}
 	s.say(Step{Name: name, State: state, Took: time.Since(began), Note: note})
 	if err != nil {
@@ -283,7 +287,7 @@ func (r *Rig) checkPorts(ctx context.Context, opts Options) error {
 	var uses []use
 	for _, name := range ServiceNames {
 		if !there[r.containerName(name)] {
-			uses = append(uses, use{outside[name], string(name)})
+			uses = append(uses, use{cmp.Or(r.state.Services[name].Outside, outside[name]), string(name)})
 		}
 	}
 	if !there[nodeName(r.state.Name)] {
