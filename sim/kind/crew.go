@@ -42,8 +42,14 @@ func (g *ground) install(ctx context.Context) (*crew, error) {
 		if err := yaml.Unmarshal([]byte("{"+g.s.Entries[k.Kind]+"}"), &settings); err != nil {
 			return nil, fmt.Errorf("the configuration of %s: %w", k.Kind, err)
 		}
-		rel.Kinds = append(rel.Kinds, rig.ReleaseKind{Kind: string(k.Kind) + suffix, InstanceName: k.InstanceName, Settings: settings,
-			DAC: map[string]string{"IOTA_ZOOKEEPER_SESSION": k.Session.String(), "IOTA_HEARTBEAT_INTERVAL": k.HeartbeatInterval.String()}})
+		of := rig.ReleaseKind{Kind: string(k.Kind) + suffix, InstanceName: k.InstanceName, Settings: settings,
+			DAC: map[string]string{"IOTA_ZOOKEEPER_SESSION": k.Session.String(), "IOTA_HEARTBEAT_INTERVAL": k.HeartbeatInterval.String()}}
+		template, err := g.rig.DACTemplate(of)
+		if err != nil {
+			return nil, err
+		}
+		of.Template = failing(template)
+		rel.Kinds = append(rel.Kinds, of)
 	}
 	installed, err := g.rig.Install(ctx, rel)
 	if err != nil {
@@ -54,6 +60,13 @@ func (g *ground) install(ctx context.Context) (*crew, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// failing has pods fail when their program ends, as those of scenarios do: the
+// shipped template has the node start it again in its place, of which the
+// orchestrator sees nothing.
+func failing(template string) string {
+	return strings.Replace(template, "restartPolicy: Always", "restartPolicy: Never", 1)
 }
 
 // scale has the release have so many replicas.
