@@ -2,6 +2,7 @@ package dac
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,8 +25,10 @@ type Beats interface {
 // BeatsConfig says where KafkaBeats sends.
 type BeatsConfig struct {
 	Brokers []string
-	Topic   string // "HeartBeat" by default
-	// Configure, unless nil, may change the client's configuration: SASL, TLS,
+	Topic   string      // "HeartBeat" by default
+	TLS     *tls.Config // spoken with the brokers unless nil
+	SASL    SASL
+	// Configure, unless nil, may change the client's configuration, such as its
 	// timeouts.
 	Configure func(*sarama.Config)
 }
@@ -53,6 +56,11 @@ func NewBeats(cfg BeatsConfig) (*KafkaBeats, error) {
 	c.Net.WriteTimeout = 5 * time.Second
 	c.Producer.Return.Successes = true
 	c.Producer.Return.Errors = true
+	c.Net.TLS.Enable, c.Net.TLS.Config = cfg.TLS != nil, cfg.TLS
+	if err := cfg.SASL.check(); err != nil {
+		return nil, fmt.Errorf("kafka: %w", err)
+	}
+	cfg.SASL.configure(c)
 	if cfg.Configure != nil {
 		cfg.Configure(c)
 	}

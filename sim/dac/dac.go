@@ -8,6 +8,7 @@ package dac
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,12 @@ type Config struct {
 	ZooKeeper []string
 	// Dial, unless nil, makes the connections to ZooKeeper, as net.DialTimeout does.
 	Dial func(network, address string, timeout time.Duration) (net.Conn, error)
+	// TLS, unless nil, is spoken with ZooKeeper, above Dial. An empty ServerName is
+	// the host's.
+	TLS *tls.Config
+	// Login, unless empty, is the user at ZooKeeper (scheme digest). Others may then
+	// read the status and no more.
+	Login Login
 	// Root is the node above the kinds, "/iota/orchestration" by default.
 	Root string
 	// Session is the ZooKeeper session's timeout, 10 s by default. The server may
@@ -50,6 +57,9 @@ type Config struct {
 	// brokers, with a producer of its own.
 	Beats Beats
 	Kafka []string
+	// KafkaTLS and SASL are how Run's own producer connects and logs in.
+	KafkaTLS *tls.Config
+	SASL     SASL
 	// Topic is where Run's own producer sends, "HeartBeat" by default.
 	Topic string
 
@@ -101,7 +111,7 @@ func New(cfg Config) (*DAC, error) {
 		return nil, fmt.Errorf("dac: %w", err)
 	}
 	d := &DAC{
-		cfg: cfg, path: fmt.Sprintf("%s/%s/%d", cfg.Root, cfg.Kind, cfg.Instance), link: &link{via: cfg.Dial},
+		cfg: cfg, path: fmt.Sprintf("%s/%s/%d", cfg.Root, cfg.Kind, cfg.Instance), link: &link{via: cfg.Dial, tls: cfg.TLS},
 		hang: make(chan struct{}), kill: make(chan struct{}),
 	}
 	d.state.Times = -1
@@ -162,7 +172,7 @@ func (cfg Config) check() error {
 	case cfg.Latency < 0 || cfg.Cost < 0:
 		return errors.New("latency or cost is negative: want 0 or more")
 	}
-	return nil
+	return errors.Join(cfg.Login.check("zookeeper"), cfg.SASL.check())
 }
 
 // Run runs the program until ctx ends (SIGTERM): then what it runs ends first,
@@ -171,7 +181,7 @@ func (cfg Config) check() error {
 func (d *DAC) Run(ctx context.Context) error {
 	beats := d.cfg.Beats
 	if d.cfg.Heartbeat && beats == nil {
-		own, err := NewBeats(BeatsConfig{Brokers: d.cfg.Kafka, Topic: d.cfg.Topic})
+		own, err := NewBeats(BeatsConfig{Brokers: d.cfg.Kafka, Topic: d.cfg.Topic, TLS: d.cfg.KafkaTLS, SASL: d.cfg.SASL})
 		if err != nil {
 			return fmt.Errorf("dac: %w", err)
 		}

@@ -2,8 +2,13 @@ package dac
 
 import (
 	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -21,7 +26,14 @@ import (
 //	IOTA_KIND                the kind, such as Thing. Required
 //	IOTA_ZOOKEEPER           host:port of the servers, with commas; localhost:2181
 //	IOTA_ZOOKEEPER_SESSION   the session's timeout; 10s
+//	IOTA_ZOOKEEPER_TLS_CA    file with the certificates to trust (PEM): switches TLS on
+//	IOTA_ZOOKEEPER_USER      user at ZooKeeper (scheme digest), with a password
+//	IOTA_ZOOKEEPER_PASSWORD  or IOTA_ZOOKEEPER_PASSWORD_FILE, a file that holds it
 //	IOTA_KAFKA               host:port of some brokers, with commas; localhost:9092
+//	IOTA_KAFKA_TLS_CA        file with the certificates to trust (PEM): switches TLS on
+//	IOTA_KAFKA_SASL_MECHANISM  PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; no login
+//	IOTA_KAFKA_USER          user at Kafka, with a password
+//	IOTA_KAFKA_PASSWORD      or IOTA_KAFKA_PASSWORD_FILE, a file that holds it
 //	IOTA_HEARTBEAT           on or off; on
 //	IOTA_HEARTBEAT_INTERVAL  the time between two heartbeats; 60s
 //	IOTA_HEARTBEAT_TOPIC     their topic; HeartBeat
@@ -30,7 +42,8 @@ import (
 //	IOTA_APPLY_LATENCY       how long a reload takes; 0s
 //	IOTA_APPLY_COST          how long each resource takes to start or stop; 0s
 //
-// The error names the variable.
+// The files are read once, here. The error names the variable, and never tells a
+// password.
 func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	e := env{getenv: getenv}
 	name := cmp.Or(getenv("DAC_INSTANCE_ID_FROM"), "DAC_INSTANCE_ID")
@@ -46,6 +59,13 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		Confirms:  e.onOff("IOTA_CONFIRMS", true),
 		Latency:   e.duration("IOTA_APPLY_LATENCY", 0, 0),
 		Cost:      e.duration("IOTA_APPLY_COST", 0, 0),
+	}
+	cfg.TLS = e.trust("IOTA_ZOOKEEPER_TLS_CA")
+	cfg.Login = e.login("IOTA_ZOOKEEPER")
+	cfg.KafkaTLS = e.trust("IOTA_KAFKA_TLS_CA")
+	cfg.SASL = SASL{Mechanism: e.text("IOTA_KAFKA_SASL_MECHANISM", ""), Login: e.login("IOTA_KAFKA")}
+	if err := cfg.SASL.check(); err != nil && e.err == nil {
+		e.err = fmt.Errorf("IOTA_KAFKA_SASL_MECHANISM, IOTA_KAFKA_USER: %w", err)
 	}
 	if cfg.Kind == "" {
 		e.wrong("IOTA_KIND", "", "a kind such as Thing")
@@ -99,6 +119,61 @@ func (e *env) duration(name string, otherwise, least time.Duration) time.Duratio
 		e.wrong(name, value, fmt.Sprintf("a duration such as 30s, at least %s", least))
 	}
 	return d
+}
+
+// mostSecret bounds a file of certificates or a password.
+const mostSecret = 1 << 20
+
+// file reads the file that a variable names; nil where it names none.
+func (e *env) file(name string) []byte {
+	path := e.getenv(name)
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		e.wrong(name, path, "a file that can be read: "+err.Error())
+		return nil
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, mostSecret+1))
+	if err == nil && len(data) > mostSecret {
+		err = errors.New("it is larger than 1 MiB")
+	}
+	if err != nil {
+		e.wrong(name, path, "a file that can be read: "+err.Error())
+		return nil
+	}
+	return data
+}
+
+// trust is a client's side of TLS; nil where the variable is not set.
+func (e *env) trust(name string) *tls.Config {
+	pem := e.file(name)
+	if e.getenv(name) == "" {
+		return nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+		e.wrong(name, e.getenv(name), "a file with certificates (PEM)")
+	}
+	return cfg
+}
+
+// login reads user and password; the end of a line in the password's file does not
+// count.
+func (e *env) login(prefix string) Login {
+	l := Login{User: e.getenv(prefix + "_USER"), Password: e.getenv(prefix + "_PASSWORD")}
+	if from := prefix + "_PASSWORD_FILE"; e.getenv(from) != "" {
+		if l.Password != "" {
+			e.wrong(from, e.getenv(from), "nothing where "+prefix+"_PASSWORD is set")
+		}
+		l.Password = strings.TrimRight(string(e.file(from)), "\r\n")
+	}
+	if err := l.check(prefix + "_USER, " + prefix + "_PASSWORD"); err != nil && e.err == nil {
+		e.err = err
+	}
+	return l
 }
 
 func (e *env) onOff(name string, otherwise bool) bool {

@@ -1,6 +1,7 @@
 package dac
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -14,6 +15,7 @@ import (
 // keeps the number of the last transaction that was seen, see line.
 type link struct {
 	via  func(network, address string, timeout time.Duration) (net.Conn, error)
+	tls  *tls.Config // nil: none
 	zxid atomic.Int64
 
 	mu     sync.Mutex
@@ -28,16 +30,22 @@ func (l *link) dial(network, address string, timeout time.Duration) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
+	bare := conn
+	if l.tls != nil {
+		if conn, err = encrypt(bare, l.tls, address, timeout); err != nil {
+			return nil, err
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.last != nil {
 		_ = l.last.Close() // in most cases it is closed already
 	}
 	if l.silent {
-		_ = conn.Close() // it was never used
+		_ = bare.Close() // it was never used
 		return nil, errSilent
 	}
-	l.last = &line{Conn: conn, link: l}
+	l.last = &line{Conn: conn, bare: bare, link: l}
 	return l.last, nil
 }
 
@@ -59,6 +67,7 @@ func (l *link) mute() {
 // reconnect; the DAC reads everything again then in any case.
 type line struct {
 	net.Conn
+	bare  net.Conn // below TLS
 	link  *link
 	wrote bool // the client's greeting has gone
 
@@ -68,6 +77,9 @@ type line struct {
 	xid     uint32 // of the request that it answers; the greeting's means nothing
 	zxid    uint64
 }
+
+// Close says nothing to the server: TLS would, and wait for one that does not read.
+func (c *line) Close() error { return c.bare.Close() }
 
 func (c *line) Write(b []byte) (int, error) {
 	if !c.wrote && len(b) >= 16 { // length, protocol version, last transaction seen

@@ -40,7 +40,7 @@ const (
 func (d *DAC) serve(ctx context.Context) error {
 	s := &session{DAC: d, wake: make(chan struct{}, 1), armed: map[string]bool{}}
 	conn, events, err := zk.Connect(d.cfg.ZooKeeper, d.cfg.Session,
-		zk.WithDialer(d.link.dial), zk.WithEventCallback(s.event), zk.WithLogger(silent{}), zk.WithLogInfo(false),
+		zk.WithDialer(d.link.dial), zk.WithHostProvider(new(servers)), zk.WithEventCallback(s.event), zk.WithLogger(silent{}), zk.WithLogInfo(false),
 		// It sends its status alone, and receives its list.
 		zk.WithMaxConnBufferSize(4<<10), zk.WithMaxBufferSize(d.cfg.MaxPacket))
 	if err != nil {
@@ -55,7 +55,9 @@ func (d *DAC) serve(ctx context.Context) error {
 		}
 		conn.Close()
 	})
-	s.follow(ctx)
+	if s.login(ctx) {
+		s.follow(ctx)
+	}
 	if cut() {
 		conn.Close()
 	} else {
@@ -65,6 +67,31 @@ func (d *DAC) serve(ctx context.Context) error {
 	for range events { // closed when the client's last goroutine has ended
 	}
 	return nil
+}
+
+// login tells the library the user; it repeats it at every connection. Nothing is
+// asked before. false: ctx has ended.
+func (s *session) login(ctx context.Context) bool {
+	if s.cfg.Login.User == "" {
+		return ctx.Err() == nil
+	}
+	for wait := firstWait; ctx.Err() == nil; wait = min(2*wait, lastWait) {
+		err := s.conn.AddAuth("digest", []byte(s.cfg.Login.User+":"+s.cfg.Login.Password))
+		if err == nil {
+			return true
+		}
+		s.cfg.Log.Warn("cannot log in to ZooKeeper", "error", err)
+		pause(ctx, wait/2+rand.N(wait/2))
+	}
+	return false
+}
+
+// rights are those of the status: everybody's where there is no user.
+func (s *session) rights() []zk.ACL {
+	if s.cfg.Login.User == "" {
+		return zk.WorldACL(zk.PermAll)
+	}
+	return append(zk.AuthACL(zk.PermAll), zk.WorldACL(zk.PermRead)...)
 }
 
 // event hears everything from the client; it must not block.
@@ -295,8 +322,8 @@ func (s *session) report(times int64) error {
 }
 
 func (s *session) write(path string, data []byte, mine int64) error {
-	anyone := zk.WorldACL(zk.PermAll)
-	_, err := s.conn.Create(path, data, zk.FlagEphemeral, anyone)
+	rights := s.rights()
+	_, err := s.conn.Create(path, data, zk.FlagEphemeral, rights)
 	if !errors.Is(err, zk.ErrNodeExists) {
 		return err
 	}
@@ -308,9 +335,9 @@ func (s *session) write(path string, data []byte, mine int64) error {
 		_, err = s.conn.Set(path, data, stat.Version)
 	case there:
 		_, err = s.conn.Multi(&zk.DeleteRequest{Path: path, Version: stat.Version},
-			&zk.CreateRequest{Path: path, Data: data, Acl: anyone, Flags: zk.FlagEphemeral})
+			&zk.CreateRequest{Path: path, Data: data, Acl: rights, Flags: zk.FlagEphemeral})
 	default:
-		_, err = s.conn.Create(path, data, zk.FlagEphemeral, anyone)
+		_, err = s.conn.Create(path, data, zk.FlagEphemeral, rights)
 	}
 	return err
 }
