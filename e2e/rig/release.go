@@ -230,7 +230,8 @@ func (r *Rig) nodePort(ctx context.Context, set kubernetes.Interface, rel Releas
 // all for the rig's own release, another for others. given are those of this
 // process whose Services may not be there yet.
 func choosePort(mapped map[int32]string, services []corev1.Service, given map[int32]string, rel Release) (int32, error) {
-	taken := maps.Clone(given)
+	taken := map[int32]string{}
+	maps.Copy(taken, given)
 	for _, s := range services {
 		for _, p := range s.Spec.Ports {
 			if p.NodePort == 0 {

@@ -150,11 +150,11 @@ func (r *Rig) up(ctx context.Context, s *steps, opts Options) error {
 	if err := os.MkdirAll(r.state.Dir, 0o700); err != nil {
 		return err
 	}
-	wasUp := r.state.Up
-	r.state.Up = false
 	err = r.steps(ctx, s, opts)
 	r.mu.Lock()
-	r.state.Up = err == nil || wasUp && ctx.Err() != nil // one that was not begun is what it was
+	if ctx.Err() == nil { // a rig that was up is not less so for an interrupt
+		r.state.Up = err == nil
+	}
 	r.mu.Unlock()
 	return errors.Join(err, r.save())
 }
