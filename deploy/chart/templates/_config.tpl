@@ -44,6 +44,19 @@
 {{/* What would not start, or would show a secret. The program checks the rest. */}}
 {{- define "dacorch.checkConfig" -}}
 {{- $c := .Values.config -}}
+{{- range $section := list "api" "zookeeper" "kafka" "mqtt" "database" "kubernetes" "log" "record" -}}
+{{- if and (hasKey $c $section) (not (kindIs "map" (get $c $section))) -}}
+{{- fail (printf "config.%s: want fields, as docs/configuration.md has them, or leave it out" $section) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (hasKey $c "kinds") (not (kindIs "slice" $c.kinds)) -}}
+{{- fail "config.kinds: want a list, such as [{kind: Thing}], or leave it out" -}}
+{{- end -}}
+{{- range $c.kinds -}}
+{{- if not (kindIs "map" .) -}}
+{{- fail "config.kinds: want a list of maps, such as [{kind: Thing}]" -}}
+{{- end -}}
+{{- end -}}
 {{- range $path := list "api.token" "zookeeper.password" "kafka.sasl.password" "mqtt.password" "database.password" -}}
 {{- $at := $c -}}
 {{- range $key := splitList "." $path -}}
