@@ -171,7 +171,7 @@ func TestGenerateNameAndDryRun(t *testing.T) {
 	if err != nil || len(list.Items) != 20 {
 		t.Errorf("%d config maps, %v", len(list.Items), err)
 	}
-	if _, err := c.Create(within(t), configMap("dry"), metav1.CreateOptions{DryRun: []string{"Some"}}); !apierrors.IsBadRequest(err) {
+	if _, err := c.Create(within(t), configMap("dry"), metav1.CreateOptions{DryRun: []string{"Some"}}); !apierrors.IsInvalid(err) {
 		t.Errorf("dryRun=Some: %v", err)
 	}
 }
@@ -295,7 +295,7 @@ func TestPatches(t *testing.T) {
 		{types.JSONPatchType, `[{"op":"test","path":"/metadata/name","value":"x"}]`, apierrors.IsInvalid},
 		{types.JSONPatchType, `{`, apierrors.IsBadRequest},
 		{types.MergePatchType, `{"metadata":{"resourceVersion":"1"}}`, apierrors.IsConflict},
-		{types.MergePatchType, `{"metadata":{"name":"x"}}`, apierrors.IsInvalid},
+		{types.MergePatchType, `{"metadata":{"name":"x"}}`, apierrors.IsBadRequest},
 		{types.MergePatchType, `{"spec":{"containers":null}}`, apierrors.IsInvalid},
 		{types.PatchType("text/plain"), `{}`, apierrors.IsUnsupportedMediaType},
 		{types.ApplyPatchType, `{}`, apierrors.IsInvalid},
@@ -304,9 +304,9 @@ func TestPatches(t *testing.T) {
 			t.Errorf("%s %s: %v", p.kind, p.data, err)
 		}
 	}
-	got, err := c.Patch(within(t), "dac-0", types.MergePatchType, []byte(`{"status":{"message":"m"},"metadata":{"labels":{"c":"3"}}}`),
+	got, err := c.Patch(within(t), "dac-0", types.MergePatchType, []byte(`{"status":{"message":"m"},"metadata":{"labels":{"c":"3"}},"spec":{"nodeName":"n"}}`),
 		metav1.PatchOptions{}, "status")
-	if err != nil || got.Status.Message != "m" || got.Labels["c"] != "" {
+	if err != nil || got.Status.Message != "m" || got.Labels["c"] != "3" {
 		t.Errorf("a status patch: %+v, %v", got, err)
 	}
 }
@@ -353,7 +353,8 @@ func TestOtherResources(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	event := &eventsv1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Note: "it rained", Reason: "Rain", Type: "Normal",
-		Regarding: corev1.ObjectReference{Kind: "Pod", Name: "dac-0"}, EventTime: metav1.NowMicro(), ReportingController: "sky"}
+		Regarding: corev1.ObjectReference{Kind: "Pod", Name: "dac-0", Namespace: namespace}, EventTime: metav1.NowMicro(),
+		ReportingController: "sky", ReportingInstance: "cloud-0", Action: "Raining"}
 	if _, err := c.EventsV1().Events(namespace).Create(within(t), event, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

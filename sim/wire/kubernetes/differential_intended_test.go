@@ -1,36 +1,57 @@
 package kubernetes
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// intended takes away from an answer, or a watch's event, what is meant to differ
-// between the stand-in and the real API server.
-func intended(answer tree) {
-	if code, is := answer["code"]; is {
-		if status, is := answer["body"].(tree); is && status["kind"] == "Status" {
-			unreadable(code, status)
-		}
+// intended takes away from two answers, or two watches' events, what is meant to
+// differ between the stand-in and the real API server. Beside that, the stand-in
+// does not collect what an owner leaves behind: no request here deletes in the
+// foreground, or makes orphans.
+func intended(mine, theirs tree) {
+	if theirs["code"] == 500 && (mine["code"] == 400 || mine["code"] == 409) {
+		// A body of DeleteOptions, or a version, that cannot be read: the API server
+		// says that it is its own fault.
+		clear(mine)
+		clear(theirs)
 	}
-	each(answer, admitted)
+	for _, answer := range []tree{mine, theirs} {
+		if status, is := answer["body"].(tree); is && status["kind"] == "Status" {
+			worded(answer["code"], status)
+		}
+		each(answer, admitted)
+	}
 }
 
-// unreadable: what is wrong with a request that cannot be read is said in the
-// words of a JSON library, with Go's type names and the names of source files.
-// Neither side's are anybody's interface; the status, its reason and its details
-// are.
-func unreadable(code any, status tree) {
+// worded takes away words that are nobody's interface. What is wrong with a
+// request that cannot be read is said as a JSON library has it, with Go's type
+// names and the names of source files. An object that breaks rules is refused with
+// every cause, some of them several times, since Kubernetes looks at an object's
+// metadata up to four times; a pod's specification is told in full.
+func worded(code any, status tree) {
+	switch code {
+	case 400, 406, 415, 422:
+		delete(status, "message")
+	case 504: // asks for patience only where the cache is asked, and not etcd
+		delete(status["details"].(tree), "retryAfterSeconds")
+	}
 	causes, _ := lookup(status, "details", "causes").([]any)
 	for _, c := range causes {
-		if c := c.(tree); c["field"] == "patch" {
+		c := c.(tree)
+		if message, is := c["message"].(string); is {
+			c["message"], _, _ = strings.Cut(message, "\n")
+		}
+		if c["field"] == "patch" {
 			delete(c, "message")
-			code = 400
 		}
 	}
-	switch code {
-	case 400, 406, 415:
-		delete(status, "message")
+	slices.SortFunc(causes, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	causes = slices.CompactFunc(causes, func(a, b any) bool { return reflect.DeepEqual(a, b) })
+	if len(causes) > 0 {
+		status["details"].(tree)["causes"] = causes
 	}
 }
 

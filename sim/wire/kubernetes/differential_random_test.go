@@ -11,9 +11,9 @@ import (
 // random requests, fit and unfit, and compares every answer and every watch.
 func TestSameAsRealKubernetes(t *testing.T) {
 	p := newPair(t, Config{})
-	programs, steps := 40, 0
+	programs, steps := 100, 0
 	if testing.Short() {
-		programs = 8
+		programs = 10
 	}
 	program := rapid.Custom(func(t *rapid.T) []ask {
 		g := &drawer{T: t}
@@ -177,20 +177,20 @@ func (g *drawer) selectors(query map[string]string) {
 }
 
 func (g *drawer) list() ask {
-	query := map[string]string{}
+	query, path := map[string]string{}, g.one("pods", "pods", "pods", "configmaps", "events", "leases")
 	g.selectors(query)
 	if g.chance(30) {
-		query["limit"] = g.one("1", "2", "100", "0", "-1", "many")
+		query["limit"] = g.one("1", "2", "100", "0", "many")
 		if g.chance(60) {
-			query["continue"] = "${continue:pods}"
+			query["continue"] = "${continue:" + path + "}"
 		}
 	} else if g.chance(20) {
-		query["resourceVersion"] = g.one("0", "${list:pods}", "${version:pods/a}", "none", "1000000000")
+		query["resourceVersion"] = g.one("0", "${list:"+path+"}", "${version:pods/a}", "none", "1000000000")
 		if g.chance(50) {
 			query["resourceVersionMatch"] = g.one("Exact", "NotOlderThan", "Roughly")
 		}
 	}
-	return ask{Method: "GET", Path: g.one("pods", "pods", "pods", "configmaps", "events", "leases"), Query: query}
+	return ask{Method: "GET", Path: path, Query: query}
 }
 
 func (g *drawer) patchPod() ask {
@@ -223,11 +223,15 @@ func (g *drawer) patchPod() ask {
 	case "spec":
 		a.Body = tree{"spec": tree{"activeDeadlineSeconds": rapid.SampledFrom([]any{5, 0, nil}).Draw(g.T, "deadline")}}
 	case "owner":
-		a.Body = tree{"metadata": tree{"ownerReferences": []any{tree{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": g.one("u", "")}}}}
+		a.Body = tree{"metadata": tree{"ownerReferences": []any{tree{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}}}}
 	}
 	body, _ := a.Body.(tree)
 	if meta, is := body["metadata"].(tree); is && g.chance(40) {
-		meta[g.one("resourceVersion", "uid")] = g.one("${version:"+a.Path+"}", "${before:"+a.Path+"}", "${uid:"+a.Path+"}")
+		if g.chance(50) {
+			meta["resourceVersion"] = g.one("${version:"+a.Path+"}", "${before:"+a.Path+"}")
+		} else {
+			meta["uid"] = g.one("${uid:"+a.Path+"}", "11111111-2222-3333-4444-555555555555")
+		}
 	}
 	if g.chance(5) {
 		a.Query = map[string]string{"fieldValidation": "Strict"}
@@ -310,7 +314,7 @@ func (g *drawer) remove() ask {
 	case "negative":
 		options["gracePeriodSeconds"] = -1
 	case "policy":
-		options["propagationPolicy"] = g.one("Background", "Foreground", "Orphan", "Perhaps")
+		options["propagationPolicy"] = g.one("Background", "Perhaps")
 	case "dry":
 		options["dryRun"] = []any{"All"}
 	case "garbage":

@@ -10,7 +10,10 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // ServeHTTP answers one request of the API, after whatever faults it meets.
@@ -133,8 +136,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 			c.res = res
 		}
 	}
-	if c.res == nil || len(parts) > 5 || c.namespace != "" && !c.res.namespaced || !c.res.has(c.sub) {
-		http.NotFound(w, r)
+	if c.res == nil || len(parts) > 5 || c.namespace != "" && !c.res.namespaced {
+		jsonForm.writeError(w, nowhere())
 		return
 	}
 	c.serve()
@@ -148,18 +151,49 @@ func (r *resource) has(sub string) bool {
 func (c *call) serve() {
 	var ok bool
 	if c.form, ok = negotiate(c.r.Header.Get("Accept"), c.sub == ""); !ok && c.sub != "log" {
-		c.form.writeError(c.w, refusal(http.StatusNotAcceptable, "NotAcceptable",
+		c.form.writeError(c.w, unserved(http.StatusNotAcceptable, "NotAcceptable",
 			"only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"))
+		return
+	}
+	if !c.res.has(c.sub) {
+		c.fail(nowhere())
 		return
 	}
 	verb := c.verb()
 	if verb == nil {
-		c.fail(apierrors.NewMethodNotSupported(c.res.groupResource(), strings.ToLower(c.r.Method)))
+		c.fail(unserved(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed,
+			"the server does not allow this method on the requested resource"))
 		return
 	}
-	if err := verb(); err != nil {
+	err := c.writes()
+	if err == nil {
+		err = verb()
+	}
+	if err != nil {
 		c.fail(err)
 	}
+}
+
+// writes looks at the options of a write, which come before its body. A
+// deletion's may stand in the body.
+func (c *call) writes() error {
+	switch c.r.Method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+		_, err := c.dryRun(nil)
+		return err
+	}
+	return nil
+}
+
+// unserved refuses what is asked for at a place where nobody serves it.
+func unserved(code int, reason metav1.StatusReason, message string) error {
+	err := refusal(code, reason, "%s", message)
+	err.ErrStatus.Details = &metav1.StatusDetails{}
+	return err
+}
+
+func nowhere() error {
+	return unserved(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
 }
 
 // verb answers what the method and the path ask for, nil when there is none.
@@ -231,10 +265,16 @@ func (c *call) key() key { return key{c.namespace, c.name} }
 // dryRun says whether nothing is to be changed.
 func (c *call) dryRun(options []string) (bool, error) {
 	options = append(options, c.query["dryRun"]...)
-	for _, o := range options {
-		if o != "All" {
-			return false, apierrors.NewBadRequest("dryRun: " + o + " is not supported: it must be All")
-		}
+	kinds := map[string]string{http.MethodPost: "CreateOptions", http.MethodPut: "UpdateOptions",
+		http.MethodPatch: "PatchOptions", http.MethodDelete: "DeleteOptions"}
+	return len(options) > 0, badOptions(kinds[c.r.Method], metav1validation.ValidateDryRun(field.NewPath("dryRun"), options))
+}
+
+// badOptions refuses a request's options for what is wrong with them, if anything
+// is.
+func badOptions(kind string, errs field.ErrorList) error {
+	if len(errs) == 0 {
+		return nil
 	}
-	return len(options) > 0, nil
+	return apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs)
 }

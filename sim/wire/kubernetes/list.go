@@ -8,7 +8,10 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	internalvalidation "k8s.io/apimachinery/pkg/apis/meta/internalversion/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
@@ -44,6 +47,9 @@ func (c *call) question() (question, error) {
 	if q.fields, err = fields.ParseSelector(c.query.Get("fieldSelector")); err != nil {
 		return q, apierrors.NewBadRequest("fieldSelector: " + err.Error())
 	}
+	if err := c.listOptions(q.match); err != nil {
+		return q, err
+	}
 	known := c.res.fields(c.res.new())
 	for _, r := range q.fields.Requirements() {
 		if !known.Has(r.Field) {
@@ -72,6 +78,16 @@ func (c *call) question() (question, error) {
 	return q, nil
 }
 
+// listOptions says whether what was asked for goes together.
+func (c *call) listOptions(match metav1.ResourceVersionMatch) error {
+	options := &internalversion.ListOptions{Watch: c.flag("watch"), ResourceVersion: c.query.Get("resourceVersion"),
+		ResourceVersionMatch: match, Continue: c.query.Get("continue")}
+	if c.query.Has("sendInitialEvents") {
+		options.SendInitialEvents = new(c.flag("sendInitialEvents"))
+	}
+	return badOptions("ListOptions", internalvalidation.ValidateListOptions(options, true))
+}
+
 func number(name, v string) (int64, error) {
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil {
@@ -90,6 +106,17 @@ func (q *question) matches(o object) bool {
 	return q.fields.Empty() || q.fields.Matches(q.res.fields(o))
 }
 
+// indexed says whether an object may match by what lists are looked up by: pages
+// are made of what is found so.
+func (q *question) indexed(o object) bool {
+	if name, is := q.fields.RequiresExactMatch("metadata.name"); is && name != o.GetName() {
+		return false
+	}
+	p, is := o.(*corev1.Pod)
+	node, exact := q.fields.RequiresExactMatch("spec.nodeName")
+	return !is || !exact || p.Spec.NodeName == node
+}
+
 func (c *call) list() error {
 	q, err := c.question()
 	if err != nil {
@@ -103,20 +130,20 @@ func (c *call) list() error {
 		at, _ := slices.BinarySearchFunc(all, from, func(o object, k key) int { return compareKeys(keyOf(o), k) })
 		all = all[at:]
 	}
+	all = slices.DeleteFunc(all, func(o object) bool { return !q.indexed(o) })
 	meta := metav1.ListMeta{ResourceVersion: formatVersion(version)}
 	var found []object
 	for i, o := range all {
-		if !q.matches(c.res.view(o)) {
-			continue
-		}
-		if q.limit > 0 && len(found) == q.limit {
+		if q.limit > 0 && len(found) == q.limit { // even if nothing more matches
 			meta.Continue = c.rest(o, version)
 			if left := int64(len(all) - i); q.labels.Empty() && q.fields.Empty() {
 				meta.RemainingItemCount = &left
 			}
 			break
 		}
-		found = append(found, o)
+		if q.matches(c.res.view(o)) {
+			found = append(found, o)
+		}
 	}
 	return c.answerList(found, meta)
 }

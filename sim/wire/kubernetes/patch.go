@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
@@ -41,14 +43,16 @@ func (c *call) patch() error {
 		return unsupportedPatch(c.r.Header.Get("Content-Type"))
 	case kind == types.JSONPatchType:
 		change, err = jsonPatch(data)
+	case kind != types.MergePatchType && kind != types.StrategicMergePatchType:
+		return unsupportedPatch(media)
+	case json.Unmarshal(data, new(map[string]any)) != nil:
+		change = func([]byte) ([]byte, error) { return nil, apierrors.NewBadRequest("the patch must be a JSON object") }
 	case kind == types.MergePatchType:
 		change = func(old []byte) ([]byte, error) { return jsonpatch.MergePatch(old, data) }
-	case kind == types.StrategicMergePatchType:
+	default:
 		change = func(old []byte) ([]byte, error) {
 			return strategicpatch.StrategicMergePatch(old, data, c.res.new())
 		}
-	default:
-		return unsupportedPatch(media)
 	}
 	if err != nil {
 		return err
@@ -57,9 +61,9 @@ func (c *call) patch() error {
 }
 
 func unsupportedPatch(media string) error {
-	return refusal(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType,
+	return unserved(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, fmt.Sprintf(
 		"the body of the request was in an unknown format - accepted media types include: %s, %s, %s, %s; not %q",
-		types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyPatchType, media)
+		types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType, types.ApplyPatchType, media))
 }
 
 func jsonPatch(data []byte) (func([]byte) ([]byte, error), error) {
@@ -87,27 +91,32 @@ func (c *call) patched(old object, change func([]byte) ([]byte, error)) (object,
 	}
 	o := c.res.new()
 	if err := decode(c.w, runtime.ContentTypeJSON, c.query.Get("fieldValidation"), after, c.res.gvk, o); err != nil {
-		return nil, err
+		return nil, apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), string(after), err.Error())})
 	}
 	if err := c.placed(&o); err != nil {
 		return nil, err
 	}
-	if o.GetName() != old.GetName() {
-		return nil, c.res.invalid(old, field.ErrorList{field.Invalid(
-			field.NewPath("metadata", "name"), o.GetName(), "field is immutable")})
+	if err := c.named(o); err != nil {
+		return nil, err
 	}
-	if o.GetResourceVersion() == old.GetResourceVersion() {
-		o.SetResourceVersion("")
+	if rv := o.GetResourceVersion(); rv != "" && rv != old.GetResourceVersion() {
+		return nil, modified(c.res, c.name)
 	}
+	o.SetResourceVersion("")
 	return o, nil
 }
 
 func unprocessable(err error) error {
+	if known := apierrors.APIStatus(nil); errors.As(err, &known) {
+		return err
+	}
 	if strings.Contains(err.Error(), "invalid JSON") || strings.Contains(err.Error(), "Invalid JSON") {
 		return apierrors.NewBadRequest(err.Error())
 	}
-	return refusal(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid,
+	refused := refusal(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid,
 		"the server rejected our request due to an error in our request: %v", err)
+	refused.ErrStatus.Details = &metav1.StatusDetails{}
+	return refused
 }
 
 // apply is server-side apply: it merges what the client wants with what others

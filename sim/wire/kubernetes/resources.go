@@ -22,17 +22,20 @@ type resource struct {
 	namespaced bool
 	status     bool // it has a status subresource; a plain update leaves the status alone
 	wantsRV    bool // an update must name the version that it replaces
+	// createsOnUpdate: an update of what is not there makes it.
+	createsOnUpdate bool
 
 	new    func() object
 	copyOf func(object) object // a shallow copy
 	list   func([]object) runtime.Object
-	// takeStatus gives dst src's status.
-	takeStatus func(dst, src object)
-	fields     func(object) fields.Set
-	columns    []column
-	cells      func(object) []any
-	prepare    func(o, old object) // fills in what the API server does; old is nil at creation
-	validate   func(o, old object) field.ErrorList
+	// takeStatus gives dst src's status, takeSpec all that a write of the status
+	// leaves alone.
+	takeStatus, takeSpec func(dst, src object)
+	fields               func(object) fields.Set
+	columns              []column
+	cells                func(object) []any
+	prepare              func(o, old object) // fills in what the API server does; old is nil at creation
+	validate             func(o, old object) field.ErrorList
 
 	// stored is the resource under which the objects lie when it is another one,
 	// and toStored and fromStored convert.
@@ -74,18 +77,24 @@ var (
 		gvk: corev1.SchemeGroupVersion.WithKind("Pod"), plural: "pods", short: []string{"po"}, namespaced: true, status: true,
 		list:       func(o []object) runtime.Object { return &corev1.PodList{Items: items[corev1.Pod](o)} },
 		takeStatus: func(dst, src object) { dst.(*corev1.Pod).Status = src.(*corev1.Pod).Status },
-		fields:     podFields, columns: podColumns, cells: podCells, prepare: preparePod, validate: validatePod,
+		takeSpec: func(dst, src object) {
+			dst.(*corev1.Pod).Spec = src.(*corev1.Pod).Spec
+			dst.SetOwnerReferences(src.GetOwnerReferences())
+		},
+		fields: podFields, columns: podColumns, cells: podCells, prepare: preparePod, validate: validatePod,
 	})
 	nodes = describe[corev1.Node](resource{
 		gvk: corev1.SchemeGroupVersion.WithKind("Node"), plural: "nodes", short: []string{"no"}, status: true,
 		list:       func(o []object) runtime.Object { return &corev1.NodeList{Items: items[corev1.Node](o)} },
 		takeStatus: func(dst, src object) { dst.(*corev1.Node).Status = src.(*corev1.Node).Status },
+		takeSpec:   func(dst, src object) { dst.(*corev1.Node).Spec = src.(*corev1.Node).Spec },
 		fields:     nodeFields, columns: nodeColumns, cells: nodeCells,
 	})
 	namespaces = describe[corev1.Namespace](resource{
 		gvk: corev1.SchemeGroupVersion.WithKind("Namespace"), plural: "namespaces", short: []string{"ns"}, status: true,
 		list:       func(o []object) runtime.Object { return &corev1.NamespaceList{Items: items[corev1.Namespace](o)} },
 		takeStatus: func(dst, src object) { dst.(*corev1.Namespace).Status = src.(*corev1.Namespace).Status },
+		takeSpec:   func(dst, src object) { dst.(*corev1.Namespace).Spec = src.(*corev1.Namespace).Spec },
 		fields:     namespaceFields, columns: namespaceColumns, cells: namespaceCells, prepare: prepareNamespace,
 	})
 	configMaps = describe[corev1.ConfigMap](resource{
@@ -99,16 +108,16 @@ var (
 		fields: secretFields, columns: secretColumns, cells: secretCells, prepare: prepareSecret, validate: validateSecret,
 	})
 	leases = describe[coordinationv1.Lease](resource{
-		gvk: coordinationv1.SchemeGroupVersion.WithKind("Lease"), plural: "leases", namespaced: true, wantsRV: true,
+		gvk: coordinationv1.SchemeGroupVersion.WithKind("Lease"), plural: "leases", namespaced: true, wantsRV: true, createsOnUpdate: true,
 		list: func(o []object) runtime.Object {
 			return &coordinationv1.LeaseList{Items: items[coordinationv1.Lease](o)}
 		},
-		columns: leaseColumns, cells: leaseCells,
+		columns: leaseColumns, cells: leaseCells, validate: validateLease,
 	})
 	events = describe[corev1.Event](resource{
-		gvk: corev1.SchemeGroupVersion.WithKind("Event"), plural: "events", short: []string{"ev"}, namespaced: true,
+		gvk: corev1.SchemeGroupVersion.WithKind("Event"), plural: "events", short: []string{"ev"}, namespaced: true, createsOnUpdate: true,
 		list:   func(o []object) runtime.Object { return &corev1.EventList{Items: items[corev1.Event](o)} },
-		fields: eventFields, columns: eventColumns, cells: eventCells,
+		fields: eventFields, columns: eventColumns, cells: eventCells, validate: validateEvent,
 	})
 	// newEvents is the same events as the later API group sees them.
 	newEvents = describe[eventsv1.Event](resource{

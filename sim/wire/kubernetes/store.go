@@ -90,8 +90,8 @@ func (s *store) get(res *resource, k key) (object, error) {
 func (s *store) create(res *resource, o object) (object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shelf(res).objects[keyOf(o)] != nil {
-		return nil, apierrors.NewAlreadyExists(res.groupResource(), o.GetName())
+	if there := s.shelf(res).objects[keyOf(o)]; there != nil {
+		return nil, taken(res, there)
 	}
 	s.commit(res, watch.Added, nil, o)
 	return o, nil
@@ -119,6 +119,20 @@ func (s *store) remove(res *resource, old object) (object, error) {
 	}
 	gone := res.copyOf(old)
 	s.commit(res, watch.Deleted, old, gone)
+	return gone, nil
+}
+
+// expire puts o in old's place, if old is still what stands there, and removes it,
+// all in one step.
+func (s *store) expire(res *resource, old, o object) (object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.stands(res, old); err != nil {
+		return nil, err
+	}
+	s.commit(res, watch.Modified, old, o)
+	gone := res.copyOf(o)
+	s.commit(res, watch.Deleted, o, gone)
 	return gone, nil
 }
 
@@ -273,6 +287,15 @@ func (s *store) compact() {
 
 func (s *store) gone(version uint64) error {
 	return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", version, s.compacted))
+}
+
+// taken refuses a new object the name of one that is there.
+func taken(res *resource, there object) error {
+	err := apierrors.NewAlreadyExists(res.groupResource(), there.GetName())
+	if there.GetDeletionTimestamp() != nil {
+		err.ErrStatus.Message = "object is being deleted: " + err.ErrStatus.Message
+	}
+	return err
 }
 
 func modified(res *resource, name string) error {

@@ -2,8 +2,11 @@ package kubernetes
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,9 +25,6 @@ const maxData = 1 << 20
 // prepareNew fills in what a new object does not choose, and holds it to the
 // rules.
 func (r *resource) prepareNew(o object) error {
-	if o.GetResourceVersion() != "" {
-		return apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
-	}
 	if o.GetName() == "" && o.GetGenerateName() != "" {
 		o.SetName(generated(o.GetGenerateName()))
 	}
@@ -45,25 +45,27 @@ func (r *resource) prepareUpdate(o, old object, sub string) (object, error) {
 	if rv := o.GetResourceVersion(); rv != "" && rv != old.GetResourceVersion() {
 		return nil, modified(r, name)
 	}
-	if uid := o.GetUID(); uid != "" && uid != old.GetUID() {
-		return nil, unmet(r, name, "UID", uid, old.GetUID())
-	}
 	switch {
 	case sub == "status":
-		status := o
-		o = r.copyOf(old)
-		r.takeStatus(o, status)
+		r.takeSpec(o, old)
 	case r.status:
 		r.takeStatus(o, old)
 	}
-	o.SetUID(old.GetUID())
+	if o.GetUID() == "" {
+		o.SetUID(old.GetUID())
+	}
 	o.SetGenerateName(old.GetGenerateName())
 	o.SetCreationTimestamp(old.GetCreationTimestamp())
-	o.SetDeletionTimestamp(old.GetDeletionTimestamp())
-	o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	if at := old.GetDeletionTimestamp(); at != nil {
+		o.SetDeletionTimestamp(at)
+	}
+	if grace := old.GetDeletionGracePeriodSeconds(); grace != nil && o.GetDeletionGracePeriodSeconds() == nil {
+		o.SetDeletionGracePeriodSeconds(grace)
+	}
 	o.SetResourceVersion(old.GetResourceVersion())
+	o.SetGeneration(old.GetGeneration())
 	r.prepare(o, old)
-	errs := r.validateMeta(o)
+	errs := append(r.validateMeta(o), metavalidation.ValidateObjectMetaAccessorUpdate(o, old, field.NewPath("metadata"))...)
 	return o, r.invalid(o, append(errs, r.validate(o, old)...))
 }
 
@@ -79,8 +81,18 @@ func (r *resource) validateMeta(o object) field.ErrorList {
 	if r == namespaces {
 		name = metavalidation.NameIsDNSLabel
 	}
-	return metavalidation.ValidateObjectMetaAccessor(o, r.namespaced, name, field.NewPath("metadata"))
+	path := field.NewPath("metadata")
+	errs := metavalidation.ValidateObjectMetaAccessor(o, r.namespaced, name, path)
+	for i, f := range o.GetFinalizers() {
+		if !strings.Contains(f, "/") && !slices.Contains(standardFinalizers, f) {
+			errs = append(errs, field.Invalid(path.Child("finalizers").Index(i), f,
+				"name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
 }
+
+var standardFinalizers = []string{string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents}
 
 // generated makes a name of a prefix, as the API server does: five random
 // letters, within the length that a label allows.
@@ -109,8 +121,13 @@ func preparePod(o, old object) {
 	setDefault(&s.SchedulerName, corev1.DefaultSchedulerName)
 	setDefault(&s.ServiceAccountName, "default")
 	s.DeprecatedServiceAccount = s.ServiceAccountName
-	if s.TerminationGracePeriodSeconds == nil {
+	if p.Status.QOSClass == "" && old != nil {
+		p.Status.QOSClass = old.(*corev1.Pod).Status.QOSClass
+	}
+	if g := s.TerminationGracePeriodSeconds; g == nil {
 		s.TerminationGracePeriodSeconds = new(int64(corev1.DefaultTerminationGracePeriodSeconds))
+	} else {
+		s.TerminationGracePeriodSeconds = new(atLeastOne(*g))
 	}
 	if s.SecurityContext == nil {
 		s.SecurityContext = &corev1.PodSecurityContext{}
@@ -122,6 +139,9 @@ func preparePod(o, old object) {
 		for i := range list {
 			prepareContainer(&list[i])
 		}
+	}
+	if old != nil && !apiequality.Semantic.DeepEqual(p.Spec, old.(*corev1.Pod).Spec) {
+		p.Generation++
 	}
 }
 
@@ -183,73 +203,6 @@ func qosOf(s *corev1.PodSpec) corev1.PodQOSClass {
 	return corev1.PodQOSBestEffort
 }
 
-func validatePod(o, before object) field.ErrorList {
-	p := o.(*corev1.Pod)
-	path := field.NewPath("spec")
-	var errs field.ErrorList
-	if len(p.Spec.Containers) == 0 {
-		errs = append(errs, field.Required(path.Child("containers"), ""))
-	}
-	names := map[string]bool{}
-	for i := range p.Spec.Containers {
-		errs = append(errs, validateContainer(&p.Spec.Containers[i], path.Child("containers").Index(i), names)...)
-	}
-	switch p.Spec.RestartPolicy {
-	case corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever:
-	default:
-		errs = append(errs, field.NotSupported(path.Child("restartPolicy"), p.Spec.RestartPolicy, []string{
-			string(corev1.RestartPolicyAlways), string(corev1.RestartPolicyNever), string(corev1.RestartPolicyOnFailure)}))
-	}
-	if g := *p.Spec.TerminationGracePeriodSeconds; g < 0 {
-		errs = append(errs, field.Invalid(path.Child("terminationGracePeriodSeconds"), g, "must be non-negative"))
-	}
-	if before != nil && !sameButForWhatMayChange(&p.Spec, &before.(*corev1.Pod).Spec) {
-		errs = append(errs, field.Forbidden(path, "pod updates may not change fields other than "+
-			"`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"+
-			"`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` "+
-			"(allow it to be set to 1 if it was previously negative)"))
-	}
-	return errs
-}
-
-func validateContainer(c *corev1.Container, path *field.Path, names map[string]bool) field.ErrorList {
-	var errs field.ErrorList
-	switch problems := validation.IsDNS1123Label(c.Name); {
-	case c.Name == "":
-		errs = append(errs, field.Required(path.Child("name"), ""))
-	case len(problems) > 0:
-		errs = append(errs, field.Invalid(path.Child("name"), c.Name, problems[0]))
-	case names[c.Name]:
-		errs = append(errs, field.Duplicate(path.Child("name"), c.Name))
-	}
-	names[c.Name] = true
-	if c.Image == "" {
-		errs = append(errs, field.Required(path.Child("image"), ""))
-	}
-	for i, e := range c.Env {
-		if e.Name == "" {
-			errs = append(errs, field.Required(path.Child("env").Index(i).Child("name"), ""))
-		}
-	}
-	return errs
-}
-
-// sameButForWhatMayChange says whether an update of a pod leaves alone what a
-// pod keeps for life.
-func sameButForWhatMayChange(now, old *corev1.PodSpec) bool {
-	a := now.DeepCopy()
-	a.Tolerations, a.ActiveDeadlineSeconds = old.Tolerations, old.ActiveDeadlineSeconds
-	for _, lists := range [][2][]corev1.Container{{a.Containers, old.Containers}, {a.InitContainers, old.InitContainers}} {
-		if len(lists[0]) != len(lists[1]) {
-			return false
-		}
-		for i := range lists[0] {
-			lists[0][i].Image = lists[1][i].Image
-		}
-	}
-	return apiequality.Semantic.DeepEqual(a, old)
-}
-
 func prepareNamespace(o, old object) {
 	n := o.(*corev1.Namespace)
 	if old == nil {
@@ -283,21 +236,39 @@ func validateConfigMap(o, before object) field.ErrorList {
 		size += len(v)
 	}
 	for k, v := range c.BinaryData {
+		if _, twice := c.Data[k]; twice {
+			errs = append(errs, field.Invalid(field.NewPath("data").Key(k), k, "duplicate of key present in binaryData"))
+		}
 		errs = append(errs, validateDataKey(field.NewPath("binaryData"), k)...)
 		size += len(v)
 	}
 	if before != nil {
 		old := before.(*corev1.ConfigMap)
-		same := apiequality.Semantic.DeepEqual(c.Data, old.Data) && apiequality.Semantic.DeepEqual(c.BinaryData, old.BinaryData)
-		if old.Immutable != nil && *old.Immutable && !same {
-			errs = append(errs, field.Forbidden(field.NewPath("data"), "field is immutable when `immutable` is set"))
+		if old.Immutable != nil && *old.Immutable {
+			errs = append(errs, fixed("immutable", c.Immutable, old.Immutable)...)
+			errs = append(errs, fixed("data", c.Data, old.Data)...)
+			errs = append(errs, fixed("binaryData", c.BinaryData, old.BinaryData)...)
 		}
 	}
 	return append(errs, validateSize(size)...)
 }
 
-func validateSecret(o, _ object) field.ErrorList {
+// fixed refuses to change a field of what is immutable.
+func fixed(name string, now, old any) field.ErrorList {
+	if apiequality.Semantic.DeepEqual(now, old) {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath(name), "field is immutable when `immutable` is set")}
+}
+
+func validateSecret(o, before object) field.ErrorList {
 	var errs field.ErrorList
+	if before != nil {
+		now, old := o.(*corev1.Secret), before.(*corev1.Secret)
+		if old.Immutable != nil && *old.Immutable {
+			errs = append(fixed("immutable", now.Immutable, old.Immutable), fixed("data", now.Data, old.Data)...)
+		}
+	}
 	size := 0
 	for k, v := range o.(*corev1.Secret).Data {
 		errs = append(errs, validateDataKey(field.NewPath("data"), k)...)
@@ -319,4 +290,40 @@ func validateSize(size int) field.ErrorList {
 		return field.ErrorList{field.TooLong(field.NewPath(""), "", maxData)}
 	}
 	return nil
+}
+
+func validateLease(o, _ object) field.ErrorList {
+	spec, path := &o.(*coordinationv1.Lease).Spec, field.NewPath("spec")
+	var errs field.ErrorList
+	if n := spec.LeaseDurationSeconds; n != nil && *n <= 0 {
+		errs = append(errs, field.Invalid(path.Child("leaseDurationSeconds"), *n, "must be greater than 0"))
+	}
+	if n := spec.LeaseTransitions; n != nil && *n < 0 {
+		errs = append(errs, field.Invalid(path.Child("leaseTransitions"), *n, "must be greater than or equal to 0"))
+	}
+	return errs
+}
+
+// validateEvent holds an event to the rules of the first API group, which are few.
+func validateEvent(o, _ object) field.ErrorList {
+	e := o.(*corev1.Event)
+	of := e.InvolvedObject.Namespace
+	elsewhere := field.ErrorList{field.Invalid(field.NewPath("involvedObject", "namespace"), of, "does not match event.namespace")}
+	if e.EventTime.IsZero() {
+		if of == e.Namespace || of == "" && e.Namespace == metav1.NamespaceDefault {
+			return nil
+		}
+		return elsewhere
+	}
+	var errs field.ErrorList
+	if of == "" && e.Namespace != metav1.NamespaceDefault && e.Namespace != metav1.NamespaceSystem {
+		errs = elsewhere
+	}
+	for name, value := range map[string]string{"reportingComponent": e.ReportingController,
+		"reportingInstance": e.ReportingInstance, "action": e.Action, "reason": e.Reason} {
+		if value == "" {
+			errs = append(errs, field.Required(field.NewPath(name), ""))
+		}
+	}
+	return errs
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -68,12 +67,6 @@ func (c *call) watcher() (w *watcher, initial []object, err error) {
 		return nil, nil, unsupported(c.form.info.MediaType)
 	}
 	streaming := c.flag("sendInitialEvents")
-	switch match := w.ask.match; {
-	case streaming && match != metav1.ResourceVersionMatchNotOlderThan:
-		return nil, nil, apierrors.NewBadRequest("sendInitialEvents requires resourceVersionMatch=NotOlderThan")
-	case !c.query.Has("sendInitialEvents") && match != "":
-		return nil, nil, apierrors.NewBadRequest("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
-	}
 	all, now := c.store.now(c.res.home(), c.namespace)
 	if w.ask.version > now {
 		return nil, nil, tooLarge(w.ask.version, now)
@@ -166,12 +159,24 @@ func (w *watcher) offer(c change) bool {
 		kind = watch.Added
 	case was && !is:
 		kind = watch.Deleted
+		now = w.res.view(c.lastMatch(w.res.home()))
 	case !is:
 		return true
 	}
 	header := !w.begun
 	w.begun = true
 	return w.send(kind, w.transform(w.res.stamp(now), header, true))
+}
+
+// lastMatch is what a watch is told for the last time about an object that no
+// longer matches: how it was, with the version of the change.
+func (c change) lastMatch(res *resource) object {
+	if c.kind == watch.Deleted {
+		return c.object
+	}
+	o := res.copyOf(c.old)
+	o.SetResourceVersion(c.object.GetResourceVersion())
+	return o
 }
 
 // bookmark tells up to which version the client has seen everything. initial is

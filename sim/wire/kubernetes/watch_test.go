@@ -115,7 +115,7 @@ func TestBookmarks(t *testing.T) {
 			break
 		}
 	}
-	if _, err := c.Watch(within(t), metav1.ListOptions{SendInitialEvents: &yes}); !apierrors.IsBadRequest(err) {
+	if _, err := c.Watch(within(t), metav1.ListOptions{SendInitialEvents: &yes}); !apierrors.IsInvalid(err) {
 		t.Errorf("initial events without a match: %v", err)
 	}
 }
