@@ -46,7 +46,7 @@ func Down(ctx context.Context, name string, progress func(Step)) error {
 		{"cluster", r.removeCluster},
 		{"services", r.removeContainers},
 		{"network", r.removeNetwork},
-		{"images", func(ctx context.Context) ([]string, error) { return removeMade(ctx, docker) }},
+		{"images", func(ctx context.Context) ([]string, error) { return r.removeMade(ctx) }},
 		{"directory", r.removeDirectory},
 	} {
 		errs = append(errs, s.run(step.name, func() (StepState, string, error) {

@@ -138,7 +138,7 @@ func (r *Rig) build(ctx context.Context, file, target, ref string) error {
 	defer reader.Close() // ends the goroutine
 	res, err := r.docker.ImageBuild(ctx, reader, client.ImageBuildOptions{
 		Tags: []string{ref}, Target: target, Remove: true, ForceRemove: true,
-		Labels: map[string]string{madeLabel: target}, Version: build.BuilderV1,
+		Labels: map[string]string{madeLabel: target, rigLabel: r.state.Name}, Version: build.BuilderV1,
 	})
 	if err != nil {
 		return err
@@ -232,10 +232,11 @@ func (r *Rig) load(ctx context.Context, node nodes.Node, refs []string) error {
 	return nil
 }
 
-// removeMade removes the images that rigs made from Docker, but those named. A
+// removeMade removes the images that this rig made from Docker, but those named. A
 // cluster that runs one has its own copy.
-func removeMade(ctx context.Context, docker *client.Client, keep ...string) ([]string, error) {
-	list, err := docker.ImageList(ctx, client.ImageListOptions{Filters: client.Filters{}.Add("label", madeLabel)})
+func (r *Rig) removeMade(ctx context.Context, keep ...string) ([]string, error) {
+	list, err := r.docker.ImageList(ctx, client.ImageListOptions{
+		Filters: client.Filters{}.Add("label", madeLabel, rigLabel+"="+r.state.Name)})
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +246,7 @@ func removeMade(ctx context.Context, docker *client.Client, keep ...string) ([]s
 			if !strings.HasPrefix(tag, madeRepository) || slices.Contains(keep, tag) {
 				continue
 			}
-			if _, err := docker.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
+			if _, err := r.docker.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
 				return removed, err
 			}
 			removed = append(removed, tag)

@@ -196,6 +196,13 @@ func (r *Rig) steps(ctx context.Context, s *steps, opts Options) error {
 		name string
 		do   func() (StepState, string, error)
 	}{
+		{"helm", func() (StepState, string, error) {
+			if opts.NoInstall {
+				return StepThere, "not needed", nil
+			}
+			program, err := helmProgram(ctx) // in the source tree it is built now
+			return StepThere, program, err
+		}},
 		{"images", noNote(func() (StepState, error) { return r.ensureImages(ctx) })},
 		{"ports", noNote(func() (StepState, error) { return StepThere, r.checkPorts(ctx, opts) })},
 		{"network", noNote(func() (StepState, error) { return r.ensureNetwork(ctx) })},
@@ -224,7 +231,7 @@ func (r *Rig) steps(ctx context.Context, s *steps, opts Options) error {
 	})); err != nil {
 		return err
 	}
-	if _, err := removeMade(ctx, r.docker, refs.Dacorch, refs.DAC); err != nil {
+	if _, err := r.removeMade(ctx, refs.Dacorch, refs.DAC); err != nil {
 		return err
 	}
 	if opts.NoInstall {
