@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
 )
 
 // outside is where the services are reached from this machine: loopback alone.
@@ -184,7 +185,7 @@ func (r *Rig) makeService(ctx context.Context, p servicePlan) error {
 
 // request is the container as testcontainers makes it.
 func (r *Rig) request(p servicePlan) testcontainers.GenericContainerRequest {
-	withoutReaper()
+	tameTestcontainers()
 	state := r.State()
 	port := insidePorts[p.name]
 	if p.name == Kafka { // each of its listeners tells clients one address, so the outside has its own
@@ -222,9 +223,12 @@ func (r *Rig) request(p servicePlan) testcontainers.GenericContainerRequest {
 // its clients.
 var stopSignals = map[ServiceName]string{ZooKeeper: "SIGTERM", Kafka: "SIGTERM", Mosquitto: "SIGTERM", PostgreSQL: "SIGINT"}
 
-// withoutReaper keeps testcontainers from starting a container that removes ours
-// once this process has ended.
-var withoutReaper = sync.OnceFunc(func() { os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true") })
+// tameTestcontainers keeps it from starting a container that removes ours once this
+// process has ended, and from writing to standard error.
+var tameTestcontainers = sync.OnceFunc(func() {
+	os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true")
+	log.SetDefault(noLog{})
+})
 
 // noLog is testcontainers' log. What it would say, steps and errors say.
 type noLog struct{}

@@ -33,10 +33,15 @@ func (r *Rig) serviceAnswers(ctx context.Context, name ServiceName) error {
 	defer cancel()
 	switch name {
 	case ZooKeeper:
-		return r.withZooKeeper(ctx, func(conn *zk.Conn) error {
+		// The client tries on until ctx ends; this says at once that nobody is there.
+		greeted, err := r.DialZooKeeper("tcp", r.address(name), dialWithin)
+		if err != nil {
+			return fmt.Errorf("zookeeper on %s: %w", r.address(name), err)
+		}
+		return errors.Join(greeted.Close(), r.withZooKeeper(ctx, func(conn *zk.Conn) error {
 			_, _, err := conn.Exists("/")
 			return err
-		})
+		}))
 	case Kafka:
 		return r.withKafka(func(admin sarama.ClusterAdmin) error {
 			_, _, err := admin.DescribeCluster()
