@@ -309,7 +309,12 @@ func (s *service) Health(context.Context) api.Health {
 		check("machine "+kind, busy < stuckAfter, "has been at work on one event for %v", busy.Round(time.Second))
 	}
 	if s.adapters != nil {
-		check("zookeeper", s.adapters.zookeeper.Stats().Connected, "not connected: nothing can change, and placement is told as it was last")
+		switch st := s.adapters.zookeeper.Stats(); {
+		case st.Refused != "":
+			check("zookeeper", false, "it does not let us write: check zookeeper.user and its password: %s", st.Refused)
+		default:
+			check("zookeeper", st.Connected, "not connected: nothing can change, and placement is told as it was last")
+		}
 	}
 	check("notifications", s.loop.NotificationsUp(), "MQTT is not connected: changes are found by comparison with the database")
 	return h

@@ -50,6 +50,7 @@ func (c *Client) Lead(ctx context.Context, kind fleet.Kind, who fleet.Candidate,
 	}
 	for wait := newBackoff(); ; {
 		led, err := c.campaign(ctx, kind, &p, data, lead)
+		c.noteRefusal(kind, err)
 		if led {
 			return nil
 		}
@@ -63,6 +64,23 @@ func (c *Client) Lead(ctx context.Context, kind fleet.Kind, who fleet.Candidate,
 		if wait.sleep(ctx) != nil {
 			return ctx.Err()
 		}
+	}
+}
+
+// noteRefusal notes that ZooKeeper does not let us do what a candidate must: to
+// itself a wrong password is no error, only another user, so nothing else tells.
+func (c *Client) noteRefusal(kind fleet.Kind, err error) {
+	var refused string
+	if errors.Is(err, zk.ErrNoAuth) {
+		refused = err.Error()
+	}
+	k := c.kind(kind)
+	k.mu.Lock()
+	was := k.refused
+	k.refused = refused
+	k.mu.Unlock()
+	if refused != "" && was == "" { // the candidate has another name each time
+		c.cfg.Log.Warn("zookeeper: we may not write there: check user and password, and whose the nodes are", "kind", kind, "user", c.cfg.User, "error", err)
 	}
 }
 
@@ -80,6 +98,7 @@ func (c *Client) campaign(ctx context.Context, kind fleet.Kind, p *paths, data [
 	if err != nil {
 		return false, err
 	}
+	c.noteRefusal(kind, nil)
 	defer c.leave(s)
 	s.seen = c.listen(p.own)
 	defer c.unlisten(s.seen)
