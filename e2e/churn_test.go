@@ -40,6 +40,7 @@ func (c *churn) work(ctx context.Context) {
 	tick := time.NewTicker(churnEvery)
 	defer tick.Stop()
 	var alive []string
+	begun := time.Now().UnixMilli() // in the ids: a case may stir more than once
 	for n := 0; ; n++ {
 		select {
 		case <-tick.C:
@@ -56,7 +57,7 @@ func (c *churn) work(ctx context.Context) {
 			err = c.w.deleteRows(attempt, c.k, id)
 			m = c.k.removed(id)
 		} else {
-			id := fmt.Sprintf("churn-%05d", n)
+			id := fmt.Sprintf("churn-%d-%05d", begun, n)
 			err = c.w.insertRows(attempt, c.k, "south", id)
 			alive = append(alive, id)
 			m = c.k.created(id)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -132,8 +133,9 @@ func retry(ctx context.Context, within time.Duration, try func(context.Context) 
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil || last == nil {
-			last = err // the deadline's own error would hide the reason
+		// The deadline's own error, or client-go's that it would pass, hides the reason.
+		if last == nil || ctx.Err() == nil && !strings.Contains(err.Error(), "context deadline") {
+			last = err
 		}
 		select {
 		case <-tick.C:
