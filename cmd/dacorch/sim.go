@@ -32,7 +32,7 @@ func simCommand(c console) *cobra.Command {
 		Args: subcommand,
 		RunE: help,
 	}
-	cmd.AddCommand(simRunCommand(c), simListCommand(c), takesLast(simReplayCommand(c)), takesLast(simDiffCommand(c)), simSweepCommand(c), simShrinkCommand(c), simCompareCommand(c), takesLast(simReportCommand(c)), simServeCommand(c), simDACCommand(c))
+	cmd.AddCommand(simRunCommand(c), simListCommand(c), takesLast(simReplayCommand(c)), takesLast(simDiffCommand(c)), simSweepCommand(c), simShrinkCommand(c), simCompareCommand(c), simFidelityCommand(c), takesLast(simReportCommand(c)), simServeCommand(c), simDACCommand(c))
 	return cmd
 }
 

@@ -44,17 +44,13 @@ const (
 // what it has put there. A rig bears one run at a time. The error is about the
 // scenario or its files, the rig, ctx, or that of Progress; what went wrong in the
 // run is in the report.
-func Run(ctx context.Context, sc *scenarios.Scenario, opts Options) (_ *wire.Result, err error) {
+func Run(ctx context.Context, sc *scenarios.Scenario, opts Options) (*wire.Result, error) {
 	if err := refuse(sc); err != nil {
 		return nil, err
 	}
-	up, err := rig.Open(opts.Rig)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, up.Close()) }()
 	return wire.Run(ctx, sc, wire.RunOptions{TimeScale: opts.TimeScale, Orchestrators: opts.Orchestrators, Open: opts.Open,
-		Log: opts.Log, Progress: opts.Progress, Ground: &ground{rig: up, breaking: breaking{servers: map[rig.ServiceName]*outage{}, signals: make(chan struct{}, signalsAtOnce)}}})
+		Log: opts.Log, Progress: opts.Progress, Ground: &ground{name: opts.Rig,
+			breaking: breaking{servers: map[rig.ServiceName]*outage{}, signals: make(chan struct{}, signalsAtOnce)}}})
 }
 
 // refuse answers what a scenario asks for, besides faults, that no rig has.
@@ -74,8 +70,8 @@ func refuse(sc *scenarios.Scenario) error {
 // (happens.go), what the DACs do (dacs.go), the orchestrators (crew.go), what
 // breaks (breaks.go), what is there and how it is cleared away (site.go).
 type ground struct {
-	rig *rig.Rig
-	s   wire.Setting
+	name string // of the rig
+	s    wire.Setting
 	*site
 
 	dacs  *dacs
@@ -110,7 +106,7 @@ func (g *ground) Open(ctx context.Context, s wire.Setting) (_ *wire.Scene, err e
 	g.s = s
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
-	if g.site, err = openSite(ctx, g.rig, s.Kinds); err != nil {
+	if g.site, err = openSite(ctx, g.name, s.Kinds); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -49,8 +49,13 @@ const (
 
 // openSite connects to a rig, waits until no other run has it, and clears away what
 // such a one has left behind.
-func openSite(ctx context.Context, r *rig.Rig, kinds []wire.Kind) (_ *site, err error) {
+func openSite(ctx context.Context, name string, kinds []wire.Kind) (_ *site, err error) {
+	r, err := rig.Open(name)
+	if err != nil {
+		return nil, err
+	}
 	s := &site{rig: r, kinds: kinds}
+	s.onClose(func(context.Context) error { return r.Close() })
 	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -122,7 +127,7 @@ func (s *site) clear(ctx context.Context) error {
 	errs := []error{s.clearNamespace(ctx)} // first: nobody writes any more
 	for _, k := range s.kinds {
 		called := string(k.Kind) + suffix
-		errs = append(errs, s.clearTree(ctx, orchestrationRoot+called), s.clearTree(ctx, ownRoot+called), s.clearGroup(called))
+		errs = append(errs, s.clearTree(ctx, orchestrationRoot+called), s.clearTree(ctx, ownRoot+called), s.clearGroup(ctx, called))
 		for _, table := range []string{called, called + wire.HiddenSuffix} {
 			_, err := s.db.ExecContext(ctx, `DROP TABLE IF EXISTS "`+strings.ReplaceAll(table, `"`, `""`)+`"`)
 			errs = append(errs, err)
@@ -182,19 +187,26 @@ func (s *site) clearNodes(at string) error {
 	return nil
 }
 
+// kafkaPatience bounds the wait for a Kafka that has just been started.
+const kafkaPatience = time.Minute
+
 // clearGroup removes a kind's consumer group, so that the next run's begins anew.
-func (s *site) clearGroup(kind string) error {
-	admin, err := sarama.NewClusterAdmin([]string{s.rig.State().Services[rig.Kafka].Outside}, s.rig.KafkaConfig(rig.UserPlatform))
-	if err != nil {
-		return fmt.Errorf("kafka: %w", err)
-	}
+func (s *site) clearGroup(ctx context.Context, kind string) error {
+	ctx, cancel := context.WithTimeout(ctx, kafkaPatience)
+	defer cancel()
 	group := "iota-orchestrator-" + kind
-	if err = admin.DeleteConsumerGroup(group); errors.Is(err, sarama.ErrGroupIDNotFound) {
-		err = nil
-	} else if err != nil {
-		err = fmt.Errorf("consumer group %s: %w", group, err)
+	for {
+		admin, err := sarama.NewClusterAdmin([]string{s.rig.State().Services[rig.Kafka].Outside}, s.rig.KafkaConfig(rig.UserPlatform))
+		if err == nil {
+			err = errors.Join(admin.DeleteConsumerGroup(group), admin.Close())
+		}
+		switch {
+		case err == nil || errors.Is(err, sarama.ErrGroupIDNotFound):
+			return nil
+		case pause(ctx, 4*goneEvery) != nil:
+			return fmt.Errorf("kafka: consumer group %s: %w", group, err)
+		}
 	}
-	return errors.Join(err, admin.Close())
 }
 
 // centre makes the data centre, on the rig's database and broker.
