@@ -1,6 +1,7 @@
 package dac
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -35,13 +37,25 @@ type BeatsConfig struct {
 
 // KafkaBeats sends heartbeats to Kafka (CONTRACT.md). One of them serves any
 // number of DACs with a connection to each broker.
+//
+// A producer that has failed is replaced by a new one with the next heartbeat:
+// sarama's own would refuse all for ten seconds after three failures, and so be
+// silent although the brokers are back.
 type KafkaBeats struct {
-	topic    string
-	producer sarama.AsyncProducer
-	answers  sync.WaitGroup
+	brokers []string
+	topic   string
+	client  *sarama.Config
+	answers sync.WaitGroup
 
 	mu     sync.RWMutex // held by Send while it hands over, so that nothing follows the end
+	now    *producer
 	closed bool
+}
+
+// producer is one of sarama's.
+type producer struct {
+	sarama.AsyncProducer
+	failed atomic.Bool
 }
 
 // NewBeats makes a producer. It connects when there is something to send, so
@@ -51,6 +65,7 @@ func NewBeats(cfg BeatsConfig) (*KafkaBeats, error) {
 	c.Version = sarama.V2_8_0_0
 	c.ClientID = "dacorch-dac"
 	c.Metadata.Full = false
+	c.Metadata.Retry.Max = 1
 	c.Net.DialTimeout = 5 * time.Second
 	c.Net.ReadTimeout = 10 * time.Second
 	c.Net.WriteTimeout = 5 * time.Second
@@ -64,25 +79,53 @@ func NewBeats(cfg BeatsConfig) (*KafkaBeats, error) {
 	if cfg.Configure != nil {
 		cfg.Configure(c)
 	}
-	producer, err := sarama.NewAsyncProducer(cfg.Brokers, c)
+	b := &KafkaBeats{brokers: cfg.Brokers, topic: cmp.Or(cfg.Topic, "HeartBeat"), client: c}
+	if err := b.renew(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// renew makes a producer in the place of the last. What that one still holds gets
+// its few attempts.
+func (b *KafkaBeats) renew() error {
+	made, err := sarama.NewAsyncProducer(b.brokers, b.client)
 	if err != nil {
-		return nil, fmt.Errorf("kafka %v: %w", cfg.Brokers, err)
+		return fmt.Errorf("kafka %v: %w", b.brokers, err)
 	}
-	b := &KafkaBeats{topic: cfg.Topic, producer: producer}
-	if b.topic == "" {
-		b.topic = "HeartBeat"
+	if b.now != nil {
+		b.now.AsyncClose()
 	}
+	p := &producer{AsyncProducer: made}
+	b.now = p
 	b.answers.Go(func() {
-		for m := range producer.Successes() {
+		for m := range p.Successes() {
 			m.Metadata.(chan error) <- nil
 		}
 	})
 	b.answers.Go(func() {
-		for e := range producer.Errors() {
+		for e := range p.Errors() {
+			p.failed.Store(true)
 			e.Msg.Metadata.(chan error) <- e.Err
 		}
 	})
-	return b, nil
+	return nil
+}
+
+// ready replaces a producer that has failed.
+func (b *KafkaBeats) ready() error {
+	b.mu.RLock()
+	failed := b.now.failed.Load()
+	b.mu.RUnlock()
+	if !failed {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || !b.now.failed.Load() { // somebody else was faster
+		return nil
+	}
+	return b.renew()
 }
 
 // errClosed is what Send answers after Close.
@@ -103,6 +146,9 @@ func (b *KafkaBeats) SendAt(ctx context.Context, kind fleet.Kind, id fleet.Insta
 	answer := make(chan error, 1)
 	m := &sarama.ProducerMessage{Topic: b.topic, Metadata: answer,
 		Key: sarama.StringEncoder(string(kind) + "-" + id.String()), Value: sarama.ByteEncoder(value)}
+	if err := b.ready(); err != nil {
+		return err
+	}
 	if err := b.hand(ctx, m); err != nil {
 		return err
 	}
@@ -121,7 +167,7 @@ func (b *KafkaBeats) hand(ctx context.Context, m *sarama.ProducerMessage) error 
 		return errClosed
 	}
 	select {
-	case b.producer.Input() <- m:
+	case b.now.Input() <- m:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("heartbeat not taken: %w", context.Cause(ctx))
@@ -133,7 +179,7 @@ func (b *KafkaBeats) Close() {
 	b.mu.Lock()
 	if !b.closed {
 		b.closed = true
-		b.producer.AsyncClose()
+		b.now.AsyncClose()
 	}
 	b.mu.Unlock()
 	b.answers.Wait()

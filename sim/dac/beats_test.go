@@ -90,6 +90,28 @@ func TestSendEnds(t *testing.T) {
 	}
 }
 
+// TestBeatsAreSentOnceBrokersAreBack: however often it has failed, each Send asks the
+// brokers.
+func TestBeatsAreSentOnceBrokersAreBack(t *testing.T) {
+	s := startKafka(t)
+	addrs := s.Addrs()
+	s.Close()
+	b, err := NewBeats(BeatsConfig{Brokers: addrs, Configure: func(c *sarama.Config) {
+		c.Metadata.Retry.Backoff, c.Producer.Retry.Backoff = time.Millisecond, time.Millisecond
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 10 {
+		if err := b.Send(ctx, "Thing", 1); err == nil || strings.Contains(err.Error(), "circuit breaker") {
+			t.Fatalf("nobody was there, and Send answers %v", err)
+		}
+	}
+}
+
 // TestHeartbeats: one at once, then one in each interval; lost ones are counted.
 func TestHeartbeats(t *testing.T) {
 	r := newRig(t)
