@@ -20,9 +20,17 @@ import (
 // standard output: the one on the PATH, or in the source tree the one that go.mod
 // pins.
 func (r *Rig) Helm(ctx context.Context, args ...string) (string, error) {
-	program, err := helmProgram(ctx)
-	if err != nil {
-		return "", err
+	r.mu.Lock()
+	program := r.helm
+	r.mu.Unlock()
+	if program == "" {
+		var err error
+		if program, err = helmProgram(ctx); err != nil {
+			return "", err
+		}
+		r.mu.Lock()
+		r.helm = program
+		r.mu.Unlock()
 	}
 	state := r.State()
 	verb := strings.Join(args[:min(1, len(args))], "")

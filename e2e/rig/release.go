@@ -70,6 +70,9 @@ type Installed struct {
 	rig *Rig
 }
 
+// String tells nothing of the tokens.
+func (i *Installed) String() string { return i.Name + " in " + i.Namespace + " at " + i.URL }
+
 // Install installs a release, or upgrades the one of this name, and waits until it
 // is ready and answers. Tokens, certificate and port of one that is there stay.
 func (r *Rig) Install(ctx context.Context, rel Release) (*Installed, error) {

@@ -27,7 +27,8 @@ type Rig struct {
 
 	mu    sync.Mutex
 	state State
-	ports map[int32]string // node ports given out, and to which namespace
+	ports map[int32]string // node ports given out, and to which release
+	helm  string           // program, once it was looked for
 }
 
 // rigLabel marks what belongs to a rig, with its name.

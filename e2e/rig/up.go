@@ -196,13 +196,13 @@ func (r *Rig) steps(ctx context.Context, s *steps, opts Options) error {
 		name string
 		do   func() (StepState, string, error)
 	}{
-		{"helm", func() (StepState, string, error) {
+		{"helm", noNote(func() (StepState, error) {
 			if opts.NoInstall {
-				return StepThere, "not needed", nil
+				return StepThere, nil
 			}
-			program, err := helmProgram(ctx) // in the source tree it is built now
-			return StepThere, program, err
-		}},
+			_, err := helmProgram(ctx) // in the source tree it is built now
+			return StepThere, err
+		})},
 		{"images", noNote(func() (StepState, error) { return r.ensureImages(ctx) })},
 		{"ports", noNote(func() (StepState, error) { return StepThere, r.checkPorts(ctx, opts) })},
 		{"network", noNote(func() (StepState, error) { return r.ensureNetwork(ctx) })},

@@ -191,17 +191,19 @@ func dacTemplate(k ReleaseKind, entry map[string]any, state State) (string, erro
 	pod.Name, pod.Labels["app.kubernetes.io/name"] = name, name
 	interval, _ := entry["timings"].(map[string]any)["heartbeatInterval"].(string)
 	env := map[string]string{
-		"IOTA_KIND":                 k.Kind,
-		"IOTA_ZOOKEEPER":            state.Services[ZooKeeper].Inside,
-		"IOTA_ZOOKEEPER_SESSION":    "5s",
-		"IOTA_ZOOKEEPER_TLS_CA":     dacSecretMount + "/ca.crt",
-		"IOTA_KAFKA":                state.Services[Kafka].Inside,
-		"IOTA_KAFKA_TLS_CA":         dacSecretMount + "/ca.crt",
-		"IOTA_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-		"IOTA_KAFKA_USER":           UserDAC,
-		"IOTA_KAFKA_PASSWORD_FILE":  dacSecretMount + "/" + string(Kafka),
-		"IOTA_HEARTBEAT_INTERVAL":   interval,
-		"IOTA_HEARTBEAT":            map[bool]string{true: "on", false: "off"}[entry["heartbeat"] != false],
+		"IOTA_KIND":                    k.Kind,
+		"IOTA_ZOOKEEPER":               state.Services[ZooKeeper].Inside,
+		"IOTA_ZOOKEEPER_SESSION":       "5s",
+		"IOTA_ZOOKEEPER_TLS_CA":        dacSecretMount + "/ca.crt",
+		"IOTA_ZOOKEEPER_USER":          UserDAC,
+		"IOTA_ZOOKEEPER_PASSWORD_FILE": dacSecretMount + "/" + string(ZooKeeper),
+		"IOTA_KAFKA":                   state.Services[Kafka].Inside,
+		"IOTA_KAFKA_TLS_CA":            dacSecretMount + "/ca.crt",
+		"IOTA_KAFKA_SASL_MECHANISM":    "SCRAM-SHA-512",
+		"IOTA_KAFKA_USER":              UserDAC,
+		"IOTA_KAFKA_PASSWORD_FILE":     dacSecretMount + "/" + string(Kafka),
+		"IOTA_HEARTBEAT_INTERVAL":      interval,
+		"IOTA_HEARTBEAT":               map[bool]string{true: "on", false: "off"}[entry["heartbeat"] != false],
 	}
 	maps.Copy(env, k.DAC)
 	c := &pod.Spec.Containers[0]
