@@ -103,11 +103,12 @@ func filledIn(name ServiceName, values map[string]string) (map[string][]byte, er
 	return files, nil
 }
 
-// scramUsers are the users that Kafka's storage begins with, one a line.
+// scramUsers are the users that Kafka's storage begins with: arguments of
+// kafka-storage, one a line.
 func scramUsers(passwords map[string]string) string {
 	var b strings.Builder
 	for _, user := range slices.Sorted(maps.Keys(passwords)) {
-		fmt.Fprintf(&b, "SCRAM-SHA-512=[name=%s,password=%s]\n", user, passwords[user])
+		fmt.Fprintf(&b, "--add-scram\nSCRAM-SHA-512=[name=%s,password=%s]\n", user, passwords[user])
 	}
 	return b.String()
 }
