@@ -43,14 +43,19 @@ func TestLeaderKilled(t *testing.T) {
 }
 
 // promptly fails the case when a row waited longer for its place than a change of
-// leaders may take.
+// leaders, or the next comparison with the database, may take.
 func (w *world) promptly(o *watch, committed map[string]time.Time) {
 	w.t.Helper()
-	worst, id := o.slowest(committed)
-	w.t.Logf("of %d rows the slowest, %s, was placed after %v", len(committed), id, worst.Round(100*time.Millisecond))
-	if worst > placedWithin {
+	if worst, id := w.tellSlowest(o, committed); worst > placedWithin {
 		w.t.Errorf("%s waited %v for its place: want at most %v", id, worst, placedWithin)
 	}
+}
+
+func (w *world) tellSlowest(o *watch, committed map[string]time.Time) (time.Duration, string) {
+	w.t.Helper()
+	worst, id, late := o.slowest(committed)
+	w.t.Logf("of %d rows %d waited more than %v; the slowest, %s, was placed after %v", len(committed), late, moment, id, worst.Round(100*time.Millisecond))
+	return worst, id
 }
 
 // leader is the pod of the process that leads a kind, and its epoch.

@@ -49,9 +49,9 @@ func TestWatchSees(t *testing.T) {
 	if len(told) != 0 || o.moves != 1 || o.blind != time.Second {
 		t.Errorf("told %q, %d moves, blind for %v: want nothing, 1, 1s", told, o.moves, o.blind)
 	}
-	worst, id := o.slowest(map[string]time.Time{"a": begin, "c": begin, "elsewhere": begin})
-	if worst != 2*time.Second || id != "c" {
-		t.Errorf("the slowest is %s with %v: want c with 2s", id, worst)
+	worst, id, late := o.slowest(map[string]time.Time{"a": begin, "c": begin, "elsewhere": begin})
+	if worst != 2*time.Second || id != "c" || late != 0 {
+		t.Errorf("the slowest is %s with %v, %d are late: want c with 2s and none", id, worst, late)
 	}
 	look(4*time.Second, tree{0: on("b"), 1: on("b")})
 	look(5*time.Second, tree{0: on("b"), 1: on("b")})

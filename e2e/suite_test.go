@@ -53,14 +53,14 @@ func outage(t *testing.T) time.Duration {
 	return d
 }
 
-// TestMain lets four cases run at once by default: they wait most of the time. Each
+// TestMain lets six cases run at once by default: they wait most of the time. Each
 // takes a NodePort or more of the rig's ten.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		if err := flag.Set("test.parallel", "4"); err != nil {
+		if err := flag.Set("test.parallel", "6"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}

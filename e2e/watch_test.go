@@ -112,14 +112,24 @@ func (o *watch) end() {
 }
 
 // slowest is the longest time from a row's commit to its place, of those placed
-// while it was watched.
-func (o *watch) slowest(committed map[string]time.Time) (worst time.Duration, id string) {
+// while it was watched, and how many took longer than a moment.
+func (o *watch) slowest(committed map[string]time.Time) (worst time.Duration, id string, late int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for name, at := range committed {
-		if seen, there := o.seen[name]; there && seen.Sub(at) > worst {
+		seen, there := o.seen[name]
+		if !there {
+			continue
+		}
+		if seen.Sub(at) > worst {
 			worst, id = seen.Sub(at), name
 		}
+		if seen.Sub(at) > moment {
+			late++
+		}
 	}
-	return worst, id
+	return worst, id, late
 }
+
+// moment is what a row that is announced waits on a machine that is busy.
+const moment = 3 * time.Second
