@@ -83,7 +83,7 @@ speak the real protocols on loopback. The report is the same, but has no trace.
               every other time of world, which the real thing has of its own
 With --on kind all of that is real, on a rig that "dacorch rig up" has made: ZooKeeper,
 Kafka, Mosquitto and PostgreSQL in containers, Kubernetes, the orchestrator from its
-chart, a pod for each DAC, which take as long as they do. ZooKeeper sessions last 4s
+chart, a pod for each DAC, which take as long as they do. ZooKeeper sessions last 6s
 at least. A run has a namespace of its own (dacorch-sim) and calls its kinds ThingSim
 and so on; it removes all of that at its end, or before the next one where it was
 killed. Faults that need a hook in a server are refused. docs/fidelity.md sets the

@@ -92,8 +92,8 @@ const (
 	closeWithin = 4 * time.Minute
 	// comingBack is how long a server may take to start, and its clients to find it.
 	comingBack = 30 * time.Second
-	// leastSession is the shortest session that ZooKeeper grants here.
-	leastSession = 4 * time.Second
+	// leastSession is the shortest session that a machine which runs all of this keeps alive.
+	leastSession = 6 * time.Second
 )
 
 // Open is part of wire.Ground.
