@@ -50,7 +50,7 @@ type rigFlags struct {
 }
 
 func (f *rigFlags) named(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.name, "name", rig.Name, "`NAME` of the rig, for another beside it (the ports are the same: one is up at a time)")
+	cmd.Flags().StringVar(&f.name, "name", rig.Name, "`NAME` of the rig, for another beside it")
 }
 
 func (f *rigFlags) json(cmd *cobra.Command, what string) {
@@ -119,6 +119,7 @@ Exit codes: 0 everything is up; 2 it is not, and why was said; 130 interrupted.`
 	f.json(cmd, "print a JSON object for each step, and one that says how to reach everything")
 	cmd.Flags().StringVar(&f.opts.Binary, "binary", "", "static Linux `FILE` of dacorch for the images (default: this program)")
 	cmd.Flags().StringVar(&f.opts.KindConfig, "kind-config", "", "kind's configuration `FILE` (default: kind-config.yaml here, or the one built in)")
+	cmd.Flags().IntVar(&f.opts.PortOffset, "port-offset", 0, "add `N` to every port on this machine, for a rig beside another: 0 to 12000, kept until it is taken down")
 	cmd.Flags().BoolVar(&f.opts.NoInstall, "no-install", false, "leave the orchestrator out: cluster and services alone")
 	return cmd
 }

@@ -108,6 +108,11 @@ func (r *Rig) ensureCluster(ctx context.Context, opts Options) (StepState, strin
 	}
 	cfg.Name = r.state.Name
 	cfg.Nodes[0].Image = r.state.Images.Node
+	for i := range cfg.Nodes[0].ExtraPortMappings {
+		if m := &cfg.Nodes[0].ExtraPortMappings[i]; m.HostPort > 0 {
+			m.HostPort += int32(r.state.PortOffset)
+		}
+	}
 	if r.state.AirGapped {
 		cfg.Networking.DisableDefaultCNI = true // the node image brings its own
 	}

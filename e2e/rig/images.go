@@ -108,13 +108,18 @@ type ImageStatus struct {
 	ID      string `json:"id,omitempty"`
 }
 
-// ImageTable says which images a rig would take, and which of them are here.
-// Without Docker it answers the names too, with the error.
+// ImageTable says which images a rig is or would be made of, and which of them are
+// here. Without Docker it answers the names too, with the error.
 func ImageTable(ctx context.Context, opts Options) ([]ImageStatus, error) {
-	images := opts.wanted()
-	if state, err := readState(opts.Name); err == nil {
-		images = images.or(Images{Dacorch: state.Images.Dacorch, DAC: state.Images.DAC})
+	var err error
+	if opts.Name, err = checkName(opts.Name); err != nil {
+		return nil, err
 	}
+	var r Rig
+	if err := r.prepareState(opts); err != nil {
+		return nil, err
+	}
+	images := r.state.Images
 	var table []ImageStatus
 	for _, f := range images.fields() {
 		if *f.ref != "" {

@@ -212,6 +212,18 @@ func TestAwaitTellsTheLastReason(t *testing.T) {
 	}
 }
 
+func TestPortsAreBesideAnotherRigs(t *testing.T) {
+	inCache(t)
+	r := &Rig{}
+	if err := r.prepareState(Options{Name: "try", PortOffset: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	if at := r.state.Services[ZooKeeper].Outside; at != "127.0.0.1:13281" {
+		t.Errorf("ZooKeeper is at %s", at)
+	}
+	holds(t, (&Rig{}).prepareState(Options{Name: "try", PortOffset: 60000}), "want 0 to 12000")
+}
+
 func TestWhatARigKeeps(t *testing.T) {
 	inCache(t)
 	fresh := &Rig{}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 )
 
 // ErrNotUp is what Open and Status say of a rig that was never brought up, or was
@@ -25,6 +27,8 @@ type State struct {
 	Services   map[ServiceName]Service `json:"services"`
 	Images     Images                  `json:"images"`
 	AirGapped  bool                    `json:"airGapped"` // the images come from e2e/airgap/build
+	// PortOffset is by how much the ports on this machine are above the usual.
+	PortOffset int `json:"portOffset,omitempty"`
 	// Node is the id of the cluster's node container, once the cluster is whole.
 	Node string `json:"node,omitempty"`
 	// Up is set once everything has been there.
@@ -92,6 +96,16 @@ func readState(name string) (State, error) {
 		s.Services = map[ServiceName]Service{}
 	}
 	return s, nil
+}
+
+// outside is where a service is reached from this machine.
+func (s State) outside(name ServiceName) string {
+	if known := s.Services[name].Outside; known != "" {
+		return known
+	}
+	host, port, _ := net.SplitHostPort(outside[name])
+	n, _ := strconv.Atoi(port) // both are right: they stand in the source
+	return net.JoinHostPort(host, strconv.Itoa(n+s.PortOffset))
 }
 
 // save keeps the state, whole or not at all.

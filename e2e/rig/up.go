@@ -1,7 +1,6 @@
 package rig
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +29,9 @@ type Options struct {
 	// KindConfig is a file; default: kind-config.yaml in the working directory, and
 	// where there is none the one that is built in.
 	KindConfig string
+	// PortOffset is added to every port on this machine, 0 to 12000, so that a rig
+	// can be up beside another. It counts when a rig is first brought up.
+	PortOffset int
 	// NoInstall leaves the orchestrator out: cluster and services only.
 	NoInstall bool
 
@@ -159,6 +161,9 @@ func (r *Rig) up(ctx context.Context, s *steps, opts Options) error {
 	return errors.Join(err, r.save())
 }
 
+// maxPortOffset keeps the ports below those of a machine's own connections.
+const maxPortOffset = 12000
+
 // prepareState is the state of the rig that is there, with what the options
 // change, or a new one.
 func (r *Rig) prepareState(opts Options) error {
@@ -169,6 +174,15 @@ func (r *Rig) prepareState(opts Options) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !there {
+		if opts.PortOffset < 0 || opts.PortOffset > maxPortOffset {
+			return fmt.Errorf("port offset %d: want 0 to %d", opts.PortOffset, maxPortOffset)
+		}
+		state.PortOffset = opts.PortOffset
+		for _, name := range ServiceNames {
+			state.Services[name] = Service{Name: name, Outside: state.outside(name)}
+		}
 	}
 	if !there || opts.AirGapped && !state.AirGapped {
 		state.Images, state.AirGapped = opts.wanted(), opts.AirGapped
@@ -294,13 +308,13 @@ func (r *Rig) checkPorts(ctx context.Context, opts Options) error {
 	var uses []use
 	for _, name := range ServiceNames {
 		if !there[r.containerName(name)] {
-			uses = append(uses, use{cmp.Or(r.state.Services[name].Outside, outside[name]), string(name)})
+			uses = append(uses, use{r.state.outside(name), string(name)})
 		}
 	}
 	if !there[nodeName(r.state.Name)] {
 		for _, m := range cfg.Nodes[0].ExtraPortMappings {
 			if m.HostPort > 0 {
-				uses = append(uses, use{net.JoinHostPort(m.ListenAddress, fmt.Sprint(m.HostPort)), "the cluster (" + kindConfigFile + ")"})
+				uses = append(uses, use{net.JoinHostPort(m.ListenAddress, fmt.Sprint(int(m.HostPort)+r.state.PortOffset)), "the cluster (" + kindConfigFile + ")"})
 			}
 		}
 	}
@@ -316,7 +330,7 @@ func (r *Rig) checkPorts(ctx context.Context, opts Options) error {
 		}
 	}
 	if len(taken) > 0 {
-		return fmt.Errorf("not free on this machine: %s; end what holds them (docker ps, or ss -ltnp, says what), or another rig with dacorch rig down --name",
+		return fmt.Errorf("not free on this machine: %s; end what holds them (docker ps, or ss -ltnp, says what), take another rig down (dacorch rig down --name), or bring a new one up with --port-offset",
 			strings.Join(taken, ", "))
 	}
 	return nil
