@@ -56,6 +56,9 @@ func (m *metrics) watch(l *loop.Loop, a *adapters, rec *recording.Dir) {
 	counter("mqtt_reconnects_total", "Subscriptions after the first.", func() float64 { return float64(a.mqtt.Stats().Reconnects) })
 	counter("zookeeper_sessions_expired_total", "Sessions that the server had ended.", func() float64 { return float64(a.zookeeper.Stats().Expired) })
 	counter("zookeeper_connections_total", "Sessions begun or resumed.", func() float64 { return float64(a.zookeeper.Stats().Connections) })
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "dacorch_zookeeper_refused",
+		Help: "1 while ZooKeeper does not let this process stand for election of some kind."},
+		func() float64 { return oneIf(a.zookeeper.Stats().Refused != "") }))
 	counter("zookeeper_bad_nodes_total", "Nodes that did not parse.", func() float64 { return float64(a.zookeeper.Stats().BadNodes) })
 	counter("kubernetes_requests_total", "Requests to the API server.", func() float64 { return float64(a.kubernetes.Stats().Requests) })
 	counter("kubernetes_throttled_seconds_total", "Time that requests waited for a limit.", func() float64 { return a.kubernetes.Stats().ThrottledTime.Seconds() })

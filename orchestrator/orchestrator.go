@@ -142,7 +142,7 @@ func (c *Config) advertised(addr net.Addr) string {
 }
 
 func newService(cfg *Config, l *loop.Loop, a *adapters, r *runs) *service {
-	s := &service{loop: l, names: map[string]string{}, adapters: a, details: a.kubernetes, runs: r}
+	s := &service{loop: l, names: map[string]string{}, adapters: a, refused: a.zookeeper.Refused, details: a.kubernetes, runs: r}
 	for _, k := range cfg.Kinds {
 		s.kinds = append(s.kinds, k.Kind)
 		s.names[k.Kind] = k.InstanceName

@@ -23,7 +23,8 @@ type service struct {
 	names map[string]string // instanceName by kind
 
 	adapters *adapters
-	details  podDetails // nil: nothing is known
+	refused  func(fleet.Kind) string // why this process cannot lead a kind; "" or nil: nothing is known of that
+	details  podDetails              // nil: nothing is known
 	runs     *runs
 }
 
@@ -218,6 +219,11 @@ func (s *service) Leader(kind string) (api.Leader, error) {
 		return api.Leader{}, s.unknown(kind)
 	}
 	who, self := s.loop.Leader(fleet.Kind(kind))
+	if who.Name == "" && !self && s.refused != nil {
+		if why := s.refused(fleet.Kind(kind)); why != "" {
+			return api.Leader{}, api.Errorf(api.CodeNoLeader, "nobody is known to lead %s, and this process cannot: %s", kind, why)
+		}
+	}
 	return api.Leader{Self: self, Name: who.Name, URL: who.URL}, nil
 }
 
@@ -311,7 +317,7 @@ func (s *service) Health(context.Context) api.Health {
 	if s.adapters != nil {
 		switch st := s.adapters.zookeeper.Stats(); {
 		case st.Refused != "":
-			check("zookeeper", false, "it does not let us write: check zookeeper.user and its password: %s", st.Refused)
+			check("zookeeper", false, "we cannot stand for election: check zookeeper.user and its password, and whose the node is: %s", st.Refused)
 		default:
 			check("zookeeper", st.Connected, "not connected: nothing can change, and placement is told as it was last")
 		}

@@ -209,6 +209,41 @@ func TestOrchestrate(t *testing.T) {
 	})
 }
 
+// TestNobodyLeads has the reason told where there is one, and only then.
+func TestNobodyLeads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serviceOver(t, newMemory(100), "leader")
+		settle(time.Minute)
+		why := "create /iota: not as user x"
+		s.refused = func(fleet.Kind) string { return why }
+		if l, err := s.Leader("Thing"); err != nil || !l.Self {
+			t.Errorf("a leader's own leader is %+v, %v", l, err)
+		}
+		s.loop = idle(t)
+		_, err := s.Leader("Thing")
+		wantCode(t, "leader", err, api.CodeNoLeader, "Thing, and this process cannot: "+why)
+		if list, err := s.Kinds(t.Context()); err != nil || list[0].Leader != (api.Leader{}) {
+			t.Errorf("kinds %+v, %v", list, err)
+		}
+		why = ""
+		if l, err := s.Leader("Thing"); err != nil || l != (api.Leader{}) {
+			t.Errorf("while nobody leads, the leader is %+v, %v", l, err)
+		}
+	})
+}
+
+// idle is a loop that does not run: nobody leads.
+func idle(t *testing.T) *loop.Loop {
+	m, c := newMemory(0), reconcile.DefaultConfig("Thing")
+	c.Heartbeat = false
+	l, err := loop.New(loop.Config{Who: fleet.Candidate{Name: "idle"}, Kinds: []reconcile.Config{c}},
+		loop.Ports{Election: m, Store: m, Pods: memoryPods{m}, Database: memoryRows{m}, Notifications: quiet{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
 // TestPreviewBeside computes previews while the machine goes on: they share nothing
 // that changes.
 func TestPreviewBeside(t *testing.T) {

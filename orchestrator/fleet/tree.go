@@ -5,7 +5,7 @@ package fleet
 type Versions struct {
 	Node      int32 // …/<instance>
 	Resources int32 // …/<instance>/resources
-	Reload    int32 // …/<instance>/_reload
+	Reload    int32 // …/<instance>/_reload; -1 when there is none, as in a tree that others left: an update makes it
 }
 
 // Status is what an instance has written to its ephemeral tmp/status.

@@ -21,6 +21,7 @@ func Store(t *testing.T, start func(t *testing.T) EnsembleFixture) {
 		{"a tree that does not exist", storeEmpty},
 		{"the bytes that are written", storeBytes},
 		{"what others wrote is read", storeReads},
+		{"a tree that the first orchestrator left", storeInherited},
 		{"what does not parse is refused by its path", storeBad},
 		{"create, update, move, delete", storeRoundTrip},
 		{"conflicts", storeConflicts},
@@ -201,6 +202,54 @@ func storeReads(t *testing.T, e *ensemble) {
 	if data, _, _ := e.Get(t, e.path(4, "/resources")); data != `{"ids":["c/d","17","n"]}` {
 		t.Errorf("the list is %s", data)
 	}
+}
+
+// storeInherited: what the first orchestrator never wrote is read as times 0, and
+// made by the first change of the instance.
+func storeInherited(t *testing.T, e *ensemble) {
+	w := newWriter(t, e)
+	for id, reload := range map[int]string{1: "", 2: `{}`, 3: `{"times":null}`, 4: "", 5: ""} {
+		e.put(t, id, `{"used":1,"count":5}`, fmt.Sprintf(`{"ids":["r%d"]}`, id), reload)
+		in := &fleet.TreeInstance{ID: fleet.InstanceID(id), Capacity: 5, Used: 1, IDs: []string{fmt.Sprint("r", id)}}
+		if reload == "" {
+			e.Remove(t, e.path(id, "/_reload"))
+			in.Versions.Reload = -1
+		}
+		w.model.instances[in.ID] = in
+	}
+	e.Remove(t, e.path(4, "/tmp"))
+	l := watchTree(t, e, e.Join(t))
+	l.equals(w.model)
+	w.reads()
+	if _, _, there := e.Get(t, e.path(1, "/_reload")); there {
+		t.Error("reading makes nodes")
+	}
+	w.done(fleet.Change{Instance: 1, Capacity: 5, Add: []string{"a"}}, fleet.Change{Instance: 2, Capacity: 5, Add: []string{"b"}},
+		fleet.Change{Instance: 3, Capacity: 5, Remove: []string{"r3"}}, fleet.Change{Kind: fleet.ChangeDelete, Instance: 4})
+	l.equals(w.model)
+	w.reads()
+	if data, version, _ := e.Get(t, e.path(1, "/_reload")); data != `{"times":1}` || version != 0 {
+		t.Errorf("_reload is %s at version %d", data, version)
+	}
+	w.done(fleet.Change{Instance: 1, Capacity: 5, Remove: []string{"a"}})
+	w.reads()
+
+	// Somebody else makes it first: neither a change nor a deletion passes over that.
+	e.Put(t, e.path(5, "/_reload"), `{"times":7}`)
+	w.commit(w.txn(fleet.Change{Instance: 5, Capacity: 5, Add: []string{"c"}}), fleet.OutcomeConflict)
+	w.commit(w.txn(fleet.Change{Kind: fleet.ChangeDelete, Instance: 5}), fleet.OutcomeConflict)
+	w.model.instances[5].Versions.Reload, w.model.instances[5].Times = 0, 7
+	l.equals(w.model)
+	w.reads()
+	w.done(fleet.Change{Instance: 5, Capacity: 5, Add: []string{"c"}})
+	// And takes it away again.
+	e.Remove(t, e.path(5, "/_reload"))
+	w.commit(w.txn(fleet.Change{Instance: 5, Capacity: 5, Add: []string{"d"}}), fleet.OutcomeConflict)
+	w.model.instances[5].Versions.Reload, w.model.instances[5].Times = -1, 0
+	l.equals(w.model)
+	w.done(fleet.Change{Instance: 5, Capacity: 5, Add: []string{"d"}})
+	l.equals(w.model)
+	w.reads()
 }
 
 func storeBad(t *testing.T, e *ensemble) {

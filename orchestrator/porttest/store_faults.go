@@ -24,6 +24,8 @@ func storeConflicts(t *testing.T, e *ensemble) {
 		stale(func(x *fleet.Txn) { x.Changes[0].Versions.Node++ }),
 		stale(func(x *fleet.Txn) { x.Changes[0].Versions.Resources++ }),
 		stale(func(x *fleet.Txn) { x.Changes[0].Versions.Reload++ }),
+		stale(func(x *fleet.Txn) { x.Changes[0].Versions.Reload = -1 }),
+		stale(func(x *fleet.Txn) { x.Changes[0].Versions.Reload = -2 }),
 		stale(func(x *fleet.Txn) { x.Changes[0].Instance = 9 }),
 		stale(func(x *fleet.Txn) { x.Changes[0].Remove = []string{"z"} }),
 		stale(func(x *fleet.Txn) { x.Changes[0].Add = []string{"a"} }),
@@ -103,6 +105,11 @@ func everyChange(w *writer) []func() *fleet.Txn {
 			return w.txn(fleet.Change{Kind: fleet.ChangeCreate, Instance: 0, Capacity: 5, Add: []string{"a"}})
 		},
 		func() *fleet.Txn { return w.txn(fleet.Change{Instance: 0, Capacity: 6, Add: []string{"b"}}) },
+		func() *fleet.Txn {
+			w.e.Remove(w.t, w.e.path(0, "/_reload"))
+			w.model.instances[0].Versions.Reload, w.model.instances[0].Times = -1, 0
+			return w.txn(fleet.Change{Instance: 0, Capacity: 6, Remove: []string{"b"}})
+		},
 		func() *fleet.Txn { return control(w.txn(), 1) },
 		func() *fleet.Txn { return control(w.txn(), 2) },
 		func() *fleet.Txn {

@@ -205,10 +205,14 @@ func (m *Machine) adopt(tree *fleet.Tree, rows []fleet.Resource) (instances []pl
 	for i := range tree.Instances {
 		ti := &tree.Instances[i]
 		in := m.at(ti.ID)
-		in.exists, in.capacity, in.times, in.versions, in.floor = true, ti.Capacity, ti.Times, ti.Versions, 0
+		in.exists, in.capacity, in.times, in.versions = true, ti.Capacity, ti.Times, ti.Versions
 		if in.statusNews != m.treeDone {
 			in.status = ti.Status
 		}
+		if ti.Versions.Reload < 0 { // the next must be above all that its DAC may have heard of
+			in.times = max(ti.Times, in.floor-1, in.status.Times)
+		}
+		in.floor = 0
 		m.heardOf(in, true)
 		in.closing = slices.Contains(m.control.Closing, ti.ID)
 		instances = append(instances, placement.Instance{ID: ti.ID, Capacity: max(1, ti.Capacity), Born: ti.Born, Closed: in.closing || in.evacuated})

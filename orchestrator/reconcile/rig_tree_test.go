@@ -63,6 +63,7 @@ func (g *rig) commit(t *fleet.Txn, v verdict) []Event {
 
 func (g *rig) apply(ch fleet.Change) int {
 	ti := g.tree[ch.Instance]
+	fresh := ti == nil || ti.Versions.Reload < 0
 	switch ch.Kind {
 	case fleet.ChangeDelete:
 		if len(ti.IDs) > 0 {
@@ -98,8 +99,8 @@ func (g *rig) apply(ch fleet.Change) int {
 		}
 		ti.IDs = append(ti.IDs, id)
 	}
-	if ch.Kind == fleet.ChangeCreate && ch.Times > 0 {
-		ti.Times = ch.Times // new nodes may begin anywhere
+	if fresh && ch.Times > 0 {
+		ti.Times = ch.Times // a new _reload may begin anywhere
 	} else if changed := len(ch.Add)+len(ch.Remove) > 0; changed != (ch.Times == ti.Times+1) || !changed && ch.Times != ti.Times {
 		g.break_("instance %v: _reload goes from %d to %d, list changed: %t", ch.Instance, ti.Times, ch.Times, changed)
 	}

@@ -25,7 +25,8 @@ import (
 //	rows a b [group=g]      rows that nobody tells of          unrows a b
 //	create a b [group=g]    rows, and a message "c" for each   delete a b: the same with "d"
 //	notify op=bc a b [table=T] [known]   a message as it is; the rows stay as they are
-//	tree                    ZooKeeper as others left it: lines "0 used/count times=4: a b"
+//	tree                    ZooKeeper as others left it: lines "0 used/count times=4: a b";
+//	                        times=-1: without a _reload
 //	control [capacity=] [target=] [closing=(1,2)] [maintenance]
 //	pods                    pods as others left them: lines "0 Running"
 //	lead, deposed, crash    crash: a new process that follows, whatever was under way is gone
@@ -355,6 +356,9 @@ func (s *story) tree(t *testing.T, d *datadriven.TestData) {
 		if old := s.g.tree[ti.ID]; old != nil {
 			ti.Versions, ti.Status = old.Versions, old.Status
 			ti.Versions.Resources++
+		}
+		if ti.Times < 0 {
+			ti.Times, ti.Versions.Reload = 0, -1
 		}
 		s.g.inherited = true
 		s.g.tree[ti.ID] = ti

@@ -134,6 +134,26 @@ func TestLeadershipGoesMeanwhile(t *testing.T) {
 	}
 }
 
+// TestNobodyLeads tells why, where the service knows it; other kinds go on.
+func TestNobodyLeads(t *testing.T) {
+	f := newFake()
+	f.nobody = map[string]string{"Thing": "nobody leads: user x may not write /iota"}
+	s := start(t, Config{}, f)
+	c := client(t)
+	for _, path := range []string{kindURL + "/status", "/v1/api/events?resource=Thing"} {
+		resp, answer := ask(t, c, "GET", s.url+path, "")
+		if resp.StatusCode != 503 || !strings.Contains(answer, `"no_leader"`) || !strings.Contains(answer, "user x may not write /iota") || resp.Header.Get("Retry-After") != "1" {
+			t.Errorf("%s: %s %s", path, resp.Status, answer)
+		}
+	}
+	if resp, answer := ask(t, c, "GET", s.url+strings.Replace(kindURL, "Thing", "Rule", 1)+"/status", ""); resp.StatusCode != 200 {
+		t.Errorf("the other kind: %s %s", resp.Status, answer)
+	}
+	l := listen(t, s.url+"/v1/api/events", "")
+	s.cfg.Events.Publish(move("Rule", "r1"))
+	l.expect("move Rule r1")
+}
+
 // TestForwardedStream: events come through the follower as they happen; the
 // stream ends with either of the two.
 func TestForwardedStream(t *testing.T) {

@@ -37,6 +37,7 @@ type fake struct {
 	mu          sync.Mutex
 	shown       api.Clock
 	leaders     map[string]api.Leader
+	nobody      map[string]string // why nobody leads a kind
 	maintenance bool
 	calls       []string
 
@@ -94,6 +95,9 @@ func (f *fake) Leader(kind string) (api.Leader, error) {
 	l, ok := f.leaders[kind]
 	if !ok {
 		return l, api.Errorf(api.CodeUnknownKind, "there is no kind %q", kind)
+	}
+	if why := f.nobody[kind]; why != "" {
+		return api.Leader{}, api.Errorf(api.CodeNoLeader, "%s", why)
 	}
 	return l, nil
 }

@@ -106,7 +106,7 @@ type Operator interface {
 type Leadership interface {
 	// Leader answers who leads the kind: Self, or a URL to forward to, or neither
 	// while it is not known. It is asked with every request: from memory. Error:
-	// unknown_kind alone.
+	// unknown_kind; or no_leader, where it is known why nobody leads.
 	Leader(kind string) (api.Leader, error)
 }
 

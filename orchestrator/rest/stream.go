@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -28,7 +29,7 @@ func (s *Server) streamLeader(c *call) (api.Leader, error) {
 	var all api.Leader
 	for _, k := range list {
 		l, err := s.service.Leader(k.Resource)
-		if err != nil {
+		if err != nil && !errors.Is(err, &api.Error{Code: api.CodeNoLeader}) {
 			return api.Leader{}, err
 		}
 		known, have := l.Self || l.URL != "", all.Self || all.URL != ""

@@ -17,7 +17,8 @@ type kindState struct {
 	spare  [][]byte // lists that have been replaced, few: the next are written over them
 	rooted bool     // the nodes that always stand have been seen
 
-	refused string // why the last candidacy was not allowed; "" when it was
+	refused  string // see Refused
+	reminder reminder
 }
 
 // cachedList is an instance's list as it stands at a version.

@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"log/slog"
 	"math/big"
 	"net"
 	"runtime"
@@ -210,61 +209,6 @@ func TestDigest(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestWrongPassword: ZooKeeper takes a wrong password for another user's. Who may
-// not stand for election for it says so, once, and stands again; nothing is written.
-func TestWrongPassword(t *testing.T) {
-	for _, b := range backends {
-		t.Run(b.name, func(t *testing.T) {
-			addr := b.start(t)
-			right := open(t, Config{Servers: []string{addr}, User: "orchestrator", Password: "secret"})
-			if err := right.Lead(patient(t), "Thing", fleet.Candidate{Name: "a"}, func(context.Context, int64, func() bool) {}); err != nil {
-				t.Fatal(err)
-			}
-			said := make(lines, 100)
-			c := open(t, Config{Servers: []string{addr}, User: "orchestrator", Password: "wrong",
-				Log: slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-			ctx, cancel := context.WithCancel(patient(t))
-			defer cancel()
-			ended := make(chan error, 1)
-			go func() {
-				ended <- c.Lead(ctx, "Thing", fleet.Candidate{Name: "b"}, func(context.Context, int64, func() bool) { t.Error("it leads") })
-			}()
-			warnings, again := 0, 0
-			for again < 3 {
-				select {
-				case line := <-said:
-					if strings.Contains(line, "level=WARN") && strings.Contains(line, "check user and password") {
-						warnings++
-					}
-					if strings.Contains(line, "standing again") {
-						again++
-					}
-				case <-ctx.Done():
-					t.Fatal("it says nothing")
-				}
-			}
-			if warnings != 1 || !strings.Contains(c.Stats().Refused, "/candidates/") {
-				t.Errorf("%d warnings, refused: %q", warnings, c.Stats().Refused)
-			}
-			cancel()
-			if err := <-ended; !errors.Is(err, context.Canceled) {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// lines are those of a log; what does not fit is lost.
-type lines chan string
-
-func (l lines) Write(p []byte) (int, error) {
-	select {
-	case l <- string(p):
-	default:
-	}
-	return len(p), nil
 }
 
 // TestTwoChangesOfOne: the nodes of an instance that is deleted and created in one

@@ -113,7 +113,7 @@ func (c *Client) prepare(ctx context.Context, k *kindState, p *paths, txn *fleet
 		change := &txn.Changes[i]
 		at := p.instance(change.Instance)
 		var err error
-		if v := change.Versions; change.Kind != fleet.ChangeCreate && min(v.Node, v.Resources, v.Reload) < 0 {
+		if v := change.Versions; change.Kind != fleet.ChangeCreate && (min(v.Node, v.Resources) < 0 || v.Reload < -1) {
 			return nil, refuse(fleet.OutcomeConflict, "%s cannot have versions %+v", at.node, v) // ZooKeeper would take any
 		}
 		switch change.Kind {
@@ -194,8 +194,12 @@ func (c *Client) update(ctx context.Context, m *multi, at *instancePaths, i int)
 	}
 	m.ops = append(m.ops,
 		&zk.SetDataRequest{Path: at.node, Data: numbers{change.Used, change.Capacity}.encode(), Version: want.Node},
-		&zk.SetDataRequest{Path: at.resources, Data: m.lists[i].data, Version: want.Resources},
-		&zk.SetDataRequest{Path: at.reload, Data: encodeTimes(change.Times), Version: want.Reload})
+		&zk.SetDataRequest{Path: at.resources, Data: m.lists[i].data, Version: want.Resources})
+	if times := encodeTimes(change.Times); want.Reload == -1 {
+		m.ops = append(m.ops, c.creation(at.reload, times, 0))
+	} else {
+		m.ops = append(m.ops, &zk.SetDataRequest{Path: at.reload, Data: times, Version: want.Reload})
+	}
 	return nil
 }
 
@@ -238,8 +242,10 @@ func (c *Client) delete(ctx context.Context, m *multi, at *instancePaths, i int)
 	for _, path := range below {
 		m.ops = append(m.ops, &zk.DeleteRequest{Path: path, Version: -1})
 	}
+	if want.Reload >= 0 {
+		m.ops = append(m.ops, &zk.DeleteRequest{Path: at.reload, Version: want.Reload})
+	}
 	m.ops = append(m.ops,
-		&zk.DeleteRequest{Path: at.reload, Version: want.Reload},
 		&zk.DeleteRequest{Path: at.resources, Version: want.Resources},
 		&zk.DeleteRequest{Path: at.node, Version: want.Node})
 	return nil

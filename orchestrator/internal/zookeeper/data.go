@@ -72,24 +72,25 @@ func decodeNumbers(data []byte) (numbers, error) {
 	return numbers{int(n.Used.value), int(n.Count.value)}, nil
 }
 
-// decodeTimes reads {"times": 4}.
-func decodeTimes(data []byte) (int64, error) {
-	var n struct {
+// decodeTimes reads {"times": 4}. The first orchestrator left nodes without, which
+// are read as 0; set says that it is there.
+func decodeTimes(data []byte) (times int64, set bool, err error) {
+	var n *struct {
 		Times integer `json:"times"`
 	}
 	if err := json.Unmarshal(data, &n); err != nil {
-		return 0, fmt.Errorf(`%s is not valid: want {"times": n}: %w`, excerpt(data), err)
+		return 0, false, fmt.Errorf(`%s is not valid: want {"times": n}: %w`, excerpt(data), err)
 	}
-	if !n.Times.set || n.Times.value < 0 {
-		return 0, fmt.Errorf(`%s is not valid: want {"times": n}, not negative`, excerpt(data))
+	if n == nil || n.Times.value < 0 {
+		return 0, false, fmt.Errorf(`%s is not valid: want {"times": n}, not negative`, excerpt(data))
 	}
-	return n.Times.value, nil
+	return n.Times.value, n.Times.set, nil
 }
 
 // decodeStatus reads what an instance has written to tmp/status: whatever holds no
 // times that could be meant confirms nothing.
 func decodeStatus(data []byte) fleet.Status {
-	if times, err := decodeTimes(data); err == nil {
+	if times, set, err := decodeTimes(data); err == nil && set {
 		return fleet.Status{Present: true, Times: times}
 	}
 	return fleet.Status{Present: true, Times: -1}

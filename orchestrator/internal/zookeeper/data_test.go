@@ -27,10 +27,23 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+func TestTimes(t *testing.T) {
+	for data, want := range map[string]int64{`{"times":4}`: 4, `{"times":0}`: 0, `{}`: 0, `{"times":null}`: 0, ` { "more": 1 } `: 0} {
+		if got, set, err := decodeTimes([]byte(data)); err != nil || got != want || set != (strings.Contains(data, "times") && !strings.Contains(data, "null")) {
+			t.Errorf("%s: %d, %v, %v, want %d", data, got, set, err, want)
+		}
+	}
+	for _, data := range []string{``, `null`, `[]`, `4`, `"times"`, `{"times":-1}`, `{"times":0.5}`, `{"times":"x"}`, `{"times":{}}`} {
+		if got, _, err := decodeTimes([]byte(data)); err == nil || !strings.Contains(err.Error(), "want") {
+			t.Errorf("%s: %d, %v, want an error that says what is wanted", data, got, err)
+		}
+	}
+}
+
 func TestStatus(t *testing.T) {
 	for data, times := range map[string]int64{
 		`{"times":4}`: 4, `{"times":"4","more":1}`: 4, `{"times":0}`: 0, `{"times":-2}`: -1, `{"times":1.5}`: -1,
-		``: -1, `{}`: -1, `running`: -1, `7`: -1, `"times"`: -1, `null`: -1, `[{"times":1}]`: -1,
+		``: -1, `{}`: -1, `{"times":null}`: -1, `running`: -1, `7`: -1, `"times"`: -1, `null`: -1, `[{"times":1}]`: -1,
 	} {
 		if got := decodeStatus([]byte(data)); got != (fleet.Status{Present: true, Times: times}) {
 			t.Errorf("%s: %+v, want times %d", data, got, times)
@@ -48,13 +61,13 @@ func FuzzData(f *testing.F) {
 				t.Errorf("%+v read again: %+v, %v", n, again, err)
 			}
 		}
-		times, err := decodeTimes(data)
+		times, set, err := decodeTimes(data)
 		if err == nil {
-			if again, err := decodeTimes(encodeTimes(times)); err != nil || again != times {
-				t.Errorf("%d read again: %d, %v", times, again, err)
+			if again, set, err := decodeTimes(encodeTimes(times)); err != nil || !set || again != times {
+				t.Errorf("%d read again: %d, %v, %v", times, again, set, err)
 			}
 		}
-		if s := decodeStatus(data); !s.Present || (err == nil) != (s.Times >= 0) {
+		if s := decodeStatus(data); !s.Present || (err == nil && set) != (s.Times >= 0) {
 			t.Errorf("status %+v, with times %d, %v", s, times, err)
 		}
 		if c, err := decodeControl(data); err == nil {

@@ -50,7 +50,6 @@ func (c *Client) Lead(ctx context.Context, kind fleet.Kind, who fleet.Candidate,
 	}
 	for wait := newBackoff(); ; {
 		led, err := c.campaign(ctx, kind, &p, data, lead)
-		c.noteRefusal(kind, err)
 		if led {
 			return nil
 		}
@@ -61,26 +60,10 @@ func (c *Client) Lead(ctx context.Context, kind fleet.Kind, who fleet.Candidate,
 			return err
 		}
 		c.cfg.Log.Debug("zookeeper: standing again", "kind", kind, "error", err)
+		c.refuse(kind, err)
 		if wait.sleep(ctx) != nil {
 			return ctx.Err()
 		}
-	}
-}
-
-// noteRefusal notes that ZooKeeper does not let us do what a candidate must: to
-// itself a wrong password is no error, only another user, so nothing else tells.
-func (c *Client) noteRefusal(kind fleet.Kind, err error) {
-	var refused string
-	if errors.Is(err, zk.ErrNoAuth) {
-		refused = err.Error()
-	}
-	k := c.kind(kind)
-	k.mu.Lock()
-	was := k.refused
-	k.refused = refused
-	k.mu.Unlock()
-	if refused != "" && was == "" { // the candidate has another name each time
-		c.cfg.Log.Warn("zookeeper: we may not write there: check user and password, and whose the nodes are", "kind", kind, "user", c.cfg.User, "error", err)
 	}
 }
 
@@ -98,17 +81,17 @@ func (c *Client) campaign(ctx context.Context, kind fleet.Kind, p *paths, data [
 	if err != nil {
 		return false, err
 	}
-	c.noteRefusal(kind, nil)
 	defer c.leave(s)
 	s.seen = c.listen(p.own)
 	defer c.unlisten(s.seen)
-	if err := c.await(ctx, s); err != nil {
+	if err := c.await(ctx, kind, s); err != nil {
 		return false, err
 	}
 	epoch, at, err := c.begin(ctx, s)
 	if err != nil {
 		return false, err
 	}
+	c.kind(kind).allowed(true)
 	c.count.elected.Add(1)
 	return true, c.rule(ctx, s, epoch, at, lead)
 }
@@ -146,7 +129,7 @@ func (c *Client) stand(ctx context.Context, p *paths, data []byte) (*seat, error
 			}
 		}
 	}
-	return nil, fmt.Errorf("zookeeper: create %s/%s: %w", p.candidates, word, made.err)
+	return nil, fmt.Errorf("zookeeper: create %s/candidate-…: %w", p.candidates, made.err)
 }
 
 // sweep removes the candidacy of that word, should there be one, for as long as it
@@ -250,7 +233,7 @@ func places(names []string) []place {
 }
 
 // await waits until no other candidate stands before this one.
-func (c *Client) await(ctx context.Context, s *seat) error {
+func (c *Client) await(ctx context.Context, kind fleet.Kind, s *seat) error {
 	wait := newBackoff()
 	for ctx.Err() == nil {
 		before, err := c.before(ctx, s)
@@ -264,6 +247,7 @@ func (c *Client) await(ctx context.Context, s *seat) error {
 				continue
 			} else if err == nil {
 				wait.reset()
+				c.kind(kind).allowed(false)
 				if err := s.seen.await(ctx); err != nil {
 					return err
 				}

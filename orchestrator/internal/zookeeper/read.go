@@ -186,7 +186,8 @@ func (at *instancePaths) parts() [3]string { return [...]string{at.node, at.reso
 
 // atOnce says whether the three nodes stood together at some moment. Those that
 // the orchestrator wrote bear one transaction's number; others have to be there
-// unchanged after all have been read.
+// unchanged after all have been read. _reload need not be there: in a tree that
+// others left it may be missing.
 func (c *Client) atOnce(ctx context.Context, at *instancePaths, nodes *[parts]found, missing int, watched *[parts]bool) (bool, error) {
 	written := nodes[partNode].stat.Mzxid
 	if missing == 0 && nodes[partResources].stat.Mzxid == written && nodes[partReload].stat.Mzxid == written {
@@ -205,8 +206,8 @@ func (c *Client) atOnce(ctx context.Context, at *instancePaths, nodes *[parts]fo
 		if here != had || here && markOf(&stat) != markOf(&nodes[part].stat) {
 			return false, nil
 		}
-		if !here {
-			return false, fmt.Errorf("zookeeper: %s is missing: %w: an instance has its node, resources, _reload and tmp", path, errBadNode)
+		if !here && part != partReload {
+			return false, fmt.Errorf("zookeeper: %s is missing: %w: an instance has its node and resources", path, errBadNode)
 		}
 	}
 	return true, nil
@@ -258,12 +259,14 @@ func (s *snapshot) decode(at *instancePaths, nodes *[parts]found) error {
 	if in.IDs, s.list, err = decodeList(nodes[partResources].data); err != nil {
 		return bad(at.resources, err)
 	}
-	if in.Times, err = decodeTimes(nodes[partReload].data); err != nil {
-		return bad(at.reload, err)
-	}
 	in.Born = nodes[partNode].stat.Czxid
-	in.Versions = fleet.Versions{Node: nodes[partNode].stat.Version,
-		Resources: nodes[partResources].stat.Version, Reload: nodes[partReload].stat.Version}
+	in.Versions = fleet.Versions{Node: nodes[partNode].stat.Version, Resources: nodes[partResources].stat.Version, Reload: -1}
+	if reload := &nodes[partReload]; reload.stat.Czxid != 0 {
+		if in.Times, _, err = decodeTimes(reload.data); err != nil {
+			return bad(at.reload, err)
+		}
+		in.Versions.Reload = reload.stat.Version
+	}
 	if nodes[partStatus].stat.Czxid != 0 {
 		in.Status = decodeStatus(nodes[partStatus].data)
 	}

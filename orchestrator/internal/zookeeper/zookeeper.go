@@ -14,9 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,7 +116,7 @@ type Stats struct {
 	BadNodes     uint64 // nodes that did not parse, met by watches
 	Elected      uint64 // leaderships won
 
-	Refused string // what ZooKeeper does not let us do, for want of the right user; "" when nothing
+	Refused string // what Client.Refused says of one of the kinds
 }
 
 // Client is a connection to ZooKeeper with its session. It reconnects by itself
@@ -219,29 +217,13 @@ func (c *Client) Close() {
 func (c *Client) Stats() Stats {
 	n := &c.count
 	return Stats{
-		Refused:   c.refused(),
+		Refused:   c.anyRefused(),
 		Connected: c.connected(), Session: c.conn.SessionID(), Timeout: c.sessionTimeout(),
 		Connections: n.connections.Load(), Expired: n.expired.Load(), WatchEvents: n.events.Load(),
 		Done: n.outcomes[0].Load(), Conflicts: n.outcomes[1].Load(), Deposed: n.outcomes[2].Load(),
 		Failed: n.outcomes[3].Load(), Unknown: n.outcomes[4].Load(), Resolved: n.resolved.Load(),
 		BytesWritten: n.bytes.Load(), BadNodes: n.badNodes.Load(), Elected: n.elected.Load(),
 	}
-}
-
-// refused is one of the kinds' refusals, if any.
-func (c *Client) refused() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(c.kinds)) {
-		k := c.kinds[name]
-		k.mu.Lock()
-		why := k.refused
-		k.mu.Unlock()
-		if why != "" {
-			return why
-		}
-	}
-	return ""
 }
 
 // sessionTimeout is what the server granted last.
