@@ -76,8 +76,9 @@ func (c console) simFidelity(ctx context.Context, names []string, f fidelityFlag
 		var reports []*sim.Report
 		for _, on := range f.on {
 			run := runFlags{on: on, timeScale: 1, orchestrators: 1, quiet: true, record: recordOff}
+			var said io.Writer // what the core does would be the whole of the log
 			if on != onModel {
-				run.timeScale = scale
+				run.timeScale, said = scale, log
 			}
 			if on == onKind {
 				run.rig = f.rig
@@ -89,7 +90,7 @@ func (c console) simFidelity(ctx context.Context, names []string, f fidelityFlag
 			if err != nil {
 				return err
 			}
-			result, err := c.result(ctx, sc, run, log, nil)
+			result, err := c.result(ctx, sc, run, said, nil)
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", sc.Name, on, err)
 			}

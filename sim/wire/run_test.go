@@ -222,7 +222,7 @@ func TestRunLosesOne(t *testing.T) {
 			}
 			return cmd
 		}, Progress: func(p Progress) error {
-			if p.Now > time.Minute {
+			if p.Now > time.Minute && p.Instances > 0 { // so one of them has led, however slow the machine
 				_ = first.Process.Kill() // the second time it is dead
 			}
 			return nil
