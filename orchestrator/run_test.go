@@ -327,8 +327,8 @@ func guarded(t *testing.T, r *runs, trusts *tls.Config) {
 	}
 }
 
-// scraped holds every figure of a process that leads to Prometheus' habits.
-func scraped(t *testing.T, r *runs, trusts *tls.Config) {
+// scrape reads /metrics.
+func scrape(t *testing.T, r *runs, trusts *tls.Config) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+r.addr+"/metrics", nil)
 	if err != nil {
@@ -346,13 +346,20 @@ func scraped(t *testing.T, r *runs, trusts *tls.Config) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%s %v", resp.Status, err)
 	}
-	problems, err := promlint.New(strings.NewReader(string(text))).Lint()
+	return string(text)
+}
+
+// scraped holds every figure of a process that leads to Prometheus' habits.
+func scraped(t *testing.T, r *runs, trusts *tls.Config) {
+	t.Helper()
+	text := scrape(t, r, trusts)
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
 	}
 	for _, want := range []string{`dacorch_leader{kind="Thing"} 1`, `dacorch_resources{kind="Thing"} 50`, "dacorch_mqtt_messages_total", "dacorch_zookeeper_connections_total",
 		"dacorch_kubernetes_requests_total", "dacorch_kafka_failures_total", `dacorch_transaction_seconds_count{kind="Thing",outcome="done"}`, "dacorch_rest_seconds_count", "go_goroutines"} {
-		if !strings.Contains(string(text), want) {
+		if !strings.Contains(text, want) {
 			t.Errorf("no %s in /metrics", want)
 		}
 	}
