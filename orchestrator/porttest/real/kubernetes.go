@@ -141,20 +141,69 @@ func (c *Cluster) component(name Component, dir, port string) (*Server, error) {
 	args := []string{"--kubeconfig", c.Kubeconfig}
 	url := "https://" + addr + "/healthz"
 	if name == Kwok {
-		args = append(args, "--manage-all-nodes", "--server-address", addr)
+		stages := filepath.Join(dir, "stages.yaml")
+		if err := os.WriteFile(stages, []byte(podStages), 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, "--manage-all-nodes", "--server-address", addr, "--config", stages)
 		url = "http://" + addr + "/healthz"
 	} else {
 		args = append(args, "--leader-elect=false", "--bind-address", "127.0.0.1", "--secure-port", port, "--cert-dir", dir)
 	}
-	if name == Controllers {
-		args = append(args, "--service-account-private-key-file", filepath.Join(c.API.Dir, "tls.key"),
-			"--kube-api-qps", "500", "--kube-api-burst", "500")
+	switch name {
+	case Scheduler:
+		args = append(args, "--kube-api-qps", "500", "--kube-api-burst", "1000") // 50 by default
+	case Controllers:
+		// On a loaded machine kwok renews its nodes' leases late: none is given up.
+		args = append(args, "--kube-api-qps", "500", "--kube-api-burst", "1000", "--node-monitor-grace-period", "24h",
+			"--service-account-private-key-file", filepath.Join(c.API.Dir, "tls.key"))
 	}
 	// It made its certificate itself, and only says that it is well.
 	anyone := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 		Timeout: 10 * time.Second}
 	return c.server(string(name), dir, addr, url, args, func() error { return healthy(anyone, url) }), nil
 }
+
+// podStages is what kwok does with pods. Its own stages let every pod go that is
+// marked as deleted, by its name: a pod that goes at once has gone by then, and
+// another one of that name would go in its place, over and over.
+const podStages = `
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: {name: pod-ready}
+spec:
+  resourceRef: {apiGroup: v1, kind: Pod}
+  selector:
+    matchExpressions:
+      - {key: .metadata.deletionTimestamp, operator: DoesNotExist}
+      - {key: .status.podIP, operator: DoesNotExist}
+  next:
+    statusTemplate: |
+      {{ $now := Now }}
+      phase: Running
+      startTime: {{ $now | Quote }}
+      hostIP: {{ NodeIPWith .spec.nodeName | Quote }}
+      podIP: {{ PodIPWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace | Quote }}
+      conditions:
+      - {type: Initialized, status: "True", lastTransitionTime: {{ $now | Quote }}}
+      - {type: ContainersReady, status: "True", lastTransitionTime: {{ $now | Quote }}}
+      - {type: Ready, status: "True", lastTransitionTime: {{ $now | Quote }}}
+      containerStatuses:
+      {{ range .spec.containers }}
+      - {name: {{ .name | Quote }}, image: {{ .image | Quote }}, ready: true, restartCount: 0, state: {running: {startedAt: {{ $now | Quote }}}}}
+      {{ end }}
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: Stage
+metadata: {name: pod-delete}
+spec:
+  resourceRef: {apiGroup: v1, kind: Pod}
+  selector:
+    matchExpressions:
+      - {key: .metadata.deletionTimestamp, operator: Exists}
+      - {key: .metadata.deletionGracePeriodSeconds, operator: NotIn, values: ["0"]}
+  next: {finalizers: {empty: true}, delete: true}
+`
 
 func (c *Cluster) server(name, dir, addr, url string, args []string, answers func() error) *Server {
 	return &Server{Addr: addr, URL: url, Dir: dir, name: name, quit: syscall.SIGTERM, answers: answers,

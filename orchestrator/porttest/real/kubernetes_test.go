@@ -29,7 +29,9 @@ func TestKubernetesKeepsDataAndHasNoGuests(t *testing.T) {
 // What is compacted cannot be watched from.
 func TestKubernetesCompacts(t *testing.T) {
 	c := Kubernetes(t)
-	var list struct{ Metadata struct{ ResourceVersion string } }
+	var list struct {
+		Metadata struct{ ResourceVersion string }
+	}
 	if err := c.Do(t.Context(), "GET", "/api/v1/namespaces/default/pods", nil, &list); err != nil {
 		t.Fatal(err)
 	}
