@@ -299,7 +299,11 @@ func printWays(c console, report rig.Report) {
 			fmt.Fprintf(c.out, "  curl --cacert %s -H \"Authorization: Bearer $(cat %s)\" %s/v1/api/orchestrations/Thing\n", report.CAFile, report.TokenFile, p.Address)
 		}
 	}
-	fmt.Fprintf(c.out, "  make e2e\n  dacorch rig down\n")
+	if report.Name == rig.Name {
+		fmt.Fprintf(c.out, "  make e2e\n  dacorch rig down\n")
+	} else {
+		fmt.Fprintf(c.out, "  dacorch rig down --name %s\n", report.Name)
+	}
 }
 
 func rigImagesCommand(c console) *cobra.Command {
