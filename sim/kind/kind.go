@@ -48,9 +48,14 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts Options) (*wire.Resul
 	if err := refuse(sc); err != nil {
 		return nil, err
 	}
-	return wire.Run(ctx, sc, wire.RunOptions{TimeScale: opts.TimeScale, Orchestrators: opts.Orchestrators, Open: opts.Open,
+	result, err := wire.Run(ctx, sc, wire.RunOptions{TimeScale: opts.TimeScale, Orchestrators: opts.Orchestrators, Open: opts.Open,
 		Log: opts.Log, Progress: opts.Progress, Ground: &ground{name: opts.Rig,
 			breaking: breaking{servers: map[rig.ServiceName]*outage{}, signals: make(chan struct{}, signalsAtOnce)}}})
+	if result != nil && err != nil { // no reason to lose it
+		result.Report.Notes = append(result.Report.Notes, fmt.Sprintf("Not all of the run was cleared away, which the next one will do: %v.", err))
+		err = nil
+	}
+	return result, err
 }
 
 // refuse answers what a scenario asks for, besides faults, that no rig has.
