@@ -28,7 +28,14 @@ It is configured by the environment alone, as a pod is:
   IOTA_KIND                the kind, such as Thing. Required
   IOTA_ZOOKEEPER           host:port of the servers, with commas; localhost:2181
   IOTA_ZOOKEEPER_SESSION   the session's timeout; 10s
+  IOTA_ZOOKEEPER_TLS_CA    file with the certificates to trust (PEM): switches TLS on
+  IOTA_ZOOKEEPER_USER      user at ZooKeeper (scheme digest), with a password
+  IOTA_ZOOKEEPER_PASSWORD  or IOTA_ZOOKEEPER_PASSWORD_FILE, a file that holds it
   IOTA_KAFKA               host:port of some brokers, with commas; localhost:9092
+  IOTA_KAFKA_TLS_CA        file with the certificates to trust (PEM): switches TLS on
+  IOTA_KAFKA_SASL_MECHANISM  PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; no login
+  IOTA_KAFKA_USER          user at Kafka, with a password
+  IOTA_KAFKA_PASSWORD      or IOTA_KAFKA_PASSWORD_FILE, a file that holds it
   IOTA_HEARTBEAT           on or off; on
   IOTA_HEARTBEAT_INTERVAL  the time between two heartbeats; 60s
   IOTA_HEARTBEAT_TOPIC     their topic; HeartBeat
