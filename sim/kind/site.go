@@ -63,27 +63,35 @@ func openSite(ctx context.Context, name string, kinds []wire.Kind) (_ *site, err
 			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if s.set, err = kubernetes.NewForConfig(r.REST()); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
-	if s.zk, err = r.ConnectZooKeeper(ctx, rig.UserOrchestrator, sessionTimeout); err != nil {
-		return nil, err
-	}
-	s.onClose(func(context.Context) error { s.zk.Close(); return nil })
 	if err := s.claim(ctx); err != nil {
 		return nil, err
 	}
-	cfg, err := r.DatabaseConfig(rig.UserPlatform)
-	if err != nil {
-		return nil, err
-	}
-	s.db = stdlib.OpenDB(*cfg)
-	s.onClose(func(context.Context) error { return s.db.Close() })
 	if err := s.clear(ctx); err != nil {
 		return nil, fmt.Errorf("clearing away what an earlier run has left on the rig: %w", err)
 	}
 	s.onClose(s.clear)
 	return s, nil
+}
+
+// connect connects to the servers.
+func (s *site) connect(ctx context.Context) (err error) {
+	if s.set, err = kubernetes.NewForConfig(s.rig.REST()); err != nil {
+		return err
+	}
+	if s.zk, err = s.rig.ConnectZooKeeper(ctx, rig.UserOrchestrator, sessionTimeout); err != nil {
+		return err
+	}
+	s.onClose(func(context.Context) error { s.zk.Close(); return nil })
+	cfg, err := s.rig.DatabaseConfig(rig.UserPlatform)
+	if err != nil {
+		return err
+	}
+	s.db = stdlib.OpenDB(*cfg)
+	s.onClose(func(context.Context) error { return s.db.Close() })
+	return nil
 }
 
 func (s *site) onClose(f func(ctx context.Context) error) { s.done = append(s.done, f) }
