@@ -201,7 +201,7 @@ spec:
   selector:
     matchExpressions:
       - {key: .metadata.deletionTimestamp, operator: Exists}
-      - {key: .metadata.deletionGracePeriodSeconds, operator: NotIn, values: ["0"]}
+      - {key: .metadata.deletionGracePeriodSeconds > 0, operator: In, values: ["true"]}
   next: {finalizers: {empty: true}, delete: true}
 `
 

@@ -11,6 +11,10 @@
 // admission, roles, owner references and their collection, volumes, probes,
 // networks, init containers, and every other resource.
 //
+// Its tests ask it and a real API server the same and compare every answer and
+// every watch; what is meant to differ is listed there, in
+// differential_intended_test.go.
+//
 // Everything lives in memory. Each server is its own cluster; many may run in
 // one process.
 package kubernetes
