@@ -27,6 +27,7 @@ type crew struct {
 	release  *rig.Installed
 	client   *api.Client
 	replicas int
+	starting chan struct{} // closed when the last Start is done; nil before the first
 }
 
 // answerWithin bounds a request to the API server, or a command on the node.
@@ -87,16 +88,27 @@ func (c *crew) names() (names []string) {
 	return names
 }
 
-// Start is part of wire.Crew.
+// Start is part of wire.Crew. The run does not wait for the API server.
 func (c *crew) Start() error {
-	ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
-	defer cancel()
-	return c.scale(ctx, c.replicas)
+	started := make(chan struct{})
+	c.starting = started
+	c.g.works.Go(func() {
+		defer close(started)
+		ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
+		defer cancel()
+		if err := c.scale(ctx, c.replicas); err != nil {
+			c.g.unseen(err)
+		}
+	})
+	return nil
 }
 
 // Kill is part of wire.Crew: the processes are killed, and their pods removed before
 // anybody could start them again.
 func (c *crew) Kill() {
+	if c.starting != nil {
+		<-c.starting
+	}
 	ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
 	defer cancel()
 	errs := make(chan error, c.replicas)

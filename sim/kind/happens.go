@@ -34,9 +34,14 @@ func (g *ground) begin(context.Context) error {
 		return err
 	}
 	g.works.Go(func() { g.follow(log) })
+	return nil
+}
+
+// watch begins to watch the pods, of which there are none yet.
+func (g *ground) watch(ctx context.Context) error {
 	g.works.Go(func() { g.pods.informer.RunWithContext(g.ctx) })
-	if !cache.WaitForCacheSync(g.ctx.Done(), g.pods.informer.HasSynced) {
-		return context.Cause(g.ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), g.pods.informer.HasSynced) {
+		return fmt.Errorf("the watch of the pods in %s: %w", namespace, context.Cause(ctx))
 	}
 	return nil
 }
