@@ -23,15 +23,8 @@ import (
 func TestMigration(t *testing.T) {
 	t.Parallel()
 	k := newKind("Migration", nil)
-	w := newWorld(t, k)
 	ids := names("first", 30)
-	w.insert(k, ids...)
-	w.release.Values, w.release.NoWait = map[string]any{"replicaCount": 0}, true // the namespace and its secrets
-	w.install()
-	w.firstTree(k, ids)
-	for id := range 3 {
-		w.firstPod(k, id)
-	}
+	w := first(t, k, ids, [3][]string{ids[:10], ids[10:20], ids[20:]})
 	eventually(t, settledWithin, "the first orchestrator's pods at work", func(ctx context.Context) error {
 		now, err := w.read(ctx, k)
 		if err != nil {
@@ -41,19 +34,15 @@ func TestMigration(t *testing.T) {
 	})
 	before, places := w.runs(k), w.tree(k)
 	o := w.observe(k)
-
-	w.release.Values, w.release.NoWait = nil, false
-	w.install()
-	w.verify()
+	w.takeOver()
 	w.sameRuns(k, before, "taken over")
-	w.samePlaces(k, places, "taken over")
 	for id, n := range w.tree(k) {
 		was := places[id]
-		if !slices.Equal(n.ids, was.ids) || n.count != was.count {
-			t.Errorf("instance %d: %d of %d, want as before %d of %d in the same order", id, len(n.ids), n.count, len(was.ids), was.count)
+		if !slices.Equal(n.ids, was.ids) || n.count != was.count || n.times != was.times {
+			t.Errorf("instance %d: %d of %d, times %d; want as before %d of %d, times %d, in the same order",
+				id, len(n.ids), n.count, n.times, len(was.ids), was.count, was.times)
 		}
 	}
-
 	w.insert(k, "new")
 	w.announce(k.created("new"))
 	w.remove(k, ids[0])
@@ -63,6 +52,60 @@ func TestMigration(t *testing.T) {
 	w.verify()
 	w.sameRuns(k, before, "a row more and a row less")
 	o.end()
+}
+
+// TestMigrationMends: the first orchestrator's lists were wrong. What is wrong is put
+// right, and the rest stays where it is.
+func TestMigrationMends(t *testing.T) {
+	t.Parallel()
+	k := newKind("Mends", nil)
+	ids := names("first", 30)
+	w := first(t, k, ids, [3][]string{
+		append([]string{"no-such-row"}, ids[:10]...),
+		ids[10:20],
+		append([]string{ids[10]}, ids[20:29]...), // ids[10] twice, ids[29] nowhere
+	})
+	if _, err := w.zk.Set(path.Join(treeRoot, k.name, "1"), []byte(`{"used": 3, "count": 11}`), -1); err != nil { // it holds 10
+		t.Fatal(err)
+	}
+	eventually(t, settledWithin, "the first orchestrator's pods at work", func(ctx context.Context) error {
+		now, err := w.read(ctx, k)
+		if err != nil {
+			return err
+		}
+		return w.podsRight(ctx, k, now)
+	})
+	before := w.runs(k)
+	w.takeOver()
+	w.sameRuns(k, before, "taken over")
+	for id, on := range w.tree(k).placed() {
+		if i := slices.Index(ids, id); id != ids[10] && id != ids[29] && on != i/10 {
+			t.Errorf("%s moved from instance %d to %d", id, i/10, on)
+		}
+	}
+}
+
+// first is a world as the first orchestrator leaves it, with these rows and lists.
+// Only the namespace and its secrets are ours.
+func first(t *testing.T, k *kind, rows []string, lists [3][]string) *world {
+	t.Helper()
+	w := newWorld(t, k)
+	w.insert(k, rows...)
+	w.release.Values, w.release.NoWait = map[string]any{"replicaCount": 0}, true
+	w.install()
+	w.firstTree(k, lists)
+	for id := range lists {
+		w.firstPod(k, id)
+	}
+	return w
+}
+
+// takeOver starts ours.
+func (w *world) takeOver() {
+	w.t.Helper()
+	w.release.Values, w.release.NoWait = nil, false
+	w.install()
+	w.verify()
 }
 
 func set(ids []string) map[string]bool {
@@ -75,15 +118,14 @@ func set(ids []string) map[string]bool {
 
 // firstTree writes a kind's nodes as the first orchestrator does: with no owner, and
 // _reload never raised.
-func (w *world) firstTree(k *kind, ids []string) {
+func (w *world) firstTree(k *kind, lists [3][]string) {
 	w.t.Helper()
 	root := path.Join(treeRoot, k.name)
 	w.makeNode(root, nil)
-	size := len(ids) / 3
-	for id := range 3 {
+	for id, list := range lists {
 		at := path.Join(root, strconv.Itoa(id))
-		w.makeNode(at, map[string]int{"used": size, "count": size + 1})
-		w.makeNode(at+"/resources", map[string][]string{"ids": ids[id*size : (id+1)*size]})
+		w.makeNode(at, map[string]int{"used": len(list), "count": 11})
+		w.makeNode(at+"/resources", map[string][]string{"ids": list})
 		w.makeNode(at+"/_reload", map[string]int{"times": 0})
 		w.makeNode(at+"/tmp", nil)
 	}

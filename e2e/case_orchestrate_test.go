@@ -46,6 +46,16 @@ func TestOrchestrate(t *testing.T) {
 	if n := len(w.tree(k)); n != rows/20+1 {
 		t.Errorf("%d instances, want %d", n, rows/20+1)
 	}
+
+	ctx, done := context.WithTimeout(t.Context(), settledWithin)
+	defer done()
+	if answer, err := w.api.Drain(ctx, k.name, 0, true); err != nil || !answer.Finished {
+		t.Errorf("a drain is answered %+v, %v: want a finished one", answer, err)
+	}
+	w.verify()
+	if _, there := w.tree(k)[0]; there {
+		t.Error("the instance that was drained is there still")
+	}
 	o.end()
 }
 

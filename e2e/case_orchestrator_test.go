@@ -17,6 +17,7 @@ func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
 	k := newKind("Leader", nil)
 	w := newWorld(t, k)
+	w.release.Config["zookeeper"] = map[string]any{"sessionTimeout": shortSession}
 	w.release.Replicas = 3
 	w.insert(k, names("first", 30)...)
 	w.install()

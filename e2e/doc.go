@@ -26,6 +26,7 @@
 //	TestWrongPassword           at each server; then the right one
 //	TestQuota                   no room for more pods; then room
 //	TestMigration               the first orchestrator's tree and pods are taken over as they are
+//	TestMigrationMends          the same with lists that are wrong
 //	TestRollback                helm upgrade to what cannot start, helm rollback
 //
 // TestNodeRestarted and TestServersStopped disturb everybody, so they run alone and

@@ -31,12 +31,13 @@ const (
 
 // Times of the releases, short against production's so that cases take seconds.
 const (
-	heartbeat  = "2s"
-	silence    = "10s" // on a loaded machine a heartbeat comes late by seconds
-	monitor    = "2s"
-	resync     = "10s"
-	session    = "6s"
-	unresynced = "10m" // where only a message may tell of a row
+	heartbeat    = "2s"
+	silence      = "10s" // on a loaded machine a heartbeat comes late by seconds
+	monitor      = "2s"
+	resync       = "10s"
+	unresynced   = "10m" // where only a message may tell of a row
+	session      = "15s" // a machine that starves the orchestrator for 5 s would change leaders in mid-order
+	shortSession = "6s"  // where a change of leaders is the case
 )
 
 // outage is for how long TestServersStopped keeps a server away.
