@@ -97,6 +97,8 @@ const (
 	closeWithin = 4 * time.Minute
 	// comingBack is how long a server may take to start, and its clients to find it.
 	comingBack = 30 * time.Second
+	// answers is how long an orchestrator may take to say what it knows.
+	answers = 3 * time.Second
 	// leastSession is the shortest session that a machine which runs all of this keeps alive.
 	leastSession = 6 * time.Second
 )
@@ -133,7 +135,7 @@ func (g *ground) Open(ctx context.Context, s wire.Setting) (_ *wire.Scene, err e
 	}
 	s.Told.Hear(g.crew.client)
 	return &wire.Scene{Centre: centre, Crew: g.crew, Look: g, Breaker: g, Begin: g.begin, Close: g.close,
-		Suffix: suffix, ComingBack: comingBack, Notes: g.notes}, nil
+		Suffix: suffix, ComingBack: comingBack, Answers: answers, Notes: g.notes}, nil
 }
 
 // close is wire.Scene.Close.

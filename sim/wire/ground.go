@@ -74,6 +74,8 @@ type Scene struct {
 	// ComingBack bounds how long it takes until what was cut off from a server works
 	// again, once the server is back.
 	ComingBack time.Duration
+	// Answers bounds a question to an orchestrator that is about to be killed.
+	Answers time.Duration
 	// Notes, unless nil, are what the report must say, once the run has ended.
 	Notes func() []string
 }

@@ -36,7 +36,7 @@ func (h here) Open(_ context.Context, s Setting) (*Scene, error) {
 		return nil, err
 	}
 	r.procs = &processes{r: r, s: s}
-	return &Scene{Centre: r.p.Centre, Crew: r.procs, Look: h, Breaker: h, Begin: h.begin, Close: h.close, ComingBack: comingBack}, nil
+	return &Scene{Centre: r.p.Centre, Crew: r.procs, Look: h, Breaker: h, Begin: h.begin, Close: h.close, ComingBack: comingBack, Answers: askPatience}, nil
 }
 
 // begin is Scene.Begin.

@@ -9,7 +9,8 @@ import (
 	"dacorch/sim/internal/history"
 )
 
-// askPatience bounds a question to an orchestrator about its counters.
+// askPatience bounds a question to an orchestrator in this process's neighbourhood
+// about its counters.
 const askPatience = 700 * time.Millisecond
 
 // leave keeps what only a leader knows, before its process ends: how many moves
@@ -17,7 +18,7 @@ const askPatience = 700 * time.Millisecond
 // successor plans again; what it does between the answer and its end is counted
 // by what ZooKeeper then holds (see overlooked).
 func (r *run) leave(crashed bool) {
-	ctx, cancel := context.WithTimeout(r.ctx, askPatience)
+	ctx, cancel := context.WithTimeout(r.ctx, r.Answers)
 	defer cancel()
 	if crashed {
 		r.asked = time.Now()
