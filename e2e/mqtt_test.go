@@ -36,6 +36,19 @@ func connectMQTT(t *testing.T, r *rig.Rig) paho.Client {
 	return client
 }
 
+// forgetSessions ends the orchestrators' sessions at the broker, which would keep
+// every message for them: who comes with a clean one takes the old one away.
+func (w *world) forgetSessions() {
+	for replica := range max(1, w.release.Replicas) {
+		id := fmt.Sprintf("dacorch-%s-%s-%d", w.release.Namespace, rig.Name, replica) // as the chart calls them
+		client := paho.NewClient(w.rig.MQTTOptions(rig.UserOrchestrator, id).SetCleanSession(true))
+		if token := client.Connect(); !token.WaitTimeout(callWithin) || token.Error() != nil {
+			w.t.Errorf("the MQTT session of %s stays: %v", id, token.Error())
+		}
+		client.Disconnect(0)
+	}
+}
+
 // publish answers errNotPublished when the broker does not take it at once: the data
 // centre keeps nothing to say later.
 func (w *world) publish(m message) error {

@@ -196,6 +196,7 @@ func (w *world) uninstall() {
 		w.t.Errorf("uninstall %s: %v", w.release.Namespace, err)
 	}
 	w.awaitGone(w.t)
+	w.forgetSessions()
 }
 
 // start is newWorld with rows in every kind, installed and verified: where most
