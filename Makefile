@@ -124,8 +124,8 @@ up: build ## bring up the rig: kind, ZooKeeper, Kafka, Mosquitto, PostgreSQL, th
 	bin/dacorch rig up
 
 .PHONY: e2e
-e2e: ## run the end-to-end suite on the rig that is up
-	DACORCH_E2E=required $(GO) test -count=1 -timeout 40m -v ./e2e
+e2e: build ## run the end-to-end suite, and scenarios, on the rig that is up
+	DACORCH_E2E=required $(GO) test -count=1 -timeout 40m -p 1 -v ./e2e/rig ./e2e ./sim/kind
 
 .PHONY: down
 down: build ## remove the rig, and everything of it

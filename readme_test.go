@@ -134,6 +134,9 @@ func TestReadmeCommands(t *testing.T) {
 				if strings.Contains(command, "dacorch sim serve ") || strings.Contains(command, "dacorch tui") && !strings.Contains(command, "--snapshot") {
 					return // the stories of cmd/dacorch/testdata/script do, in a real terminal
 				}
+				if strings.Contains(command, "dacorch rig ") || strings.Contains(command, "--on kind") {
+					return // the end-to-end suite does, on a rig that is up
+				}
 				if strings.Contains(command, "# takes ") && os.Getenv("DACORCH_REAL") != "required" {
 					t.Skip("it takes long, and runs with DACORCH_REAL=required")
 				}

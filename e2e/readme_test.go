@@ -1,0 +1,35 @@
+package e2e_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestReadme runs the commands of README.md that need a rig which is up, as a
+// reader does, but for make's: make up came before this, make e2e is this, and make
+// down comes after it.
+func TestReadme(t *testing.T) {
+	open(t)
+	text, err := os.ReadFile(filepath.Join("..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "bin/dacorch ") || !strings.Contains(line, "dacorch rig ") && !strings.Contains(line, "--on kind") {
+			continue
+		}
+		ran++
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		cmd.Dir = ".."
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", strings.TrimSpace(line), err, out)
+		}
+	}
+	if ran < 2 {
+		t.Errorf("%d commands found: the test looks in the wrong place", ran)
+	}
+}
