@@ -107,7 +107,7 @@ func (g *ground) breakPod(what scenarios.FaultKind, kind fleet.Kind, id fleet.In
 	defer cancel()
 	if what == scenarios.PodEvict {
 		g.s.Told.Evicted(kind, id)
-		return g.set.PolicyV1().Evictions(namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name},
+		return g.set.PolicyV1().Evictions(namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: namespace},
 			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}})
 	}
 	signal, done := "KILL", g.dacs.killed

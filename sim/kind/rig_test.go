@@ -62,7 +62,11 @@ func TestOnRig(t *testing.T) {
 	if len(rep.Violations) > 0 || len(rep.Pending) > 0 {
 		t.Errorf("violations %+v, pending %+v", rep.Violations, rep.Pending)
 	}
-	t.Logf("notes: %q", rep.Notes)
+	for _, note := range rep.Notes {
+		if strings.HasPrefix(note, "The rig: ") {
+			t.Error(note)
+		}
+	}
 	for name, want := range map[string]float64{"unsettled_end": 0, "resources_unplaced_end": 0, "pods_crashed": 2, "instances": 3} {
 		if got, _ := rep.Metric(name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
