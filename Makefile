@@ -100,6 +100,7 @@ fuzz: ## fuzz every target for FUZZTIME (20s) each
 gobench = $(GO) test -run '^$$' -cpu 1 -benchmem -timeout 3h
 document = || { cat bin/bench-$(1).txt; exit 1; }; $(GO) run ./cmd/benchdoc -section $(1) $(base_$(1)) -file $(BENCHDOC) <bin/bench-$(1).txt >bin/bench.log
 base_production = -base raw
+base_scale = -base raw
 measure = echo "measuring $(1) …" && $(gobench) $(2) $(3) >bin/bench-$(1).txt $(call document,$(1))
 
 .PHONY: bench
@@ -116,7 +117,8 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@$(call measure,invariant,-bench .,./sim/internal/invariant)
 	@$(call measure,terminal,-bench .,./tui)
 	@$(call measure,served,-bench . -benchtime 20x,./sim/serve ./sim/tape)
-	@echo "measuring production …" && $(GO) test -run '^$$' -bench . -benchtime 1x -count 3 -timeout 3h ./sim/wire >bin/bench-production.txt $(call document,production)
+	@echo "measuring production …" && $(GO) test -run '^$$' -bench . -skip '^BenchmarkScale$$' -benchtime 1x -count 3 -timeout 3h ./sim/wire >bin/bench-production.txt $(call document,production)
+	@if [ -n "$$DACORCH_KUBERNETES_BIN" ]; then echo "measuring scale …" && $(GO) test -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -timeout 1h ./sim/wire >bin/bench-scale.txt $(call document,scale); fi
 
 # With DACORCH_AIR_GAPPED=1 from images that "make images" has built here.
 .PHONY: up
