@@ -26,7 +26,7 @@ func TestWrongPassword(t *testing.T) {
 		says   string // in a warning of the log
 		alarm  string // of the REST interface; empty: the pod is not ready, so nobody asks it
 	}{
-		{rig.ZooKeeper, false, "zookeeper: we may not write there: check user and password", ""},
+		{rig.ZooKeeper, false, "zookeeper: we cannot stand for election", ""},
 		{rig.PostgreSQL, false, "password authentication failed", "database-unreadable"},
 		{rig.Kafka, true, "kafka", "heartbeats-down"},
 		{rig.Mosquitto, true, "mqtt", "notifications-down"},
