@@ -112,10 +112,12 @@ func subcommand(cmd *cobra.Command, args []string) error {
 			names = append(names, c.Name())
 		}
 	}
-	cmd.SuggestionsMinimumDistance = 2
 	want := "want one of " + strings.Join(names, ", ")
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		want = "did you mean " + near[0] + "?"
+	for _, cmd.SuggestionsMinimumDistance = range []int{1, 2} { // the nearest
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			want = "did you mean " + near[0] + "?"
+			break
+		}
 	}
 	return fmt.Errorf("unknown command %q for %q: %s", args[0], cmd.CommandPath(), want)
 }
