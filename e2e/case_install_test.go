@@ -179,7 +179,8 @@ func TestGroups(t *testing.T) {
 			return err
 		}
 		places := now.placed()
-		if places["n-000"] != places["s-000"] {
+		n, there := places["n-000"]
+		if s, too := places["s-000"]; !there || !too || n != s {
 			return errors.New("it is not")
 		}
 		return nil

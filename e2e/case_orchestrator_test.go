@@ -88,8 +88,8 @@ func TestRollingUpgrade(t *testing.T) {
 	w.insert(k, names("first", 30)...)
 	w.install()
 	w.verify()
+	before, places := w.runs(k), w.tree(k) // without rows of the churn, which it deletes again
 	o, c := w.observe(k), w.stir(k)
-	before, places := w.runs(k), w.tree(k)
 	old := w.orchestrators()
 	since := time.Now()
 	w.release.Values = map[string]any{"podAnnotations": map[string]any{"e2e.dacorch.io/round": "2"}}

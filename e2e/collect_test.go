@@ -24,7 +24,7 @@ const logBytes = 4 << 20
 // taken down, and its own failures fail nothing: it keeps what it gets.
 func (w *world) collect() {
 	dir := filepath.Join(cmp.Or(os.Getenv("DACORCH_E2E_OUT"), filepath.Join("..", "bin", "e2e")), filepath.FromSlash(w.t.Name()))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil { // an earlier run's goes
 		w.t.Logf("nothing is collected: %v", err)
 		return
 	}

@@ -28,7 +28,8 @@
 //	TestMigration               the first orchestrator's tree and pods are taken over as they are
 //	TestMigrationMends          the same with lists that are wrong
 //	TestRollback                helm upgrade to what cannot start, helm rollback
+//	TestReadme                  the README's commands for a rig that is up
 //
 // TestNodeRestarted and TestServersStopped disturb everybody, so they run alone and
-// first. DACORCH_E2E_OUTAGE (1m) says how long a server is away.
+// first, as does TestReadme, which plays a scenario. DACORCH_E2E_OUTAGE (1m) says how long a server is away.
 package e2e

@@ -71,13 +71,28 @@ func (w *world) sameRuns(k *kind, before map[int]run, what string) {
 	}
 }
 
+// replacements are how many pods the leader has replaced since it leads.
+func (w *world) replacements(k *kind) int64 {
+	w.t.Helper()
+	var n int64
+	eventually(w.t, callWithin, "the status of "+k.name, func(ctx context.Context) error {
+		status, err := w.api.Status(ctx, k.name)
+		n = status.Counters["replaced"]
+		return err
+	})
+	return n
+}
+
 // samePlaces fails the case when a resource has moved since.
 func (w *world) samePlaces(k *kind, before tree, what string) {
 	w.t.Helper()
 	was, is := before.placed(), w.tree(k).placed()
 	for id, on := range was {
-		if is[id] != on {
-			w.t.Errorf("%s: %s of %s moved from instance %d to %d", what, id, k.name, on, is[id])
+		switch now, there := is[id]; {
+		case !there:
+			w.t.Errorf("%s: %s of %s was on instance %d and is nowhere", what, id, k.name, on)
+		case now != on:
+			w.t.Errorf("%s: %s of %s moved from instance %d to %d", what, id, k.name, on, now)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +24,12 @@ func TestReadme(t *testing.T) {
 			continue
 		}
 		ran++
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+		ctx, done := context.WithTimeout(t.Context(), commandWithin)
+		defer done()
+		cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+line) // so that what is ended is the program
 		cmd.Dir = ".."
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		cmd.WaitDelay = goneWithin
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", strings.TrimSpace(line), err, out)
 		}

@@ -27,6 +27,7 @@ const (
 	goneWithin      = 2 * time.Minute  // a namespace with its pods; dead containers are removed late
 	callWithin      = 20 * time.Second // one request to anybody
 	collectWithin   = time.Minute      // everything of a case that failed
+	commandWithin   = 10 * time.Minute // a command of README.md: the longest plays a scenario for two
 )
 
 // Times of the releases, short against production's so that cases take seconds.

@@ -232,11 +232,10 @@ func (w *world) insert(k *kind, ids ...string) {
 	}
 }
 
+// announce publishes until the broker has taken it: twice does no harm.
 func (w *world) announce(m message) {
 	w.t.Helper()
-	if err := w.publish(m); err != nil {
-		w.t.Fatalf("%+v: %v", m, err)
-	}
+	eventually(w.t, placedWithin, fmt.Sprintf("publish %+v", m), func(context.Context) error { return w.publish(m) })
 }
 
 func (w *world) remove(k *kind, ids ...string) {
