@@ -50,7 +50,9 @@ func TestLogOfRealZooKeeper(t *testing.T) {
 	standIn.Observe(func(_ int64, changes []Change) { want = append(want, told(changes)) })
 	catchUp := func() {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; {
+		tick := time.NewTicker(20 * time.Millisecond) // the server needs the processor, too
+		defer tick.Stop()
+		for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
 			if err := l.Read(func(_ int64, at time.Time, changes []Change) {
 				if since := time.Since(at); since < -time.Hour || since > time.Hour {
 					t.Errorf("a transaction of %v", at)
