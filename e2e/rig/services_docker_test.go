@@ -28,9 +28,17 @@ func newServices(t *testing.T) *Rig {
 	if os.Getenv("DACORCH_E2E") == "" {
 		t.Skip("needs Docker and images: DACORCH_E2E=required runs it")
 	}
+	up, err := Open(Name) // its images are there
+	if err != nil {
+		t.Fatalf("DACORCH_E2E is set, and no rig is up to take images from (make up): %v", err)
+	}
+	images := up.State().Images
+	if err := up.Close(); err != nil {
+		t.Fatal(err)
+	}
 	r := newTestRig(t)
+	r.state.Images = images
 	ctx := t.Context()
-	var err error
 	if r.docker, err = connectDocker(ctx); err != nil {
 		t.Fatal(err)
 	}
