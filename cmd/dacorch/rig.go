@@ -267,6 +267,9 @@ func printReport(c console, report rig.Report) {
 			cmp.Or(p.Address, "-"), cmp.Or(p.Inside, "-"), first})
 	}
 	printTable(c, rows)
+	if !report.Up {
+		fmt.Fprintln(c.out, "\n\"rig up\" has not come to its end: run it again.")
+	}
 }
 
 // printTable aligns the columns.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -153,13 +154,19 @@ func (r *Rig) ensureCluster(ctx context.Context, opts Options) (StepState, strin
 // there is none now.
 func (r *Rig) keepCluster(ctx context.Context, p *cluster.Provider) (state StepState, why string, err error) {
 	res, err := r.docker.ContainerInspect(ctx, nodeName(r.state.Name), client.ContainerInspectOptions{})
-	switch node := res.Container; {
+	switch {
 	case errdefs.IsNotFound(err):
 		return "", "", nil
 	case err != nil:
 		return StepFailed, "", err
-	case node.NetworkSettings == nil || node.NetworkSettings.Networks[r.state.Network] == nil:
-		return StepFailed, "", fmt.Errorf("a cluster %s is there that no rig made: kind delete cluster --name %s removes it", r.state.Name, r.state.Name)
+	}
+	node := res.Container
+	ours, err := r.owns(ctx, node)
+	switch {
+	case err != nil:
+		return StepFailed, "", err
+	case !ours:
+		return StepFailed, "", fmt.Errorf("a cluster %s is there that no rig made: give the rig another --name, or remove it with kind delete cluster --name %s", r.state.Name, r.state.Name)
 	case node.ID != r.state.Node:
 		why = "a half-made one was removed"
 	case node.Config.Image != r.state.Images.Node:
@@ -181,6 +188,22 @@ func (r *Rig) keepCluster(ctx context.Context, p *cluster.Provider) (state StepS
 		return state, why, r.nodeReady(ctx, time.Time{})
 	}
 	return "", why, kindError(p.Delete(r.state.Name, r.state.Kubeconfig))
+}
+
+// owns says whether a node is this rig's: the one that was noted, or one on the
+// network that the rig has made. Others' clusters may have its name.
+func (r *Rig) owns(ctx context.Context, node container.InspectResponse) (bool, error) {
+	if node.ID == r.state.Node {
+		return true, nil
+	}
+	if node.NetworkSettings == nil || node.NetworkSettings.Networks[r.state.Network] == nil {
+		return false, nil
+	}
+	res, err := r.docker.NetworkInspect(ctx, r.state.Network, client.NetworkInspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return res.Network.Labels[rigLabel] == r.state.Name, err
 }
 
 // kindError adds what the command that kind ran has written, which its error

@@ -95,7 +95,10 @@ func daemon(ctx context.Context, docker *client.Client) (string, error) {
 
 // ensureNetwork makes the network that cluster and services share.
 func (r *Rig) ensureNetwork(ctx context.Context) (StepState, error) {
-	_, err := r.docker.NetworkInspect(ctx, r.state.Network, client.NetworkInspectOptions{})
+	res, err := r.docker.NetworkInspect(ctx, r.state.Network, client.NetworkInspectOptions{})
+	if err == nil && res.Network.Labels[rigLabel] != r.state.Name {
+		return StepFailed, fmt.Errorf("a network %s is there that no rig made: give the rig another --name, or remove it with docker network rm %s", r.state.Network, r.state.Network)
+	}
 	if err == nil {
 		return StepThere, nil
 	}

@@ -65,9 +65,17 @@ func Down(ctx context.Context, name string, progress func(Step)) error {
 
 func (r *Rig) removeCluster(ctx context.Context) ([]string, error) {
 	node := nodeName(r.state.Name)
-	if _, err := r.docker.ContainerInspect(ctx, node, client.ContainerInspectOptions{}); errdefs.IsNotFound(err) {
+	res, err := r.docker.ContainerInspect(ctx, node, client.ContainerInspectOptions{})
+	if errdefs.IsNotFound(err) {
 		return nil, nil
-	} else if err != nil {
+	}
+	if err != nil {
+		return nil, err
+	}
+	if state, err := readState(r.state.Name); err == nil {
+		r.state.Node = state.Node
+	}
+	if ours, err := r.owns(ctx, res.Container); err != nil || !ours {
 		return nil, err
 	}
 	p, err := provider(r.state)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,7 +38,11 @@ func (r *Rig) Helm(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, append(args, "--kubeconfig", state.Kubeconfig)...)
 	endsWithContext(cmd)
 	own := filepath.Join(state.Dir, "helm") // nothing of a rig stands elsewhere
-	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+own, "HELM_CONFIG_HOME="+own, "HELM_DATA_HOME="+own)
+	// The caller's own settings name other clusters, namespaces and stores.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "HELM_") || strings.HasPrefix(v, "KUBECONFIG=")
+	})
+	cmd.Env = append(cmd.Env, "HELM_CACHE_HOME="+own, "HELM_CONFIG_HOME="+own, "HELM_DATA_HOME="+own)
 	var problem strings.Builder
 	cmd.Stderr = &problem
 	out, err := cmd.Output()

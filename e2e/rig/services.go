@@ -72,7 +72,8 @@ func (r *Rig) startService(ctx context.Context, name ServiceName) (StepState, er
 		return StepFailed, fmt.Errorf("%s: %w", name, err)
 	case found.Config == nil || found.Config.Labels[rigLabel] != r.State().Name:
 		return StepFailed, fmt.Errorf("a container %s is there that is no part of this rig: docker rm it, or give the rig another name", r.containerName(name))
-	case found.Config.Labels[hashLabel] != plan.hash:
+	case found.Config.Labels[hashLabel] != plan.hash, found.State.Status == container.StateCreated:
+		// One that has never started may lack its files: whoever made it was ended.
 		if err := r.removeService(ctx, name); err != nil {
 			return StepFailed, err
 		}

@@ -36,8 +36,11 @@ type Part struct {
 	Note    string `json:"note,omitempty"` // why it is not up, or what it is
 }
 
-// AllUp says whether every part is.
+// AllUp says whether every part is, and Up has ended well.
 func (r Report) AllUp() bool {
+	if !r.Up {
+		return false
+	}
 	for _, p := range r.Parts {
 		if !p.Up {
 			return false
