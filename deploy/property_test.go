@@ -158,6 +158,9 @@ func anyValues(t *rapid.T) map[string]any {
 	}
 	api := server("api")
 	delete(api, "password")
+	if api["cert"] != nil { // the replicas trust it among themselves
+		api["ca"] = map[string]any{"configMap": word.Draw(t, "authority"), "key": "ca.crt"}
+	}
 	api["tokens"] = map[string]any{"name": word.Draw(t, "tokens"), "key": "tokens"}
 	database := server("database")
 	delete(database, "cert")

@@ -92,6 +92,9 @@
 {{- fail (printf "secrets.%s: cert and key belong together" $server) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.secrets.api.cert (gt (int .Values.replicaCount) 1) (not .Values.secrets.api.ca) (not (dig "api" "caFile" "" $c)) -}}
+{{- fail "secrets.api.ca: the replicas forward orders to one another over HTTPS, and the image knows no public authorities: want {name: …, key: …} of whoever signed secrets.api.cert" -}}
+{{- end -}}
 {{- if and .Values.secrets.database.url (or .Values.secrets.database.ca (dig "database" "url" "" $c)) -}}
 {{- fail "secrets.database.url: it holds the whole URL: leave out config.database.url, and instead of secrets.database.ca write sslrootcert into it" -}}
 {{- end -}}
@@ -136,6 +139,12 @@
 
 {{/* All templates that the chart brings along, by instanceName. */}}
 {{- define "dacorch.podTemplates" -}}
+{{- $names := include "dacorch.templated" . | fromJsonArray -}}
+{{- range $name, $_ := .Values.podTemplates -}}
+{{- if not (has $name $names) -}}
+{{- fail (printf "podTemplates.%s: no kind takes its pods from there: want the instanceName of one, of %s" $name (join ", " $names)) -}}
+{{- end -}}
+{{- end -}}
 {{- range include "dacorch.templated" . | fromJsonArray }}
 {{ . | quote }}: |
   {{- include "dacorch.podTemplate" (dict "root" $ "name" .) | nindent 2 }}
