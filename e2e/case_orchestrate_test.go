@@ -187,7 +187,7 @@ func (w *world) saysQuota(k *kind) {
 			return err
 		}
 		said := fmt.Sprint(status.Pending, status.Alarms)
-		if !strings.Contains(said, "quota") {
+		if !strings.Contains(said, "exceeded quota") {
 			return fmt.Errorf("it says %s", said)
 		}
 		return nil

@@ -130,6 +130,7 @@ func TestRollback(t *testing.T) {
 
 	bad := w.release
 	bad.Image, bad.NoWait = "dacorch-rig/dacorch:there-is-no-such-version", true
+	bad.Values = map[string]any{"image": map[string]any{"pullPolicy": "Never"}} // no registry is asked for it
 	if err := w.tryInstall(bad); err != nil {
 		t.Fatalf("upgrade: %v", err)
 	}
