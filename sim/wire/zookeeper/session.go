@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -75,6 +76,23 @@ func (s *Server) endSession(ses *session) {
 	x.changes = append(x.changes, &change{kind: opCloseSession})
 	delete(s.sessions, ses.id)
 	s.commit(x)
+}
+
+// started is the latest moment, in milliseconds, that a server of this process has
+// taken its first session's number from.
+var started atomic.Int64
+
+// firstSession is the number that a server's sessions begin after: made of the
+// clock, as ZooKeeper's, and another for each server of this process, though two
+// start within a millisecond.
+func firstSession(now time.Time) int64 {
+	for {
+		before := started.Load()
+		ms := max(now.UnixMilli(), before+1)
+		if started.CompareAndSwap(before, ms) {
+			return int64(uint64(ms) << 24 >> 8)
+		}
+	}
 }
 
 // openSession makes a session.

@@ -120,7 +120,7 @@ func Start(config Config) (*Server, error) {
 		tree: newTree(), dataWatches: newWatchTable(), childWatches: newWatchTable(),
 		sessions: map[int64]*session{}, conns: map[*conn]struct{}{},
 	}
-	s.nextSession = int64(uint64(s.started.UnixMilli()) << 24 >> 8)
+	s.nextSession = firstSession(s.started)
 	if config.DataDir != "" {
 		if err := s.recover(); err != nil {
 			return nil, err
