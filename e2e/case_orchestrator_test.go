@@ -35,12 +35,19 @@ func TestLeaderKilled(t *testing.T) {
 		return err
 	})
 	t.Logf("led again after %v", took(since))
+	w.wentOn(k, o, c, before, "the leader killed")
+}
+
+// wentOn ends churn and watch once all is well, and fails the case when a row waited
+// too long for its place or a pod was touched.
+func (w *world) wentOn(k *kind, o *watch, c *churn, before map[int]run, what string) {
+	w.t.Helper()
 	w.settledUnderChurn(k)
 	committed := c.end()
 	w.verify()
 	o.end()
 	w.promptly(o, committed)
-	w.sameRuns(k, before, "the leader killed")
+	w.sameRuns(k, before, what)
 }
 
 // promptly fails the case when a row waited longer for its place than a change of
@@ -105,12 +112,7 @@ func TestRollingUpgrade(t *testing.T) {
 		return nil
 	})
 	t.Logf("upgraded after %v", took(since))
-	w.settledUnderChurn(k)
-	committed := c.end()
-	w.verify()
-	o.end()
-	w.promptly(o, committed)
-	w.sameRuns(k, before, "the orchestrators upgraded")
+	w.wentOn(k, o, c, before, "the orchestrators upgraded")
 	w.samePlaces(k, places, "the orchestrators upgraded")
 }
 

@@ -55,18 +55,27 @@ func startCluster(t *testing.T, config standin.Config) *cluster {
 // client is an adapter to the cluster. Its requests are recorded.
 func (c *cluster) client(t *testing.T, change func(*Config)) *Client {
 	t.Helper()
-	cfg := Config{
-		Rest: &rest.Config{Host: c.URL()},
-		Kinds: map[fleet.Kind]KindConfig{
-			things: {InstanceName: "iota-dac", Template: template(t)},
-			rules:  {InstanceName: "iota-rules-engine", Template: template(t), GracePeriod: 5 * time.Minute},
-		},
-		QPS: 1000, Burst: 1000,
-	}
+	cfg := configOf(t, &rest.Config{Host: c.URL()}, "")
 	cfg.Rest.Wrap(c.requests.record)
 	if change != nil {
 		change(&cfg)
 	}
+	return newClient(t, cfg)
+}
+
+// configOf is an adapter's configuration with the tests' two kinds; "" stands for
+// the usual namespace.
+func configOf(t *testing.T, server *rest.Config, namespace string) Config {
+	t.Helper()
+	return Config{Rest: server, Namespace: namespace, QPS: 1000, Burst: 1000, Kinds: map[fleet.Kind]KindConfig{
+		things: {InstanceName: "iota-dac", Template: template(t)},
+		rules:  {InstanceName: "iota-rules-engine", Template: template(t), GracePeriod: 5 * time.Minute},
+	}}
+}
+
+// newClient is an adapter that the test's end closes.
+func newClient(t *testing.T, cfg Config) *Client {
+	t.Helper()
 	client, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

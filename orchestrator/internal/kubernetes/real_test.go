@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -188,21 +187,9 @@ func (n *tenant) may(t *testing.T, api clients.Interface, verb, what, namespace 
 // can cut.
 func (n *tenant) client(t *testing.T) *Client {
 	t.Helper()
-	cfg := Config{Rest: n.rest(n.token), Namespace: n.namespace, QPS: 1000, Burst: 1000, Kinds: map[fleet.Kind]KindConfig{
-		things: {InstanceName: "iota-dac", Template: template(t)},
-		rules:  {InstanceName: "iota-rules-engine", Template: template(t), GracePeriod: 5 * time.Minute},
-	}}
+	cfg := configOf(t, n.rest(n.token), n.namespace)
 	cfg.Rest.Wrap(n.line.wrap)
-	client, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := client.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return client
+	return newClient(t, cfg)
 }
 
 func (n *tenant) fixture(t *testing.T) porttest.PodsFixture {
