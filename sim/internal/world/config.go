@@ -106,6 +106,9 @@ type KubernetesConfig struct {
 	Answer timeline.Latency
 	// Watch is the way of a watch's event. Default 5–500 ms, mean 20 ms.
 	Watch timeline.Latency
+	// Kubelet is the time from the end of a pod's program until the API server has
+	// the pod's phase. Default 0.
+	Kubelet timeline.Latency
 	// Schedule is the time from a pod's creation to the choice of its node.
 	// Default 0.2–1 s, mean 0.4 s.
 	Schedule timeline.Latency
@@ -192,7 +195,7 @@ func (c *Config) Validate() error {
 		{"zookeeper.request", c.ZooKeeper.Request}, {"zookeeper.answer", c.ZooKeeper.Answer},
 		{"zookeeper.watch", c.ZooKeeper.Watch}, {"zookeeper.readTree", c.ZooKeeper.ReadTree}, {"zookeeper.reconnect", c.ZooKeeper.Reconnect},
 		{"kubernetes.request", c.Kubernetes.Request}, {"kubernetes.answer", c.Kubernetes.Answer},
-		{"kubernetes.watch", c.Kubernetes.Watch}, {"kubernetes.schedule", c.Kubernetes.Schedule},
+		{"kubernetes.watch", c.Kubernetes.Watch}, {"kubernetes.kubelet", c.Kubernetes.Kubelet}, {"kubernetes.schedule", c.Kubernetes.Schedule},
 		{"kubernetes.start", c.Kubernetes.Start}, {"kubernetes.delete", c.Kubernetes.Delete}, {"kubernetes.shutdown", c.Kubernetes.Shutdown},
 		{"dac.load", c.DAC.Load}, {"dac.apply", c.DAC.Apply}, {"dac.reopen", c.DAC.Reopen},
 	}

@@ -38,7 +38,7 @@ type Kubernetes struct {
 	cfg     KubernetesConfig
 	runtime Runtime
 
-	request, answer, watch, schedule, start, deletion, shutdown delay
+	request, answer, watch, schedule, start, deletion, shutdown, kubelet delay
 
 	kinds map[fleet.Kind]*podKind
 	uids  uint64
@@ -95,7 +95,7 @@ type pod struct {
 	losses int64       // of its node
 	due    bool        // to start when its node is back
 	stuck  bool        // to be deleted when its node is back
-	ended  fleet.Phase // of its program, when nobody has heard of it yet
+	ended  fleet.Phase // that the end of its program gives it, noticed or not
 	why    string      // it ended
 }
 
@@ -162,6 +162,7 @@ func NewKubernetes(tl *timeline.Timeline, seed timeline.Seed, cfg KubernetesConf
 		start:    delay{cfg.Start, stream("start")},
 		deletion: delay{cfg.Delete, stream("delete")},
 		shutdown: delay{cfg.Shutdown, stream("shutdown")},
+		kubelet:  delay{cfg.Kubelet, stream("kubelet")},
 	}
 }
 
@@ -178,6 +179,7 @@ const (
 	opPodEvent
 	opCrash
 	opEndStray
+	opEndNoticed
 )
 
 // Handle is Kubernetes' part of the timeline.
@@ -213,6 +215,8 @@ func (k *Kubernetes) Handle(now time.Duration, op uint32, arg int64, data any) {
 		k.crash(now, data.(*pod))
 	case opEndStray:
 		k.stop(now, data.(*pod), false)
+	case opEndNoticed:
+		k.endNoticed(now, data.(*pod))
 	}
 }
 

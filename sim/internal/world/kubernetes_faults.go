@@ -202,7 +202,7 @@ func (k *Kubernetes) crash(now time.Duration, p *pod) {
 	switch {
 	case !p.running:
 	case p.kind.pods[p.Instance] == p:
-		k.finish(now, p, fleet.PhaseFailed, "Error")
+		k.end(now, p, fleet.PhaseFailed, "Error")
 	default: // nobody knows of it any more
 		k.stop(now, p, false)
 	}

@@ -131,23 +131,64 @@ func (k *Kubernetes) vacate(now time.Duration, p *pod) {
 	}
 }
 
+// evicted is the reason of a pod that the kubelet ends by itself.
+const evicted = "Evicted"
+
 // Finish ends an instance's pod in phase Failed or Succeeded, with Kubernetes'
-// reason for it, such as "Error", "OOMKilled", "Evicted" or "Completed". False
-// when it has no pod, or one that has ended already.
+// reason for it, such as "Error", "OOMKilled", "Evicted" or "Completed". The
+// program ends at once. The pod has the phase once its kubelet has told of it: at
+// once where no program runs and when it is evicted, else after
+// KubernetesConfig.Kubelet. False when it has no pod, or one that has ended
+// already, noticed or not.
 func (k *Kubernetes) Finish(kind fleet.Kind, id fleet.InstanceID, phase fleet.Phase, reason string) bool {
 	p := k.pods(kind).pods[id]
 	if p == nil || phase != fleet.PhaseFailed && phase != fleet.PhaseSucceeded {
 		return false
 	}
-	return k.finish(k.tl.Now(), p, phase, reason)
+	return k.end(k.tl.Now(), p, phase, reason)
 }
 
-func (k *Kubernetes) finish(now time.Duration, p *pod, phase fleet.Phase, reason string) bool {
-	if p.Phase == fleet.PhaseFailed || p.Phase == fleet.PhaseSucceeded {
+// end is the end of a pod by itself.
+func (k *Kubernetes) end(now time.Duration, p *pod, phase fleet.Phase, reason string) bool {
+	seen := !p.unreachable()
+	switch {
+	case p.final() || p.ended != fleet.PhaseMissing || !seen && !p.running:
 		return false
+	case !p.running || seen && reason == evicted:
+		k.finish(now, p, phase, reason)
+		return true
 	}
-	if p.unreachable() {
-		return k.finishUnseen(now, p, phase, reason)
+	k.stop(now, p, false)
+	p.ended, p.why = phase, reason
+	if !seen { // rejoin tells of it
+		return true
+	}
+	if late := k.kubelet.draw(); late > 0 {
+		k.tl.After(late, k, opEndNoticed, 0, p)
+	} else {
+		k.endNoticed(now, p)
+	}
+	return true
+}
+
+// endNoticed is the moment at which the kubelet tells that a program has ended,
+// unless the pod is gone or its node has become unreachable: then rejoin tells.
+func (k *Kubernetes) endNoticed(now time.Duration, p *pod) {
+	if p.kind.pods[p.Instance] == p && !p.unreachable() {
+		k.finish(now, p, p.ended, p.why)
+	}
+}
+
+// final says whether the API server knows that the pod has ended.
+func (p *pod) final() bool {
+	return p.Phase == fleet.PhaseFailed || p.Phase == fleet.PhaseSucceeded
+}
+
+// finish gives a pod its last phase, and ends its program if it runs. Its node
+// answers, if it has one.
+func (k *Kubernetes) finish(now time.Duration, p *pod, phase fleet.Phase, reason string) {
+	if p.final() {
+		return
 	}
 	if phase == fleet.PhaseFailed {
 		k.stats.Failed++
@@ -156,7 +197,6 @@ func (k *Kubernetes) finish(now time.Duration, p *pod, phase fleet.Phase, reason
 	p.Phase, p.Reason = phase, reason
 	k.announce(now, p, false)
 	k.vacate(now, p)
-	return true
 }
 
 // LoseNode is the loss of the machine under an instance's pod: the program ends

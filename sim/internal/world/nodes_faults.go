@@ -45,10 +45,10 @@ func (k *Kubernetes) node(name string) *node {
 }
 
 // FailNode is the loss of a machine with all its pods: their programs end. Those
-// that ran are said to run, with NodeLost, until their phase becomes Unknown. A
-// pod that is deleted with a grace period ends when the machine is back, one
-// without goes at once. False when there is no such node, or it does not answer
-// already.
+// that were said to run still are, with NodeLost, until their phase becomes
+// Unknown. A pod that is deleted with a grace period ends when the machine is
+// back, one without goes at once. False when there is no such node, or it does
+// not answer already.
 func (k *Kubernetes) FailNode(name string) bool { return k.isolate(name, nodeFailed) }
 
 // PartitionNode makes a machine unreachable: its pods are told of as after
@@ -65,12 +65,12 @@ func (k *Kubernetes) isolate(name string, state nodeState) bool {
 	n.state = state
 	now := k.tl.Now()
 	for _, p := range slices.Clone(n.pods) {
-		if !p.running {
+		switch {
+		case !p.running && p.ended == fleet.PhaseMissing: // it has not come to run
 			continue
-		}
-		if state == nodeFailed {
+		case state == nodeFailed:
 			k.stop(now, p, false)
-		} else {
+		case p.running:
 			k.reach(now, p, false)
 		}
 		k.lose(now, p)
@@ -167,17 +167,6 @@ func (k *Kubernetes) forget(p *pod) bool {
 	if p.node.holds(p) {
 		p.node.strays = append(p.node.strays, p)
 	}
-	return true
-}
-
-// finishUnseen is the end of a program on a node that does not answer: it is told
-// when the node is back. False when none runs.
-func (k *Kubernetes) finishUnseen(now time.Duration, p *pod, phase fleet.Phase, reason string) bool {
-	if !p.running {
-		return false
-	}
-	k.stop(now, p, false)
-	p.ended, p.why = phase, reason
 	return true
 }
 
