@@ -21,12 +21,15 @@ func breakPods(f *faults, now time.Duration, b *broken) error {
 	for _, id := range f.victims(now, b) {
 		ended, err := r.Breaker.Break(b.What, kind, id)
 		if ended {
-			r.check.Add(kind, history.PodsCrashed, 1)
+			r.crashed(kind)
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
+
+// crashed counts a DAC whose program a fault has ended.
+func (r *run) crashed(kind fleet.Kind) { r.check.Add(kind, history.PodsCrashed, 1) }
 
 // victims are the instances that a pod fault hits now.
 func (f *faults) victims(now time.Duration, b *broken) []fleet.InstanceID {

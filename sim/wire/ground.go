@@ -36,7 +36,7 @@ type Setting struct {
 	// Entries are those of the configuration's kinds, see Orchestrator.
 	Entries       map[fleet.Kind]string
 	Orchestrators int
-	Session       time.Duration // of an orchestrator at ZooKeeper
+	Session       time.Duration // of an orchestrator at ZooKeeper; of DACs: Kind.Session
 	PodStart      time.Duration // of a pod whose start is not a real one
 	EvictAfter    time.Duration // of the pods of a node that is lost
 	Nodes         *scenarios.Nodes
@@ -50,6 +50,11 @@ type Told struct {
 	Tree func(session int64, changes []zookeeper.Change)
 	Pod  func(what watch.EventType, was, is *corev1.Pod)
 	DACs Facts
+	// Crashed says that what Break had begun has ended a DAC's program.
+	Crashed func(kind fleet.Kind)
+	// Died says that an orchestrator has ended, or cannot start, and the run has not
+	// asked for it.
+	Died func(why error)
 	// Evicted says that the next deletion of an instance's pod is not its
 	// orchestrator's.
 	Evicted func(kind fleet.Kind, id fleet.InstanceID)
@@ -63,7 +68,7 @@ type Scene struct {
 	Crew   Crew
 	Look   Witness
 	Breaker
-	// Begin begins to tell.
+	// Begin begins to tell. Nothing is told before.
 	Begin func(ctx context.Context) error
 	// Close ends the orchestrators and everything else, also when the run's context
 	// has ended.
@@ -99,7 +104,8 @@ var ErrNotRunning = errors.New("it does not run")
 
 // Witness tells what is there now.
 type Witness interface {
-	// Nodes are ZooKeeper's below the roots of a kind, called as in the scenario.
+	// Nodes are ZooKeeper's below the roots of a kind, called as in the scenario. What
+	// had made them so was told when it answers.
 	Nodes(ctx context.Context, kind fleet.Kind) ([]zookeeper.Node, error)
 	// Running is what each DAC runs, and what those do whose instance has another
 	// pod, by their own pod's uid.
@@ -113,7 +119,7 @@ type Witness interface {
 // Breaker does what faults say that every ground can.
 type Breaker interface {
 	// Break breaks a DAC: pod crash, oom, evict, hang or zombie. ended says that its
-	// program is at an end.
+	// program is at an end; where that takes a while, Told.Crashed says so then.
 	Break(what scenarios.FaultKind, kind fleet.Kind, id fleet.InstanceID) (ended bool, err error)
 	// Server takes a server away, or gives it back: kafka, mqtt or zookeeper down.
 	Server(what scenarios.FaultKind, down bool) error

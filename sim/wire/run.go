@@ -162,6 +162,8 @@ func (r *run) prepare() error {
 	setting := Setting{Entries: map[fleet.Kind]string{}, Orchestrators: r.opts.Orchestrators, Session: r.session(), PodStart: r.real(r.sc.World.Latency("kubernetes.start").Mean),
 		EvictAfter: r.real(evictAfter), Nodes: r.sc.Nodes, Log: r.opts.Log,
 		Told: Told{Tree: r.zookeeper, Pod: r.kubernetes, DACs: facts{r},
+			Crashed: func(kind fleet.Kind) { r.queue.add(func(time.Time) { r.crashed(kind) }) },
+			Died:    func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) },
 			Evicted: func(kind fleet.Kind, id fleet.InstanceID) {
 				r.queue.add(func(time.Time) { r.evicted[dacAt{kind, id}] = true })
 			},

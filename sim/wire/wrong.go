@@ -72,7 +72,8 @@ func (r *run) died(at time.Time, why error) {
 	r.broken = why
 }
 
-// deserted says that no orchestrator runs, although no fault keeps them down.
+// deserted says that no orchestrator runs, although no fault keeps them down, or
+// that none could ever start.
 func (r *run) deserted() bool {
-	return r.Crew.Gone() && !r.faults.keptDown()
+	return r.broken != nil || r.Crew.Gone() && !r.faults.keptDown()
 }
