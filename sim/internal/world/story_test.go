@@ -14,7 +14,8 @@ import (
 )
 
 // fixedConfig gives every latency its mean: the stories' times are round, and
-// the same on every machine.
+// the same on every machine. A kubelet tells at once, unless a story says
+// otherwise.
 func fixedConfig() Config {
 	c := DefaultConfig()
 	for _, l := range []*timeline.Latency{
@@ -27,6 +28,7 @@ func fixedConfig() Config {
 	} {
 		*l = timeline.Latency{Min: l.Mean, Mean: l.Mean, Max: l.Mean}
 	}
+	c.Kubernetes.Kubelet = timeline.Latency{}
 	return c
 }
 
@@ -96,6 +98,14 @@ func (s *story) id(word string) fleet.InstanceID {
 	return fleet.InstanceID(n)
 }
 
+func (s *story) duration(word string) time.Duration {
+	d, err := time.ParseDuration(word)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
 // do executes one line of a story.
 func (s *story) do(line string) {
 	w := s.w
@@ -108,11 +118,10 @@ func (s *story) do(line string) {
 	}
 	switch f[0] {
 	case "run":
-		d, err := time.ParseDuration(at(1))
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		runUntil(w.Timeline, w.Timeline.Now()+d)
+		runUntil(w.Timeline, w.Timeline.Now()+s.duration(at(1)))
+	case "kubelet":
+		d := s.duration(at(1))
+		w.Kubernetes.kubelet.latency = timeline.Latency{Min: d, Mean: d, Max: d}
 	case "row":
 		s.row(f[1:])
 	case "list":
@@ -325,6 +334,16 @@ func (s *story) pod(f []string) {
 		if err := k.AddNode(f[1], capacity); err != nil {
 			s.say("%v", err)
 		}
+	case "partition-node":
+		s.say("partition node: %v", k.PartitionNode(f[1]))
+	case "fail-node":
+		s.say("fail node: %v", k.FailNode(f[1]))
+	case "return-node":
+		s.say("return node: %v", k.ReturnNode(f[1]))
+	case "drain-node":
+		s.say("drain node: %v", k.DrainNode(f[1], s.duration(f[2])))
+	case "uncordon":
+		s.say("uncordon: %v", k.Uncordon(f[1]))
 	case "remove-node":
 		s.say("remove node: %v", k.RemoveNode(f[1], f[2]))
 	}
