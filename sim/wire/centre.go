@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"dacorch/orchestrator/fleet"
 
@@ -25,12 +27,12 @@ const topic = "cm/notify"
 type DataCentre struct {
 	URL string // of the database, as the orchestrator's configuration has it
 
-	db      *sql.DB
-	tables  map[fleet.Kind]string // what each kind's is called
-	number  string                // what stands before a parameter's number
-	publish func(payload []byte) error
-	muted   bool
-	hidden  bool // the tables are out of sight
+	db     *sql.DB
+	tables map[fleet.Kind]string // what each kind's is called
+	number string                // what stands before a parameter's number
+	say    func(payload []byte) error
+	muted  atomic.Bool
+	hidden bool // the tables are out of sight
 	// carry, unless nil, publishes a message in publish's stead. It is set before
 	// the first statement.
 	carry func(kind fleet.Kind, payload []byte, publish func([]byte) error) error
@@ -40,7 +42,7 @@ type DataCentre struct {
 // openCentre makes the tables of the kinds in a database: PostgreSQL at a URL, or
 // an SQLite file in dir when that is empty.
 func openCentre(url, dir string, kinds []Kind, publish func([]byte) error) (*DataCentre, error) {
-	c := &DataCentre{URL: url, number: "$", publish: publish}
+	c := &DataCentre{URL: url, number: "$", say: publish}
 	driver, source, options := "pgx", url, ""
 	if url == "" {
 		path := filepath.Join(dir, "centre.sqlite")
@@ -58,7 +60,7 @@ func openCentre(url, dir string, kinds []Kind, publish func([]byte) error) (*Dat
 // of which it makes the tables, and which Close closes. What it announces it has
 // published.
 func NewCentre(db *sql.DB, kinds []Kind, publish func(payload []byte) error) (*DataCentre, error) {
-	return (&DataCentre{db: db, number: "$", publish: publish}).furnish(kinds, "")
+	return (&DataCentre{db: db, number: "$", say: publish}).furnish(kinds, "")
 }
 
 // furnish makes the tables.
@@ -116,8 +118,8 @@ func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, err
 	if err != nil || s.Silent {
 		return changed, err
 	}
-	if c.muted {
-		return changed, errNotAnnounced
+	if c.muted.Load() {
+		return changed, fmt.Errorf("%w: %w", errNotAnnounced, errMuted)
 	}
 	for _, m := range messages(s, c.tables[s.Kind]) {
 		payload, err := json.Marshal(m)
@@ -137,11 +139,19 @@ func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, err
 
 // Mute cuts the data centre off from the broker while on: what it commits is
 // never announced, as with the platform's own, which keeps nothing to say later.
-func (c *DataCentre) Mute(on bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.muted = on
+// It does not wait for the statement that is being announced.
+func (c *DataCentre) Mute(on bool) { c.muted.Store(on) }
+
+// publish publishes a message, unless the broker is out of reach.
+func (c *DataCentre) publish(payload []byte) error {
+	if c.muted.Load() {
+		return errMuted
+	}
+	return c.say(payload)
 }
+
+// errMuted says that the data centre is cut off from the broker.
+var errMuted = errors.New("the broker is out of reach")
 
 // Hide keeps everybody else from the tables while on, so that each of their
 // statements fails; the data centre itself goes on.
@@ -182,33 +192,89 @@ func (c *DataCentre) table(kind fleet.Kind) string {
 // errNotAnnounced says that rows changed and nobody was told.
 var errNotAnnounced = errors.New("the rows are committed, but not announced")
 
+// rowsAtOnce bounds the rows of one SQL statement, which has two parameters for
+// each: SQLite takes 32,766 of them, PostgreSQL 65,535.
+const rowsAtOnce = 5000
+
+// commit changes rows in one SQL statement, or where they are too many in several
+// of one transaction; and answers those that were changed.
 func (c *DataCentre) commit(ctx context.Context, s Statement) (changed []fleet.Resource, err error) {
+	if len(s.Rows) <= rowsAtOnce {
+		return c.change(ctx, c.db, s, s.Rows)
+	}
 	tx, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rolledBack(tx)) }()
-	table, one, two := c.table(s.Kind), c.number+"1", c.number+"2"
+	for rows := range slices.Chunk(s.Rows, rowsAtOnce) {
+		some, err := c.change(ctx, tx, s, rows)
+		if err != nil {
+			return nil, err
+		}
+		changed = append(changed, some...)
+	}
+	return changed, tx.Commit()
+}
+
+// queryer is a database or a transaction.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// change changes rows in one SQL statement, which is one round trip.
+func (c *DataCentre) change(ctx context.Context, on queryer, s Statement, rows []fleet.Resource) (changed []fleet.Resource, err error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	var values strings.Builder
+	var args []any
+	for i, r := range rows {
+		if i > 0 {
+			values.WriteString(", ")
+		}
+		args = append(args, r.ID)
+		if s.Verb == Delete {
+			fmt.Fprintf(&values, "%s%d", c.number, len(args))
+			continue
+		}
+		args = append(args, r.Group)
+		fmt.Fprintf(&values, "(CAST(%s%d AS TEXT), CAST(%s%d AS TEXT))", c.number, len(args)-1, c.number, len(args))
+	}
+	table := c.table(s.Kind)
 	text := map[Verb]string{
-		Create: "INSERT INTO " + table + " (id, grp) VALUES (" + one + ", " + two + ") ON CONFLICT DO NOTHING",
-		Update: "UPDATE " + table + " SET grp = " + two + " WHERE id = " + one,
-		Delete: "DELETE FROM " + table + " WHERE id = " + one + " AND CAST(" + two + " AS TEXT) IS NOT NULL",
+		Create: "INSERT INTO " + table + " (id, grp) VALUES " + values.String() + " ON CONFLICT DO NOTHING RETURNING id",
+		Update: "UPDATE " + table + " SET grp = v.column2 FROM (VALUES " + values.String() + ") AS v WHERE id = v.column1 RETURNING id",
+		Delete: "DELETE FROM " + table + " WHERE id IN (" + values.String() + ") RETURNING id",
 	}[s.Verb]
-	stmt, err := tx.PrepareContext(ctx, text)
+	met, err := texts(on.QueryContext(ctx, text, args...))
+	if err != nil {
+		return nil, fmt.Errorf("%d rows of %s, from %q on: %w", len(rows), s.Kind, rows[0].ID, err)
+	}
+	for _, r := range rows { // in their order
+		if met[r.ID] {
+			changed = append(changed, r)
+			delete(met, r.ID)
+		}
+	}
+	return changed, nil
+}
+
+// texts reads rows of one text, to their end.
+func texts(rows *sql.Rows, err error) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer stmt.Close()
-	for _, r := range s.Rows {
-		res, err := stmt.ExecContext(ctx, r.ID, r.Group)
-		if err != nil {
-			return nil, fmt.Errorf("row %q of %s: %w", r.ID, s.Kind, err)
+	defer rows.Close()
+	all := map[string]bool{}
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return nil, err
 		}
-		if n, err := res.RowsAffected(); err == nil && n > 0 {
-			changed = append(changed, r)
-		}
+		all[text] = true
 	}
-	return changed, tx.Commit()
+	return all, rows.Err()
 }
 
 // rolledBack ends a transaction that was not committed.

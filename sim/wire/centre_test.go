@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"dacorch/orchestrator"
 	"dacorch/orchestrator/fleet"
+	"dacorch/orchestrator/porttest/real"
 )
 
 // centreTest is a data centre whose broker is the test.
@@ -120,7 +122,7 @@ func TestDataCentre(t *testing.T) {
 		t.Errorf("muted, it says %q", (*said)[before:])
 	}
 	broken := errors.New("no broker")
-	c.publish = func([]byte) error { return broken }
+	c.say = func([]byte) error { return broken }
 	if _, err := c.Do(t.Context(), Statement{Kind: "Thing", Verb: Create, Rows: []fleet.Resource{{ID: "unheard"}}, Named: true}); !errors.Is(err, errNotAnnounced) || !errors.Is(err, broken) {
 		t.Errorf("without a broker: %v", err)
 	}
@@ -133,6 +135,60 @@ func TestDataCentre(t *testing.T) {
 	}
 	if _, err := c.Do(t.Context(), Statement{Kind: "Nothing", Verb: Create, Rows: rows}); err == nil {
 		t.Error("a table that is not there takes rows")
+	}
+}
+
+// TestStatements: on each database a statement of many rows does to each what one of
+// it alone does, and answers those that it has changed in their order.
+func TestStatements(t *testing.T) {
+	for _, on := range []string{"SQLite", "PostgreSQL"} {
+		t.Run(on, func(t *testing.T) {
+			url := ""
+			if on == "PostgreSQL" {
+				url = real.PostgreSQL(t).URL
+			}
+			c, err := openCentre(url, t.TempDir(), []Kind{{Kind: "Thing"}}, func([]byte) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			var rows []fleet.Resource
+			for i := range 2*rowsAtOnce + 7 {
+				rows = append(rows, fleet.Resource{ID: fmt.Sprintf("%05d'\"", 3*rowsAtOnce-i), Group: "g"})
+			}
+			other := slices.Clone(rows)
+			for i := range other {
+				other[i].Group = fmt.Sprint("h", i)
+			}
+			absent, twice := fleet.Resource{ID: "absent"}, rows[0]
+			sorted := func(rows []fleet.Resource) []fleet.Resource {
+				return slices.SortedFunc(slices.Values(rows), func(a, b fleet.Resource) int { return strings.Compare(a.ID, b.ID) })
+			}
+			for i, s := range []struct {
+				verb        Verb
+				rows        []fleet.Resource
+				want, holds []fleet.Resource
+			}{
+				{Create, rows[:5], rows[:5], rows[:5]},
+				{Create, append(slices.Clone(rows), twice), rows[5:], rows},
+				{Update, append(slices.Clone(other), absent), other, other},
+				{Update, []fleet.Resource{absent}, nil, other},
+				{Delete, []fleet.Resource{absent, other[1], other[0], other[0]}, []fleet.Resource{other[1], other[0]}, other[2:]},
+				{Delete, nil, nil, other[2:]},
+				{Delete, other, other[2:], nil},
+			} {
+				if got := do(t, c, Statement{Kind: "Thing", Verb: s.verb, Rows: s.rows, Silent: true}); !slices.Equal(got, s.want) {
+					t.Errorf("statement %d has changed %d rows, want %d", i, len(got), len(s.want))
+				}
+				if got, err := c.Rows(t.Context(), "Thing"); err != nil || !slices.Equal(sorted(got), sorted(s.holds)) {
+					t.Errorf("after statement %d the table holds %d rows, %v, want %d", i, len(got), err, len(s.holds))
+				}
+			}
+		})
 	}
 }
 

@@ -13,9 +13,13 @@ const patient = 10 * time.Second
 
 // Publisher connects a data centre to a broker that runs elsewhere, and answers how
 // it announces there. It reconnects by itself; what is published meanwhile is an
-// error. It publishes nothing any more after end.
+// error at once. It publishes nothing any more after end. A client id that the
+// options lack is given them.
 func Publisher(broker *mqtt.ClientOptions) (publish func(payload []byte) error, end func(), err error) {
-	c := mqtt.NewClient(broker.SetClientID("dacorch-" + centreName + "-says").SetMaxReconnectInterval(time.Second))
+	if broker.ClientID == "" {
+		broker.SetClientID("dacorch-" + centreName + "-says")
+	}
+	c := mqtt.NewClient(broker.SetMaxReconnectInterval(time.Second))
 	where := "no broker"
 	for _, at := range broker.Servers {
 		where = at.Redacted()
@@ -32,7 +36,12 @@ func Publisher(broker *mqtt.ClientOptions) (publish func(payload []byte) error, 
 	if err := answered("connecting to", c.Connect()); err != nil {
 		return nil, nil, err
 	}
-	return func(payload []byte) error { return answered("publishing at", c.Publish(topic, 1, false, payload)) },
+	return func(payload []byte) error {
+			if !c.IsConnectionOpen() { // it would be kept until there is one, and whoever publishes would wait
+				return fmt.Errorf("publishing at %s: there is no connection", where)
+			}
+			return answered("publishing at", c.Publish(topic, 1, false, payload))
+		},
 		func() { c.Disconnect(100) }, nil
 }
 
