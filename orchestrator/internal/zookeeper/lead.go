@@ -243,14 +243,15 @@ func (c *Client) await(ctx context.Context, kind fleet.Kind, s *seat) error {
 		case err == nil && before == "":
 			return nil
 		case err == nil:
-			if _, here, err := c.exists(ctx, before, true); err == nil && !here {
-				continue
-			} else if err == nil {
+			_, here, err := c.exists(ctx, before, true)
+			if err == nil && here {
+				err = c.reconsider(ctx, kind, s)
+			}
+			if err == nil && here {
 				wait.reset()
-				c.kind(kind).allowed(false)
-				if err := s.seen.await(ctx); err != nil {
-					return err
-				}
+				err = s.seen.await(ctx)
+			}
+			if err == nil {
 				continue
 			}
 		}

@@ -1,10 +1,12 @@
 package zookeeper
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -57,8 +59,26 @@ func (c *Client) refuse(kind fleet.Kind, err error) {
 	}
 }
 
-// allowed notes that a candidate's node stands, and with begun that the epoch was
-// written, the last that can be refused.
+// reconsider takes a refusal back while another leads whom nothing was refused. That
+// our node stands says less: where nobody may write the epoch, each candidate waits
+// for others that are refused it in their turn. A new epoch is told to s.
+func (c *Client) reconsider(ctx context.Context, kind fleet.Kind, s *seat) error {
+	if c.Refused(kind) == "" {
+		return nil
+	}
+	epoch, err := c.get(ctx, s.paths.epoch, true)
+	if err != nil {
+		return err
+	}
+	all, err := c.candidates(ctx, &s.paths, false)
+	if slices.ContainsFunc(all, func(one place) bool { return strconv.Quote(one.name) == string(epoch.data) }) {
+		c.kind(kind).allowed(false)
+	}
+	return err
+}
+
+// allowed notes that nothing is refused to this process, as far as can be known, and
+// with begun that it has written the epoch, the last that can be refused.
 func (k *kindState) allowed(begun bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,6 +126,62 @@ func TestRefusedWhileAnother(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRefusedByTurns: of candidates that are all refused the epoch, none is let off
+// while it waits for another.
+func TestRefusedByTurns(t *testing.T) {
+	addr := startStandIn(t)
+	once := open(t, Config{Servers: []string{addr}})
+	if err := once.Lead(patient(t), "Thing", fleet.Candidate{Name: "a"}, func(context.Context, int64, func() bool) {}); err != nil {
+		t.Fatal(err)
+	}
+	owner := rawConn(t, addr)
+	if err := owner.AddAuth("digest", []byte("orchestrator:secret")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := owner.SetACL("/iota/orchestrator/Thing/epoch", append(zk.AuthACL(zk.PermAll), zk.WorldACL(zk.PermRead)...), -1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(patient(t))
+	defer cancel()
+	var all sync.WaitGroup
+	defer all.Wait()
+	tried := make(chan struct{}, 1000)
+	for _, name := range []string{"b", "c"} {
+		var c atomic.Pointer[Client]
+		times := 0
+		c.Store(open(t, Config{Servers: []string{addr}, Log: slog.New(slog.NewTextHandler(written(func(line string) {
+			if !strings.Contains(line, "standing again") {
+				return
+			}
+			if times++; times > 1 && c.Load().Refused("Thing") == "" {
+				t.Errorf("%s waited, and says no more what it was refused", name)
+			}
+			tried <- struct{}{}
+		}), &slog.HandlerOptions{Level: slog.LevelDebug}))}))
+		all.Go(func() {
+			if err := c.Load().Lead(ctx, "Thing", fleet.Candidate{Name: name}, func(context.Context, int64, func() bool) {}); ctx.Err() == nil {
+				t.Errorf("%s may not write the epoch, and its Lead answers %v", name, err)
+			}
+		})
+	}
+	for range 20 {
+		select {
+		case <-tried:
+		case <-ctx.Done():
+			t.Fatal("they do not stand again")
+		}
+	}
+	cancel()
+}
+
+// written is a log whose lines go to a function.
+type written func(line string)
+
+func (w written) Write(p []byte) (int, error) {
+	w(string(p))
+	return len(p), nil
 }
 
 func TestReminder(t *testing.T) {
