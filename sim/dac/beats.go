@@ -47,7 +47,7 @@ type KafkaBeats struct {
 	client  *sarama.Config
 	answers sync.WaitGroup
 
-	mu     sync.RWMutex // held by Send while it hands over, so that nothing follows the end
+	mu     sync.Mutex // nothing waits that holds it
 	now    *producer
 	closed bool
 }
@@ -55,7 +55,9 @@ type KafkaBeats struct {
 // producer is one of sarama's.
 type producer struct {
 	sarama.AsyncProducer
-	failed atomic.Bool
+	failed  atomic.Bool
+	over    chan struct{}  // closed once another is in its place, or none
+	handing sync.WaitGroup // those who hand over to it, so that nothing follows its end
 }
 
 // NewBeats makes a producer. It connects when there is something to send, so
@@ -94,9 +96,9 @@ func (b *KafkaBeats) renew() error {
 		return fmt.Errorf("kafka %v: %w", b.brokers, err)
 	}
 	if b.now != nil {
-		b.now.AsyncClose()
+		b.retire()
 	}
-	p := &producer{AsyncProducer: made}
+	p := &producer{AsyncProducer: made, over: make(chan struct{})}
 	b.now = p
 	b.answers.Go(func() {
 		for m := range p.Successes() {
@@ -112,20 +114,31 @@ func (b *KafkaBeats) renew() error {
 	return nil
 }
 
-// ready replaces a producer that has failed.
-func (b *KafkaBeats) ready() error {
-	b.mu.RLock()
-	failed := b.now.failed.Load()
-	b.mu.RUnlock()
-	if !failed {
-		return nil
-	}
+// retire ends the producer once those have gone who hand over to it.
+func (b *KafkaBeats) retire() {
+	p := b.now
+	close(p.over)
+	b.answers.Go(func() {
+		p.handing.Wait()
+		p.AsyncClose()
+	})
+}
+
+// ready answers a producer that has not failed, a new one if need be. The caller
+// hands over to it, and says when that is done.
+func (b *KafkaBeats) ready() (*producer, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || !b.now.failed.Load() { // somebody else was faster
-		return nil
+	if b.closed {
+		return nil, errClosed
 	}
-	return b.renew()
+	if b.now.failed.Load() {
+		if err := b.renew(); err != nil {
+			return nil, err
+		}
+	}
+	b.now.handing.Add(1)
+	return b.now, nil
 }
 
 // errClosed is what Send answers after Close.
@@ -146,11 +159,14 @@ func (b *KafkaBeats) SendAt(ctx context.Context, kind fleet.Kind, id fleet.Insta
 	answer := make(chan error, 1)
 	m := &sarama.ProducerMessage{Topic: b.topic, Metadata: answer,
 		Key: sarama.StringEncoder(string(kind) + "-" + id.String()), Value: sarama.ByteEncoder(value)}
-	if err := b.ready(); err != nil {
-		return err
-	}
-	if err := b.hand(ctx, m); err != nil {
-		return err
+	for taken := false; !taken; {
+		p, err := b.ready()
+		if err != nil {
+			return err
+		}
+		if taken, err = p.hand(ctx, m); err != nil {
+			return err
+		}
 	}
 	select {
 	case err := <-answer:
@@ -160,17 +176,16 @@ func (b *KafkaBeats) SendAt(ctx context.Context, kind fleet.Kind, id fleet.Insta
 	}
 }
 
-func (b *KafkaBeats) hand(ctx context.Context, m *sarama.ProducerMessage) error {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if b.closed {
-		return errClosed
-	}
+// hand hands a heartbeat over; it is not taken by a producer that is over meanwhile.
+func (p *producer) hand(ctx context.Context, m *sarama.ProducerMessage) (taken bool, err error) {
+	defer p.handing.Done()
 	select {
-	case b.now.Input() <- m:
-		return nil
+	case p.Input() <- m:
+		return true, nil
+	case <-p.over:
+		return false, nil
 	case <-ctx.Done():
-		return fmt.Errorf("heartbeat not taken: %w", context.Cause(ctx))
+		return false, fmt.Errorf("heartbeat not taken: %w", context.Cause(ctx))
 	}
 }
 
@@ -179,7 +194,7 @@ func (b *KafkaBeats) Close() {
 	b.mu.Lock()
 	if !b.closed {
 		b.closed = true
-		b.now.AsyncClose()
+		b.retire()
 	}
 	b.mu.Unlock()
 	b.answers.Wait()

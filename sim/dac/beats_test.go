@@ -112,6 +112,44 @@ func TestBeatsAreSentOnceBrokersAreBack(t *testing.T) {
 	}
 }
 
+// stuck is a producer that takes nothing.
+type stuck struct {
+	sarama.AsyncProducer
+	asked chan struct{}
+}
+
+func (s stuck) Input() chan<- *sarama.ProducerMessage { s.asked <- struct{}{}; return nil }
+func (stuck) AsyncClose()                             {}
+
+// TestSendBehindAnother: a Send that a failed producer does not take keeps no other
+// waiting, and comes along to the next producer.
+func TestSendBehindAnother(t *testing.T) {
+	s := startKafka(t)
+	b, err := NewBeats(BeatsConfig{Brokers: s.Addrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	b.now.AsyncClose() // the one that stuck stands for
+	b.now = &producer{AsyncProducer: stuck{asked: make(chan struct{})}, over: make(chan struct{})}
+	first := b.now
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	answers := make(chan error, 2)
+	go func() { answers <- b.Send(ctx, "Thing", 1) }()
+	<-first.AsyncProducer.(stuck).asked
+	first.failed.Store(true)
+	go func() { answers <- b.Send(ctx, "Thing", 2) }()
+	for range 2 {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := s.Count("HeartBeat"); n != 2 {
+		t.Errorf("%d heartbeats, want both", n)
+	}
+}
+
 // TestHeartbeats: one at once, then one in each interval; lost ones are counted.
 func TestHeartbeats(t *testing.T) {
 	r := newRig(t)
