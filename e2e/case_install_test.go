@@ -13,7 +13,8 @@ import (
 
 // TestInstall: from nothing to every row on a running instance. Nobody is answered
 // without a token, whoever may read may not order, and the orchestrator may do in
-// Kubernetes what it needs and nothing else.
+// Kubernetes what it needs and nothing else. Once it has been removed the instances
+// work on, and the next installation goes on from there.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	k, silentKind := newKind("Install", nil), newKind("InstallQuiet", map[string]any{"heartbeat": false})
@@ -29,7 +30,33 @@ func TestInstall(t *testing.T) {
 	if err != nil || len(kinds.Kinds) != 2 {
 		t.Errorf("kinds %+v, %v: want two", kinds, err)
 	}
+	w.noSecrets()
+	w.removal(k)
 	w.verify()
+}
+
+// removal uninstalls the release and installs it again, while a row of the kind
+// comes and one goes.
+func (w *world) removal(k *kind) {
+	w.t.Helper()
+	runs, trees := map[*kind]map[int]run{}, map[*kind]tree{}
+	for _, k := range w.kinds {
+		runs[k], trees[k] = w.runs(k), w.tree(k)
+	}
+	same := func(what string) {
+		w.t.Helper()
+		for _, k := range w.kinds {
+			w.sameRuns(k, runs[k], what)
+			w.samePlaces(k, trees[k], what)
+		}
+	}
+	w.helmUninstall()
+	w.insert(k, "meanwhile")
+	w.remove(k, "first-000")
+	same("the release removed")
+	w.install()
+	w.verify()
+	same("the release installed again")
 }
 
 // nameless calls without a token, with a wrong one, and with one that may only read.
@@ -115,10 +142,12 @@ func TestMessages(t *testing.T) {
 	w.awaitPlaced(k, placedWithin, "bare")
 
 	// Created and announced by an update only: the row is looked up.
-	w.insert(k, "late", "later")
+	w.insert(k, "late")
 	w.announce(message{Op: "u", Table: k.name, Key: key("late"), Row: key("late")})
+	w.awaitPlaced(k, placedWithin, "late")
+	w.insert(k, "later") // once that is done: a comparison would find both
 	w.announce(message{Op: "bu", Table: k.name, Where: map[string]any{"id": []string{"later"}}})
-	w.awaitPlaced(k, placedWithin, "late", "later")
+	w.awaitPlaced(k, placedWithin, "later")
 
 	w.remove(k, "one")
 	w.announce(k.removed("one"))
@@ -144,9 +173,7 @@ func (w *world) nonsense(k *kind) {
 	before := w.tree(k)
 	for _, payload := range []string{"", "{", `"text"`, `{"o":"c"}`, `{"o":"c","t":"` + k.name + `","k":{"id":{"a":1}}}`,
 		`{"o":"bd","t":"Elsewhere","where":{"id":"bare"}}`} {
-		if err := w.publishRaw([]byte(payload)); err != nil {
-			w.t.Fatal(err)
-		}
+		w.announceRaw(payload)
 	}
 	w.insert(k, "after")
 	w.announce(k.created("after"))

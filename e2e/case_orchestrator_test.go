@@ -12,11 +12,11 @@ import (
 
 // TestLeaderKilled: of three replicas the one that leads gets SIGKILL under churn.
 // Another takes over, with a higher epoch, before rows have waited long; no DAC
-// notices.
+// notices, and the new leader hears what is announced.
 func TestLeaderKilled(t *testing.T) {
 	t.Parallel()
-	k := newKind("Leader", nil)
-	w := newWorld(t, k)
+	k, told := newKind("Leader", nil), newTold("LeaderTold")
+	w := newWorld(t, k, told)
 	w.release.Config["zookeeper"] = map[string]any{"sessionTimeout": shortSession}
 	w.release.Replicas = 3
 	w.insert(k, names("first", 30)...)
@@ -36,6 +36,7 @@ func TestLeaderKilled(t *testing.T) {
 	})
 	t.Logf("led again after %v", took(since))
 	w.wentOn(k, o, c, before, "the leader killed")
+	w.hears(told)
 }
 
 // wentOn ends churn and watch once all is well, and fails the case when a row waited
@@ -52,18 +53,19 @@ func (w *world) wentOn(k *kind, o *watch, c *churn, before map[int]run, what str
 
 // promptly fails the case when a row waited longer for its place than a change of
 // leaders, or the next comparison with the database, may take.
-func (w *world) promptly(o *watch, committed map[string]time.Time) {
+func (w *world) promptly(o *watch, committed map[string]life) {
 	w.t.Helper()
-	if worst, id := w.tellSlowest(o, committed); worst > placedWithin {
-		w.t.Errorf("%s waited %v for its place: want at most %v", id, worst, placedWithin)
+	if was := w.tellWaits(o, committed); was.worst > placedWithin {
+		w.t.Errorf("%s waited %v for its place: want at most %v", was.id, was.worst, placedWithin)
 	}
 }
 
-func (w *world) tellSlowest(o *watch, committed map[string]time.Time) (time.Duration, string) {
+func (w *world) tellWaits(o *watch, committed map[string]life) waits {
 	w.t.Helper()
-	worst, id, late := o.slowest(committed)
-	w.t.Logf("of %d rows %d waited more than %v; the slowest, %s, was placed after %v", len(committed), late, moment, id, worst.Round(100*time.Millisecond))
-	return worst, id
+	was := o.waited(committed)
+	w.t.Logf("of %d rows %d waited more than %v, %s for the longest, %v; %d were deleted before they were seen anywhere",
+		len(committed), was.late, moment, was.id, was.worst.Round(100*time.Millisecond), was.never)
+	return was
 }
 
 // leader is the pod of the process that leads a kind, and its epoch.
@@ -89,8 +91,8 @@ func (w *world) leader(k *kind) (leader *corev1.Pod, epoch int64) {
 // after the other, under churn. Rows are placed all the while, and the DACs go on.
 func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
-	k := newKind("Upgrade", nil)
-	w := newWorld(t, k)
+	k, told := newKind("Upgrade", nil), newTold("UpgradeTold")
+	w := newWorld(t, k, told)
 	w.release.Replicas = 2
 	w.insert(k, names("first", 30)...)
 	w.install()
@@ -114,6 +116,7 @@ func TestRollingUpgrade(t *testing.T) {
 	t.Logf("upgraded after %v", took(since))
 	w.wentOn(k, o, c, before, "the orchestrators upgraded")
 	w.samePlaces(k, places, "the orchestrators upgraded")
+	w.hears(told)
 }
 
 // TestRollback: an upgrade to an image that there is not stops at the first replica,
@@ -170,12 +173,9 @@ func TestRollback(t *testing.T) {
 }
 
 func imageMissing(p *corev1.Pod) bool {
-	for _, c := range p.Status.ContainerStatuses {
-		if c.State.Waiting != nil && c.State.Waiting.Reason != "ContainerCreating" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		return c.State.Waiting != nil && c.State.Waiting.Reason == "ErrImageNeverPull"
+	})
 }
 
 // helm runs the helm program.

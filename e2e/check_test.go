@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,21 @@ func TestChecks(t *testing.T) {
 	refused(node{session: true, applied: 1, times: 2}.confirmed(k, 4), "any-4 confirms 1, and _reload says 2")
 }
 
+// TestLeaksAreSeen: a secret in a log is found, whichever line of it stands there.
+func TestLeaksAreSeen(t *testing.T) {
+	secrets := map[string][]byte{"kafka": []byte("wrong-abc"), "ca.crt": []byte("open"), "tokens": []byte("a write t1\nb read t2\n"),
+		"api.key": []byte("-----BEGIN KEY-----\nMIIE\nQQ==\n-----END KEY-----\n"), "empty": nil}
+	for logged, want := range map[string]string{
+		"user \"dacorch\" is refused, open, -----BEGIN KEY-----": "[]",
+		"password=wrong-abc":      "[kafka]",
+		"a write t1, then QQ== b": "[api.key tokens]",
+	} {
+		if got := fmt.Sprint(leaks(secrets, logged)); got != want {
+			t.Errorf("%q leaks %s: want %s", logged, got, want)
+		}
+	}
+}
+
 // TestWatchSees: the watch tells, once, what must not be seen, and counts moves.
 func TestWatchSees(t *testing.T) {
 	k := newKind("Any", nil)
@@ -49,9 +65,13 @@ func TestWatchSees(t *testing.T) {
 	if len(told) != 0 || o.moves != 1 || o.blind != time.Second {
 		t.Errorf("told %q, %d moves, blind for %v: want nothing, 1, 1s", told, o.moves, o.blind)
 	}
-	worst, id, late := o.slowest(map[string]time.Time{"a": begin, "c": begin, "elsewhere": begin})
-	if worst != 2*time.Second || id != "c" || late != 0 {
-		t.Errorf("the slowest is %s with %v, %d are late: want c with 2s and none", id, worst, late)
+	lives := map[string]life{"a": {came: begin}, "c": {came: begin}, "brief": {came: begin, went: begin.Add(time.Second)}}
+	if got, want := o.waited(lives), (waits{worst: 2 * time.Second, id: "c", never: 1}); got != want {
+		t.Errorf("rows waited %+v: want %+v", got, want)
+	}
+	lives["nowhere"] = life{came: begin.Add(-10 * time.Second)}
+	if got, want := o.waited(lives), (waits{worst: 13 * time.Second, id: "nowhere", late: 1, never: 2}); got != want {
+		t.Errorf("rows waited %+v: want %+v", got, want)
 	}
 	look(4*time.Second, tree{0: on("b"), 1: on("b")})
 	look(5*time.Second, tree{0: on("b"), 1: on("b")})
@@ -59,4 +79,12 @@ func TestWatchSees(t *testing.T) {
 	if got := strings.Join(told, "\n"); got != want {
 		t.Errorf("told\n%s\nwant\n%s", got, want)
 	}
+}
+
+func set(ids []string) map[string]bool {
+	out := map[string]bool{}
+	for _, id := range ids {
+		out[id] = true
+	}
+	return out
 }

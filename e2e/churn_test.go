@@ -16,11 +16,14 @@ type churn struct {
 	stop func()
 
 	mu        sync.Mutex
-	committed map[string]time.Time // rows made, and when
+	committed map[string]life // rows made
 	deleted   int
 	unheard   int // commits that could not be announced
 	failed    error
 }
+
+// life is from a row's commit to its deletion; zero for one that is there.
+type life struct{ came, went time.Time }
 
 // churnEvery is the time between two commits. Each third one is a deletion.
 const churnEvery = 200 * time.Millisecond
@@ -28,7 +31,7 @@ const churnEvery = 200 * time.Millisecond
 // stir starts churn, until the case has ended or end is called.
 func (w *world) stir(k *kind) *churn {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &churn{w: w, k: k, committed: map[string]time.Time{}}
+	c := &churn{w: w, k: k, committed: map[string]life{}}
 	var running sync.WaitGroup
 	running.Go(func() { c.work(ctx) })
 	c.stop = func() { cancel(); running.Wait() }
@@ -88,15 +91,19 @@ func (c *churn) note(then time.Time, deletion bool, m message, err error) {
 	if heard != nil && !errors.Is(heard, errNotPublished) {
 		c.failed = heard
 	}
+	id := m.Key["id"].(string)
+	row := c.committed[id]
 	if deletion {
+		row.went = then
 		c.deleted++
 	} else {
-		c.committed[m.Key["id"].(string)] = then
+		row.came = then
 	}
+	c.committed[id] = row
 }
 
 // end stops the churn and says what it did.
-func (c *churn) end() map[string]time.Time {
+func (c *churn) end() map[string]life {
 	c.w.t.Helper()
 	c.stop()
 	c.mu.Lock()

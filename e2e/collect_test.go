@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"testing"
 
 	"github.com/go-zookeeper/zk"
 	corev1 "k8s.io/api/core/v1"
@@ -20,11 +21,16 @@ import (
 // logBytes bounds what is kept of a container's log: its end.
 const logBytes = 4 << 20
 
+// collected is where a case that failed tells what it looked like.
+func collected(t *testing.T) string {
+	return filepath.Join(cmp.Or(os.Getenv("DACORCH_E2E_OUT"), filepath.Join("..", "bin", "e2e")), filepath.FromSlash(t.Name()))
+}
+
 // collect writes what a case that failed looked like. It is done before anything is
 // taken down, and its own failures fail nothing: it keeps what it gets.
 func (w *world) collect() {
-	dir := filepath.Join(cmp.Or(os.Getenv("DACORCH_E2E_OUT"), filepath.Join("..", "bin", "e2e")), filepath.FromSlash(w.t.Name()))
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil { // an earlier run's goes
+	dir := collected(w.t)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		w.t.Logf("nothing is collected: %v", err)
 		return
 	}

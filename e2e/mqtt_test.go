@@ -92,4 +92,28 @@ func (k *kind) removed(ids ...string) message {
 	return message{Op: "bd", Table: k.name, Where: map[string]any{"id": ids}}
 }
 
+// newTold is a kind of one instance that learns of rows by messages: it is compared
+// with the database far too late to help, but for when a server has come back.
+func newTold(name string) *kind {
+	return newKind(name, map[string]any{"limits": map[string]any{"initInstances": 1}, "timings": map[string]any{"resync": unresynced}})
+}
+
+// hears fails the case unless a message brings a row. One that a comparison with
+// the database has brought proves nothing, so another is tried then.
+func (w *world) hears(k *kind) {
+	w.t.Helper()
+	const tries = 5
+	for n := range tries {
+		before := w.status(k)
+		id := fmt.Sprintf("told-%d-%d", time.Now().UnixMilli(), n)
+		w.insert(k, id)
+		w.announce(k.created(id))
+		w.awaitPlaced(k, placedWithin, id)
+		if after := w.status(k); after.Epoch == before.Epoch && after.counted(w.t, "healed") == before.counted(w.t, "healed") {
+			return
+		}
+	}
+	w.t.Errorf("%d rows of %s were announced, and all of them found in the database alone", tries, k.name)
+}
+
 func key(id string) map[string]any { return map[string]any{"id": id} }

@@ -52,6 +52,12 @@ func connectZooKeeper(t *testing.T, r *rig.Rig) *zk.Conn {
 // errMoved is a tree that changed while it was read, again and again.
 var errMoved = errors.New("the tree changes faster than it can be read")
 
+// noReload are the times of an instance without _reload: no DAC confirms them.
+const noReload = -2
+
+// errMalformed is a node that is not as the contract says.
+var errMalformed = errors.New("not a node of the contract")
+
 // read reads a tree of one moment. Several reads are several moments, so a
 // transaction that only checks follows: it goes through when no node has another
 // version than the one read, and then all of them stood so when it went through.
@@ -83,7 +89,7 @@ func (w *world) readOnce(k *kind) (tree, error) {
 	for _, child := range children {
 		id, err := strconv.Atoi(child)
 		if err != nil {
-			return nil, fmt.Errorf("%s/%s: no instance's number", root, child)
+			return nil, fmt.Errorf("%w: %s/%s is no instance's number", errMalformed, root, child)
 		}
 		n, check, err := w.readInstance(path.Join(root, child))
 		if err != nil {
@@ -122,11 +128,15 @@ func (w *world) readInstance(at string) (n node, checks []any, err error) {
 		into any
 	}{{at, &head}, {at + "/resources", &list}, {at + "/_reload", &reload}} {
 		data, stat, err := w.zk.Get(part.path)
+		if errors.Is(err, zk.ErrNoNode) && part.into == &reload {
+			reload.Times = noReload // the first orchestrator's; who makes it changes the list, too
+			continue
+		}
 		if err != nil {
 			return n, nil, err
 		}
 		if err := json.Unmarshal(data, part.into); err != nil {
-			return n, nil, fmt.Errorf("%s: %q: %w", part.path, data, err)
+			return n, nil, fmt.Errorf("%w: %s: %q: %w", errMalformed, part.path, data, err)
 		}
 		checks = append(checks, &zk.CheckVersionRequest{Path: part.path, Version: stat.Version})
 	}
@@ -182,6 +192,39 @@ func (t tree) placed() map[string]int {
 		}
 	}
 	return out
+}
+
+// awaitSessionsGone waits until no candidate and no DAC has a node of its own below
+// the kind: who ends in good order takes it along, of others it goes with the
+// session.
+func (w *world) awaitSessionsGone(k *kind) error {
+	return retry(context.Background(), callWithin, func(context.Context) error {
+		return errors.Join(w.noSessions(treeRoot+"/"+k.name), w.noSessions(ownRoot+"/"+k.name))
+	})
+}
+
+// noSessions says which nodes from at on belong to a session.
+func (w *world) noSessions(at string) error {
+	there, stat, err := w.zk.Exists(at)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", at, err)
+	case !there:
+		return nil
+	case stat.EphemeralOwner != 0:
+		return fmt.Errorf("%s is there, of session %x", at, stat.EphemeralOwner)
+	}
+	children, _, err := w.zk.Children(at)
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", at, err)
+	}
+	var errs []error
+	for _, child := range children {
+		errs = append(errs, w.noSessions(path.Join(at, child)))
+	}
+	return errors.Join(errs...)
 }
 
 // removeTree deletes what the kind has in ZooKeeper.

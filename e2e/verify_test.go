@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"testing"
 
 	"dacorch/orchestrator/api"
 )
@@ -130,6 +131,32 @@ func (w *world) answersRight(ctx context.Context, k *kind, now tree, allowed []s
 		errs = append(errs, fmt.Errorf("REST: stage %s, alarms %v, pending %q", status.Stage, on, status.Pending))
 	}
 	return errors.Join(errs...)
+}
+
+// status is what a kind's leader says of it.
+type status struct{ api.Status }
+
+// status waits until one leads.
+func (w *world) status(k *kind) (out status) {
+	w.t.Helper()
+	eventually(w.t, settledWithin, "the status of "+k.name, func(ctx context.Context) (err error) {
+		out.Status, err = w.api.Status(ctx, k.name)
+		if err == nil && out.Stage != "active" {
+			err = fmt.Errorf("it is %s", out.Stage)
+		}
+		return err
+	})
+	return out
+}
+
+// counted is one of the counters.
+func (s status) counted(t *testing.T, name string) int64 {
+	t.Helper()
+	n, there := s.Counters[name]
+	if !there {
+		t.Fatalf("the status has no counter %q: %v", name, s.Counters)
+	}
+	return n
 }
 
 // whereAnswers compares the call that the web UI makes with the lists, for the first

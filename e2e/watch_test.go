@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -50,9 +51,15 @@ func (o *watch) follow(ctx context.Context) {
 	tick := time.NewTicker(150 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		// A conflict is no failure: it is a tree that changes just now.
-		if now, err := o.w.read(ctx, o.k); err == nil {
+		// A conflict is no failure: it is a tree that changes just now. Nor is a
+		// server that does not answer.
+		now, err := o.w.read(ctx, o.k)
+		if err == nil {
 			o.look(now, time.Now())
+		} else if errors.Is(err, errMalformed) {
+			o.mu.Lock()
+			o.say("%v", err)
+			o.mu.Unlock()
 		}
 		select {
 		case <-tick.C:
@@ -90,6 +97,20 @@ func (o *watch) look(now tree, at time.Time) {
 	o.last = at
 }
 
+// again waits for a look of now: after an outage, for what came of it.
+func (o *watch) again() {
+	o.w.t.Helper()
+	since := time.Now()
+	eventually(o.w.t, healedWithin, "a look at "+o.k.name, func(context.Context) error {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if !o.last.After(since) {
+			return errors.New("it cannot be read")
+		}
+		return nil
+	})
+}
+
 // say fails the case, once for each thing: it would be said at every look.
 func (o *watch) say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -108,28 +129,38 @@ func (o *watch) end() {
 	defer o.mu.Unlock()
 	o.w.t.Logf("%s was looked at %d times, at most %v apart; %d moves were seen", o.k.name, o.looks, o.blind.Round(time.Millisecond), o.moves)
 	if o.looks < 2 {
-		o.w.t.Errorf("%s could not be read once while it was watched", o.k.name)
+		o.w.t.Errorf("%s was never read while it was watched", o.k.name)
 	}
 }
 
-// slowest is the longest time from a row's commit to its place, of those placed
-// while it was watched, and how many took longer than a moment.
-func (o *watch) slowest(committed map[string]time.Time) (worst time.Duration, id string, late int) {
+// waits are how long rows stood nowhere after their commit.
+type waits struct {
+	worst time.Duration
+	id    string // of the one that waited longest
+	late  int    // how many waited longer than a moment
+	never int    // how many were gone before they were seen anywhere: they waited all their life
+}
+
+// waited tells of rows that came while it was watched.
+func (o *watch) waited(rows map[string]life) (out waits) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for name, at := range committed {
-		seen, there := o.seen[name]
-		if !there {
-			continue
+	for id, row := range rows {
+		until, seen := o.seen[id]
+		if !seen {
+			out.never++
+			if until = row.went; until.IsZero() {
+				until = o.last
+			}
 		}
-		if seen.Sub(at) > worst {
-			worst, id = seen.Sub(at), name
+		if d := until.Sub(row.came); d > out.worst {
+			out.worst, out.id = d, id
 		}
-		if seen.Sub(at) > moment {
-			late++
+		if until.Sub(row.came) > moment {
+			out.late++
 		}
 	}
-	return worst, id, late
+	return out
 }
 
 // moment is what a row that is announced waits on a machine that is busy.

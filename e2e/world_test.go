@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -108,7 +109,7 @@ func newWorld(t *testing.T, kinds ...*kind) *world {
 		ctx, done := context.WithTimeout(context.Background(), callWithin)
 		defer done()
 		for _, k := range kinds {
-			if err := errors.Join(w.removeTree(k), w.dropTable(ctx, k)); err != nil {
+			if err := errors.Join(w.awaitSessionsGone(k), w.removeTree(k), w.removeGroup(k), w.dropTable(ctx, k)); err != nil {
 				t.Errorf("left over of %s: %v", k.name, err)
 			}
 		}
@@ -117,9 +118,12 @@ func newWorld(t *testing.T, kinds ...*kind) *world {
 	return w
 }
 
-// sweep removes what an earlier run left over.
+// sweep removes what an earlier run left over, and told.
 func (w *world) sweep(t *testing.T) {
 	t.Helper()
+	if err := os.RemoveAll(collected(t)); err != nil {
+		t.Fatal(err)
+	}
 	err := w.kube.CoreV1().Namespaces().Delete(t.Context(), w.release.Namespace, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		t.Fatal(err)
@@ -236,6 +240,11 @@ func (w *world) insert(k *kind, ids ...string) {
 func (w *world) announce(m message) {
 	w.t.Helper()
 	eventually(w.t, placedWithin, fmt.Sprintf("publish %+v", m), func(context.Context) error { return w.publish(m) })
+}
+
+func (w *world) announceRaw(payload string) {
+	w.t.Helper()
+	eventually(w.t, placedWithin, fmt.Sprintf("publish %q", payload), func(context.Context) error { return w.publishRaw([]byte(payload)) })
 }
 
 func (w *world) remove(k *kind, ids ...string) {
