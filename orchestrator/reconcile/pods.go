@@ -285,7 +285,10 @@ func (m *Machine) podCreated(ev PodCreated) {
 	if in == nil || in.step != podCreating {
 		return
 	}
-	in.step, in.seenAt = podIdle, m.now
+	in.step = podIdle
+	if ev.Answer != PodAlreadyExists { // which pod that is, the listing tells that is asked for now
+		in.seenAt = m.now
+	}
 	switch ev.Answer {
 	case PodAccepted:
 		if in.uid != ev.UID && in.lastGone != ev.UID {
@@ -293,6 +296,9 @@ func (m *Machine) podCreated(ev PodCreated) {
 			return
 		}
 	case PodAlreadyExists:
+		if in.phase == fleet.PhaseMissing {
+			in.reason = "" // of a creation before: it is refused no more
+		}
 		in.attempts++
 		in.retryAt = m.now + m.backoff("create", in.attempts)
 		m.listPods()
