@@ -3,16 +3,11 @@ package wire
 import (
 	"cmp"
 	"container/heap"
-	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"dacorch/orchestrator/api"
-	"dacorch/orchestrator/fleet"
-	"dacorch/scenarios"
 	"dacorch/sim/internal/churn"
-	"dacorch/sim/internal/history"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -55,8 +50,7 @@ func (r *run) plan(at time.Duration, do func(now time.Duration) error) {
 func (r *run) perform(now time.Time) time.Duration {
 	for len(r.work.actions) > 0 {
 		next := &r.work.actions[0]
-		due := r.began.Add(r.real(next.at))
-		if late := now.Sub(due); late < 0 {
+		if late := now.Sub(r.due(next.at)); late < 0 {
 			return -late
 		} else if late > r.behind {
 			r.behind = late
@@ -94,9 +88,6 @@ func (r *run) schedule() error {
 	for i := range r.sc.Load {
 		r.plan(r.sc.Load[i].From, func(now time.Duration) error { return r.beginLoad(now, i) })
 	}
-	for _, k := range r.kinds {
-		r.nextOp(k)
-	}
 	nodes, err := r.script.Nodes()
 	if err != nil {
 		return err
@@ -124,115 +115,4 @@ func (r *run) node(ev churn.NodeEvent) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// nextOp puts a kind's next statement on the agenda.
-func (r *run) nextOp(k *kind) {
-	op, ok := k.cast.Generator.Next()
-	if !ok || op.At >= r.sc.Duration {
-		return
-	}
-	r.plan(op.At, func(time.Duration) error {
-		defer r.nextOp(k)
-		return r.churn(k, &op)
-	})
-}
-
-// churn has the data centre do a statement. What it changed is a fact before
-// anybody is told.
-func (r *run) churn(k *kind, op *churn.Op) error {
-	s := Statement{Kind: k.name, Rows: op.Resources, Bulk: op.Bulk, Named: op.Named,
-		Verb: [...]Verb{churn.Create: Create, churn.Update: Update, churn.Delete: Delete}[op.Verb]}
-	s.Committed = func(changed []fleet.Resource) {
-		r.queue.add(func(at time.Time) {
-			now := r.at(at)
-			for _, row := range changed {
-				switch s.Verb {
-				case Create:
-					r.check.RowInserted(now, k.name, row)
-				case Update:
-					r.check.RowUpdated(now, k.name, row)
-				case Delete:
-					r.check.RowDeleted(now, k.name, row.ID)
-				}
-			}
-			r.pics.levels(now)
-		})
-	}
-	_, err := r.Centre.Do(r.ctx, s)
-	announced := 1
-	if !s.Bulk && s.Named {
-		announced = len(s.Rows)
-	}
-	r.check.Add(k.name, history.Notifications, float64(announced))
-	if errors.Is(err, errNotAnnounced) {
-		r.check.Add(k.name, history.NotificationsLost, float64(announced))
-		return nil
-	}
-	return err
-}
-
-// order gives an operator's order over REST, and takes the answer when it comes.
-func (r *run) order(now time.Duration, o *scenarios.Order) error {
-	r.open[o] = now
-	if o.What == scenarios.Replace {
-		r.ordered[dacAt{fleet.Kind(o.Kind), fleet.InstanceID(o.Instance)}] = true
-	}
-	client := r.Crew.Client()
-	r.hearing.Go(func() {
-		err := give(r.ctx, client, o.Kind+r.Suffix, o)
-		answered := func() { r.replied(r.at(time.Now()), o, err) }
-		select {
-		case r.answers <- answered:
-		case <-r.ctx.Done():
-		}
-	})
-	return nil
-}
-
-func give(ctx context.Context, client *api.Client, kind string, o *scenarios.Order) error {
-	switch o.What {
-	case scenarios.Drain:
-		_, err := client.Drain(ctx, kind, o.Instance, false)
-		return err
-	case scenarios.Undrain:
-		_, err := client.Undrain(ctx, kind, o.Instance)
-		return err
-	case scenarios.Replace:
-		_, err := client.Replace(ctx, kind, o.Instance)
-		return err
-	case scenarios.Maintenance:
-		_, err := client.SetMaintenance(ctx, kind, o.On)
-		return err
-	}
-	var req api.OrchestrateRequest
-	if o.MaxInstances > 0 {
-		req.MaxInstances = &o.MaxInstances
-	}
-	if o.ResourcePerInstance > 0 {
-		req.ResourcePerInstance = &o.ResourcePerInstance
-	}
-	_, err := client.Orchestrate(ctx, kind, req)
-	return err
-}
-
-// replied notes the answer to an order.
-func (r *run) replied(now time.Duration, o *scenarios.Order, err error) {
-	given := r.open[o]
-	delete(r.open, o)
-	kind := fleet.Kind(o.Kind)
-	switch {
-	case err != nil:
-		fmt.Fprintf(r.opts.Log, "%v: %s of %s: %v\n", now.Round(time.Millisecond), o.What, o.Kind, err)
-		r.pics.series.Mark(now, string(o.What)+" refused")
-		switch o.What {
-		case scenarios.Orchestrate:
-			r.check.Add(kind, history.OrchestrationsRefused, 1)
-		case scenarios.Replace:
-			delete(r.ordered, dacAt{kind, fleet.InstanceID(o.Instance)})
-		}
-	case o.What == scenarios.Orchestrate:
-		r.check.Add(kind, history.OrchestrationsDone, 1)
-		r.check.Raise(kind, history.OrchestrationTimeMax, (now - given).Seconds())
-	}
 }

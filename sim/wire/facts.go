@@ -21,7 +21,8 @@ const (
 // queue keeps facts in the order in which they happened, and has one goroutine
 // handle them. Whoever tells one must not wait: a server may stand still meanwhile,
 // whose answer that goroutine needs. So it holds as many as happen while that
-// waits for somebody else, seconds at most (askPatience, a statement).
+// waits for somebody else: until an orchestrator has answered (Scene.Answers), or
+// processes have been killed or stopped, which on a cluster may take a minute.
 type queue struct {
 	mu    sync.Mutex
 	facts []fact
@@ -78,7 +79,7 @@ type kindReader struct {
 	candidates map[string]candidate
 	instances  map[fleet.InstanceID]*readInstance
 	txns       uint64
-	closing    []fleet.InstanceID // by the control node
+	control    fleet.Control
 }
 
 // candidate is an orchestrator that stands for election.
@@ -154,7 +155,7 @@ func (t *TreeReader) own(session int64, rest string, c *zookeeper.Change, at fun
 		if err := json.Unmarshal(c.Data, txn.Control); err != nil {
 			t.strange(fleet.Kind(name), fmt.Sprintf("%s holds %q: %v", c.Path, c.Data, err))
 		}
-		k.closing = txn.Control.Closing
+		k.control = *txn.Control
 	default:
 		k.stands(session, node, c)
 	}

@@ -7,13 +7,13 @@ import (
 	"dacorch/scenarios"
 )
 
-// refuse answers what the scenario asks for that no run on wire can do, all of it;
+// refuse answers what the scenario asks for that cannot be played on this ground, all of it;
 // what is played otherwise than it says, the report will tell.
 func (r *run) refuse() error {
 	var errs []error
 	for i, b := range r.faults.broken {
 		if why := r.ground.Cannot(b.Fault); why != "" {
-			errs = append(errs, fmt.Errorf("%s: faults.%d: %q cannot be played on %s: %s; leave it out, or run the scenario in virtual time", r.sc.File, i, b.Label(), r.ground.Name(), why))
+			errs = append(errs, fmt.Errorf("%s: faults.%d: %q cannot be played on %s: %s; else leave it out, or run the scenario in virtual time, where every fault can be played", r.sc.File, i, b.Label(), r.ground.Name(), why))
 		}
 		for _, said := range []string{pouring(b.Fault, r.opts.TimeScale), r.ground.Otherwise(b.Fault)} {
 			if said != "" {

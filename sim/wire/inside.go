@@ -66,8 +66,9 @@ func (r *run) overlooked(at time.Time, kind fleet.Kind, txn *fleet.Txn) {
 func (r *run) hear(client *api.Client) {
 	for ev, err := range client.Events(r.ctx, "") {
 		if err == nil && ev.Type == api.EventAlarm && ev.On != nil {
-			kind, code, on := r.scenarioKind(ev.Resource), ev.Code, *ev.On
+			called, code, on := ev.Resource, ev.Code, *ev.On
 			r.queue.add(func(at time.Time) {
+				kind := r.scenarioKind(called) // of the scene, which may not have been there when it was said
 				if k := r.reader.kinds[kind]; k != nil {
 					r.check.Alarm(r.at(at), kind, k.epoch, code, on)
 				}

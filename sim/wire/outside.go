@@ -75,7 +75,7 @@ func unreachable(pod *corev1.Pod) bool {
 func (r *run) deleted(now time.Duration, k *kind, id fleet.InstanceID, uid string, failed bool) {
 	r.check.PodDeleted(now, k.name, id, uid)
 	reader := r.reader.kinds[k.name]
-	if reader.instances[id] == nil || slices.Contains(reader.closing, id) {
+	if reader.instances[id] == nil || slices.Contains(reader.control.Closing, id) {
 		return
 	}
 	at := dacAt{k.name, id}

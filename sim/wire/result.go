@@ -17,6 +17,7 @@ import (
 // finish compares the checker with the truth, and closes the measures.
 func (r *run) finish() error {
 	r.load.playing.Wait()
+	r.endChurn()
 	r.takeFacts()
 	if r.ended = r.sc.Duration; r.deserted() {
 		r.ended = min(r.ended, r.at(time.Now()))
@@ -36,43 +37,56 @@ func (r *run) finish() error {
 	return nil
 }
 
-// auditPatience bounds the wait for a moment without facts.
+// auditPatience bounds the wait for a moment without facts, and for servers that
+// answer.
 const auditPatience = 10 * time.Second
 
 // audit compares what the checker has added up with what is there, read from
-// ZooKeeper, the database and the DACs anew. Facts that come meanwhile would make differences
-// that are none: it waits for a moment without.
+// ZooKeeper, the database and the DACs anew. Facts that come meanwhile would make
+// differences that are none: it waits for a moment without. What cannot be read is
+// no reason to lose the report.
 func (r *run) audit() error {
-	for deadline := time.Now().Add(auditPatience); time.Now().Before(deadline); {
+	why := "it did not stand still for a moment"
+	ctx, cancel := context.WithTimeout(r.ctx, auditPatience)
+	defer cancel()
+	for pause(ctx, 10*time.Millisecond) {
 		r.takeFacts()
 		before := r.facts - r.beats
-		for _, k := range r.kinds {
-			nodes, err := r.Look.Nodes(r.ctx, k.name)
-			if err != nil {
-				return fmt.Errorf("ZooKeeper's nodes of %s: %w", k.name, err)
+		truths, err := r.truths(ctx)
+		r.takeFacts()
+		switch {
+		case err != nil && ctx.Err() == nil:
+			why = err.Error()
+			pause(ctx, 250*time.Millisecond)
+		case err == nil && r.facts-r.beats == before:
+			for i, k := range r.kinds {
+				r.check.Audit(r.last, k.name, truths[i])
 			}
-			truth := invariant.Truth{Tree: treeOf(nodes, k.name)}
-			truth.Running, truth.Orphans = r.Look.Running(k.name)
-			if truth.Rows, err = r.Centre.Rows(r.ctx, k.name); err != nil {
-				return fmt.Errorf("the data centre's table %s: %w", k.name, err)
-			}
-			r.takeFacts()
-			if r.facts-r.beats != before {
-				break
-			}
-			r.check.Audit(r.last, k.name, truth)
-		}
-		if r.facts-r.beats == before {
 			return nil
 		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-r.ctx.Done():
-			return context.Cause(r.ctx)
-		}
 	}
-	r.notes = append(r.notes, fmt.Sprintf("The checker's sums were not compared with the truth: it did not stand still for a moment in %v after the end.", auditPatience))
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx)
+	}
+	r.notes = append(r.notes, fmt.Sprintf("The checker's sums were not compared with the truth within %v of the end: %s.", auditPatience, why))
 	return nil
+}
+
+// truths are what is there now of each kind.
+func (r *run) truths(ctx context.Context) (all []invariant.Truth, err error) {
+	for _, k := range r.kinds {
+		nodes, err := r.Look.Nodes(ctx, k.name)
+		if err != nil {
+			return nil, fmt.Errorf("ZooKeeper's nodes of %s: %w", k.name, err)
+		}
+		truth := invariant.Truth{Tree: treeOf(nodes, k.name)}
+		truth.Running, truth.Orphans = r.Look.Running(k.name)
+		if truth.Rows, err = r.Centre.Rows(ctx, k.name); err != nil {
+			return nil, fmt.Errorf("the data centre's table %s: %w", k.name, err)
+		}
+		all = append(all, truth)
+	}
+	return all, nil
 }
 
 // treeOf is what ZooKeeper holds for a kind, of all of its nodes. What cannot be
@@ -135,8 +149,8 @@ func (r *run) result() *Result {
 	r.wrong.enter(rep)
 	for i := range r.sc.Orders {
 		o := &r.sc.Orders[i]
-		if given, open := r.open[o]; open {
-			rep.Pending = append(rep.Pending, history.Pending{Kind: fleet.Kind(o.Kind), Count: 1, Since: given, Why: fmt.Sprintf("order %q has no answer", o.What)})
+		if open := r.open[o]; open != nil {
+			rep.Pending = append(rep.Pending, history.Pending{Kind: fleet.Kind(o.Kind), Count: 1, Since: open.given, Why: fmt.Sprintf("order %q has no answer", o.What)})
 		}
 	}
 	if r.behind > time.Second {

@@ -79,7 +79,7 @@ type run struct {
 	machines map[string]bool // that are listed, be they closed
 	ordered  map[dacAt]bool  // replacements that an operator has asked for
 	facts    uint64
-	behind   time.Duration // the most that an action came late, in real time
+	behind   time.Duration // the most that an action or a statement came late, in real time
 	healed   bool
 	asked    time.Time     // when a leader that is about to be killed was asked what it knows
 	last     time.Duration // the latest moment that the checker was told of
@@ -90,7 +90,8 @@ type run struct {
 	evicted  map[dacAt]bool    // whose pods were deleted by somebody else than an orchestrator
 	pending  []history.Pending // what the orchestrator said it had still to do
 	answers  chan func()       // what came of orders, for the run's goroutine
-	open     map[*scenarios.Order]time.Duration
+	open     map[*scenarios.Order]*openOrder
+	clerk    clerk
 }
 
 // kind is one kind of the scenario.
@@ -111,10 +112,9 @@ const (
 // evictAfter is how long Kubernetes bears with a lost node, by the scenario's time.
 const evictAfter = 5 * time.Minute
 
-// Run plays a scenario in real time: the production orchestrator, as processes
-// of its own, against a platform in this process. What it reports is read from
-// the outside: from ZooKeeper, Kubernetes, the database, and what the DACs say
-// they run. The error is about the scenario or its files, about ctx, or that of
+// Run plays a scenario in real time, with the production orchestrator in processes
+// of its own, on a ground. What it reports is read from the outside: from ZooKeeper,
+// Kubernetes, the database, and what the DACs say they run. The error is about the scenario or its files, about ctx, or that of
 // Progress; what went wrong in the run is in the report.
 func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Result, err error) {
 	if opts.TimeScale == 0 {
@@ -145,7 +145,8 @@ func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Resul
 func newRun(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) *run {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &run{sc: sc, opts: opts, ctx: ctx, cancel: cancel, queue: newQueue(), ordered: map[dacAt]bool{}, machines: map[string]bool{firstNode: true}, evicted: map[dacAt]bool{},
-		answers: make(chan func(), 64), open: map[*scenarios.Order]time.Duration{}}
+		answers: make(chan func(), 64), open: map[*scenarios.Order]*openOrder{}}
+	r.clerk.ctx, r.clerk.stop = context.WithCancel(ctx)
 	r.script = stage.Script{Scenario: sc, Seed: timeline.Seed(sc.Seed), Open: opts.Open}
 	if r.ground = opts.Ground; r.ground == nil {
 		r.ground = here{r}
@@ -247,6 +248,7 @@ func (r *run) play() error {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	told := time.Now()
+	r.beginChurn()
 	for {
 		now := time.Now()
 		r.takeFacts()
@@ -305,6 +307,7 @@ func (r *run) progress(now time.Time) Progress {
 func (r *run) close() error {
 	r.cancel()
 	r.hearing.Wait()
+	r.clerk.work.Wait()
 	r.load.playing.Wait()
 	r.faults.close()
 	return r.Close()

@@ -1,0 +1,186 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"dacorch/orchestrator/api"
+	"dacorch/orchestrator/fleet"
+	"dacorch/scenarios"
+	"dacorch/sim/internal/history"
+)
+
+// openOrder is an operator's order that has not been answered for good.
+type openOrder struct {
+	*scenarios.Order
+	given time.Duration // for the first time
+	asked bool          // somebody has it now; else it waits to be given again
+	begun bool          // one that had it is gone, or gave up, and may have begun it
+	over  bool          // a later order is about the same: it is not given again
+}
+
+// Whoever orders something and is told that nobody can take it now tries again, as
+// people and scripts do, and as in virtual time: so often, but no more than every
+// leastRealTurn of real time, and so long after heal and after it was given first.
+const (
+	orderAgain    = 5 * time.Second
+	orderPatience = 2 * time.Minute
+)
+
+// order is an operator's order. Its figures count it once, however often it is
+// given.
+func (r *run) order(now time.Duration, o *scenarios.Order) error {
+	for _, open := range r.open {
+		switch {
+		case !sameSubject(open.Order, o):
+		case open.asked:
+			open.over = true
+		default: // given after this one it would undo it
+			r.refused(now, open, errors.New("a later order is about the same"))
+		}
+	}
+	if o.What == scenarios.Replace {
+		r.ordered[dacAt{fleet.Kind(o.Kind), fleet.InstanceID(o.Instance)}] = true
+	}
+	open := &openOrder{Order: o, given: now}
+	r.open[o] = open
+	r.give(open)
+	return nil
+}
+
+// sameSubject says whether the later of two orders takes back the earlier.
+func sameSubject(a, b *scenarios.Order) bool {
+	what := func(o *scenarios.Order) scenarios.OrderKind {
+		if o.What == scenarios.Undrain {
+			return scenarios.Drain
+		}
+		return o.What
+	}
+	return a.Kind == b.Kind && a.Instance == b.Instance && what(a) == what(b)
+}
+
+// give gives an order over REST, and takes the answer when it comes.
+func (r *run) give(open *openOrder) {
+	open.asked = true
+	client := r.Crew.Client()
+	r.hearing.Go(func() {
+		err := give(r.ctx, client, r.called(fleet.Kind(open.Kind)), open.Order)
+		answered := func() { r.replied(r.at(time.Now()), open, err) }
+		select {
+		case r.answers <- answered:
+		case <-r.ctx.Done():
+		}
+	})
+}
+
+func give(ctx context.Context, client *api.Client, kind string, o *scenarios.Order) error {
+	switch o.What {
+	case scenarios.Drain:
+		_, err := client.Drain(ctx, kind, o.Instance, false)
+		return err
+	case scenarios.Undrain:
+		_, err := client.Undrain(ctx, kind, o.Instance)
+		return err
+	case scenarios.Replace:
+		_, err := client.Replace(ctx, kind, o.Instance)
+		return err
+	case scenarios.Maintenance:
+		_, err := client.SetMaintenance(ctx, kind, o.On)
+		return err
+	}
+	var req api.OrchestrateRequest
+	if o.MaxInstances > 0 {
+		req.MaxInstances = &o.MaxInstances
+	}
+	if o.ResourcePerInstance > 0 {
+		req.ResourcePerInstance = &o.ResourcePerInstance
+	}
+	_, err := client.Orchestrate(ctx, kind, req)
+	return err
+}
+
+// replied notes the answer to an order.
+func (r *run) replied(now time.Duration, open *openOrder, err error) {
+	open.asked = false
+	kind := fleet.Kind(open.Kind)
+	later, begun := takenLater(err)
+	open.begun = open.begun || begun || later && r.standsInZooKeeper(open)
+	switch {
+	case later, open.begun && errors.Is(err, &api.Error{Code: api.CodeConflict}) && r.standsInZooKeeper(open):
+		r.again(now, open, err)
+	case err != nil:
+		r.refused(now, open, err)
+	default:
+		delete(r.open, open.Order)
+		if open.What == scenarios.Orchestrate {
+			r.check.Add(kind, history.OrchestrationsDone, 1)
+			r.check.Raise(kind, history.OrchestrationTimeMax, (now - open.given).Seconds())
+		}
+	}
+}
+
+// takenLater says whether another, or the same later, can take an order that was
+// answered so, and whether whoever was asked may have begun it.
+func takenLater(err error) (later, begun bool) {
+	var known *api.Error
+	if err == nil {
+		return false, false
+	} else if !errors.As(err, &known) { // no answer
+		var dial *net.OpError
+		return true, !errors.As(err, &dial) || dial.Op != "dial"
+	}
+	switch known.Code {
+	case api.CodeNotLeader, api.CodeNoLeader, api.CodeUnavailable, api.CodeBusy:
+		return true, false
+	case api.CodeUpstream, api.CodeTimeout:
+		return true, true
+	}
+	return false, false
+}
+
+// again sees to it that an order that nobody has is given once more, or gives it
+// up.
+func (r *run) again(now time.Duration, open *openOrder, why error) {
+	if open.over || now+orderAgain > max(open.given, r.sc.Heal)+orderPatience {
+		r.refused(now, open, why)
+		return
+	}
+	r.plan(now+max(orderAgain, r.scaled(leastRealTurn)), func(now time.Duration) error {
+		switch {
+		case r.open[open.Order] != open: // it was given up
+		case open.begun && r.standsInZooKeeper(open): // who looks sees that, and waits for whoever goes on with it
+			r.again(now, open, why)
+		default:
+			r.give(open)
+		}
+		return nil
+	})
+}
+
+// standsInZooKeeper says that an order to re-orchestrate is being carried out, or is
+// to be by whoever leads next.
+func (r *run) standsInZooKeeper(open *openOrder) bool {
+	k := r.reader.kinds[fleet.Kind(open.Kind)]
+	return open.What == scenarios.Orchestrate && k != nil && k.control.TargetInstances != 0
+}
+
+// refused notes an order that was not carried out. One that may have been begun is,
+// by whoever comes next: who gives it again is told that it is under way or was
+// done, which is no refusal.
+func (r *run) refused(now time.Duration, open *openOrder, why error) {
+	delete(r.open, open.Order)
+	fmt.Fprintf(r.opts.Log, "%v: %s of %s: %v\n", now.Round(time.Millisecond), open.What, open.Kind, why)
+	if open.begun {
+		return
+	}
+	r.pics.series.Mark(now, string(open.What)+" refused")
+	switch open.What {
+	case scenarios.Orchestrate:
+		r.check.Add(fleet.Kind(open.Kind), history.OrchestrationsRefused, 1)
+	case scenarios.Replace:
+		delete(r.ordered, dacAt{fleet.Kind(open.Kind), fleet.InstanceID(open.Instance)})
+	}
+}
