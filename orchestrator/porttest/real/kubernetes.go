@@ -54,15 +54,14 @@ type Cluster struct {
 }
 
 // Kubernetes starts a cluster without nodes from the programs in the directory
-// that DACORCH_KUBERNETES_BIN names (e2e/airgap/build binaries makes one). Without
-// the variable the test is skipped; where it is set and a program is missing,
-// DACORCH_REAL=required makes that a failure. It waits until the namespace
-// default is there.
+// that DACORCH_KUBERNETES_BIN names (e2e/airgap/build binaries makes one). Where
+// it names none, or a program is missing, the test is skipped, or fails with
+// DACORCH_REAL=required. It waits until the namespace default is there.
 func Kubernetes(t testing.TB, with ...Component) *Cluster {
 	t.Helper()
 	c := &Cluster{bin: os.Getenv("DACORCH_KUBERNETES_BIN"), Token: rand.Text()}
 	if c.bin == "" {
-		t.Skip("DACORCH_KUBERNETES_BIN names no directory of Kubernetes' programs (e2e/airgap/build binaries makes one)")
+		missing(t, "none; e2e/airgap/build binaries makes it, for DACORCH_KUBERNETES_BIN to name", "Kubernetes")
 	}
 	for _, name := range append([]Component{"etcd", "kube-apiserver"}, with...) {
 		if _, err := os.Stat(filepath.Join(c.bin, string(name))); err != nil {
@@ -78,6 +77,10 @@ func Kubernetes(t testing.TB, with ...Component) *Cluster {
 	return c
 }
 
+// plain asks without TLS or a token. A server that accepts and does not answer is
+// asked again: see startWithin.
+var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+
 // PID is the server's process while it runs, 0 while it does not.
 func (s *Server) PID() int {
 	if s.running == nil {
@@ -92,7 +95,7 @@ func (c *Cluster) etcd(dir, port string) (*Server, error) {
 	return c.server("etcd", dir, addr, url, []string{"--data-dir", filepath.Join(dir, "data"),
 		"--listen-client-urls", url, "--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:0",
 		"--unsafe-no-fsync", "--quota-backend-bytes", "4294967296", "--log-level", "warn"},
-		func() error { return healthy(http.DefaultClient, url+"/health") }), nil
+		func() error { return healthy(plain, url+"/health") }), nil
 }
 
 // apiServer describes the API server. It believes itself who asks: there is one
@@ -261,7 +264,7 @@ func (c *Cluster) Compact(t testing.TB) {
 	t.Helper()
 	var now struct{ Header struct{ Revision string } }
 	ask := func(path, body string, into any) {
-		resp, err := http.Post(c.Etcd.URL+path, "application/json", bytes.NewReader([]byte(body)))
+		resp, err := plain.Post(c.Etcd.URL+path, "application/json", bytes.NewReader([]byte(body)))
 		if err != nil {
 			t.Fatal(err)
 		}

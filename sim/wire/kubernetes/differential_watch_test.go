@@ -1,17 +1,24 @@
 package kubernetes
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
+
+// toldWithin is how long the rest of a watch may take. One that lacks the last event
+// would tell no more, and the test would never end.
+const toldWithin = 2 * time.Minute
 
 // stream is one watch on both sides.
 type stream struct {
 	ask  ask
 	from [2]*json.Decoder
 	body [2]io.Closer
+	end  [2]context.CancelFunc
 }
 
 // watched are what is watched during random requests: the closing object (see
@@ -49,12 +56,13 @@ func (p *pair) watch(a ask) *stream {
 	p.t.Helper()
 	w := &stream{ask: a}
 	for i, s := range p.sides {
-		resp, err := (&http.Client{Transport: s.http.Transport}).Do(s.request(p.t, a))
+		ctx, cancel := context.WithCancel(p.t.Context())
+		resp, err := (&http.Client{Transport: s.http.Transport}).Do(s.request(p.t, a).WithContext(ctx))
 		if err != nil {
 			p.t.Fatalf("%s: %v: %v", s.name, a, err)
 		}
 		p.t.Cleanup(func() { resp.Body.Close() })
-		w.from[i], w.body[i] = json.NewDecoder(resp.Body), resp.Body
+		w.from[i], w.body[i], w.end[i] = json.NewDecoder(resp.Body), resp.Body, cancel
 	}
 	return w
 }
@@ -76,7 +84,9 @@ func (p *pair) compareWatches(all []*stream) {
 	for _, w := range all {
 		var told [2][]any
 		for i, s := range p.sides {
+			late := time.AfterFunc(toldWithin, w.end[i])
 			told[i] = s.told(p, w.from[i], last)
+			late.Stop()
 			w.body[i].Close()
 		}
 		p.past = nil
@@ -93,7 +103,7 @@ func (s *side) told(p *pair, from *json.Decoder, last string) []any {
 	for {
 		var event tree
 		if err := from.Decode(&event); err != nil {
-			p.t.Fatalf("%s: a watch ended after %d events: %v", s.name, len(all), err)
+			p.t.Fatalf("%s: a watch ended after %d events, or told nothing of %s for %v: %v", s.name, len(all), last, toldWithin, err)
 		}
 		if event["type"] == "BOOKMARK" {
 			continue
