@@ -30,17 +30,26 @@ func TestImagesArePinnedInEveryFlavour(t *testing.T) {
 	}
 }
 
-// The names are also those that e2e/airgap/build gives.
+// The names are also those that e2e/airgap/build gives, and the node's own files are of
+// the kind that runs them.
 func TestAirGappedImagesAreThoseThatAreBuilt(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("..", "airgap", "versions"))
-	if err != nil {
-		t.Fatal(err)
+	read := func(path ...string) []byte {
+		data, err := os.ReadFile(filepath.Join(append([]string{".."}, path...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	kind := regexp.MustCompile(`(?m)^\s*(?:require )?sigs\.k8s\.io/kind (v\S+)`).FindSubmatch(read("..", "go.mod"))
+	if kind == nil {
+		t.Fatal("go.mod does not require sigs.k8s.io/kind")
 	}
 	images := AirGappedImages()
+	versions := read("airgap", "versions")
 	for key, ref := range map[string]string{"KUBERNETES": images.Node, "ZOOKEEPER": images.ZooKeeper, "KAFKA": images.Kafka,
-		"MOSQUITTO": images.Mosquitto, "POSTGRES": images.PostgreSQL} {
+		"MOSQUITTO": images.Mosquitto, "POSTGRES": images.PostgreSQL, "KIND": "go.mod's kind:" + string(kind[1])} {
 		_, tag, _ := strings.Cut(ref, ":")
-		if !regexp.MustCompile(`(?m)^` + key + `=` + regexp.QuoteMeta(tag) + `\b`).Match(data) {
+		if !regexp.MustCompile(`(?m)^` + key + `=` + regexp.QuoteMeta(tag) + `(?:\s|$)`).Match(versions) {
 			t.Errorf("%s: e2e/airgap/versions does not say %s=%s", ref, key, tag)
 		}
 	}
