@@ -26,7 +26,8 @@ reach, with TLS and passwords of its own, and the orchestrator itself installed
 from its Helm chart. The end-to-end tests and "sim run --on kind" need one.
 
 It needs Docker 20.10 or newer with about 4 GB of memory to give, and helm (in the
-source tree: Go). Everything is reached on loopback alone.`,
+source tree: Go). Everything is reached on loopback alone. ZooKeeper's transaction
+log, which "sim run --on kind" reads, is kept whole: it grows until "rig down".`,
 		Example: `  dacorch rig up
   dacorch rig status
   dacorch rig down
@@ -46,6 +47,7 @@ type rigFlags struct {
 	name   string
 	asJSON bool
 	images []string
+	offset int
 	opts   rig.Options
 }
 
@@ -58,7 +60,7 @@ func (f *rigFlags) json(cmd *cobra.Command, what string) {
 }
 
 func (f *rigFlags) imaged(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.opts.AirGapped, "air-gapped", false, "take the images that \"rig images --air-gapped\" builds, and no registry's ($DACORCH_AIR_GAPPED=1)")
+	cmd.Flags().BoolVar(&f.opts.AirGapped, "air-gapped", false, "take the images that \"rig images --air-gapped\" builds, and no registry's ($DACORCH_AIR_GAPPED=1); with =false, take a registry's")
 	cmd.Flags().StringArrayVar(&f.images, "image", nil, "another image, as `NAME=IMAGE`; repeatable. NAME is node, zookeeper, kafka, mosquitto, postgres, dacorch or dac ($DACORCH_RIG_IMAGES, with commas)")
 }
 
@@ -66,11 +68,16 @@ func (f *rigFlags) imaged(cmd *cobra.Command) {
 func (f *rigFlags) options(c console, cmd *cobra.Command) (rig.Options, error) {
 	o := f.opts
 	o.Name = f.name
+	o.Published = cmd.Flags().Changed("air-gapped") && !o.AirGapped
+	if cmd.Flags().Changed("port-offset") {
+		o.PortOffset = &f.offset
+	}
 	if value := c.getenv("DACORCH_AIR_GAPPED"); value != "" && !cmd.Flags().Changed("air-gapped") {
 		switch value {
 		case "1", "true", "on":
 			o.AirGapped = true
 		case "0", "false", "off":
+			o.Published = true
 		default:
 			return o, fmt.Errorf("DACORCH_AIR_GAPPED=%q: want 1 or 0", value)
 		}
@@ -99,7 +106,10 @@ resources to orchestrate. What is there and right is kept, so it may be run agai
 to go on after an interrupt, to repair, or to roll out a newer dacorch.
 
 Images come from registries, or with --air-gapped from "rig images --air-gapped".
-A rig keeps the images that it was made of until it is taken down.
+A rig that is there keeps the images that it was made of, unless this command names
+others. What is to be of another image, or is set up otherwise by a newer dacorch,
+is made anew, and its data are gone: the step says so. Ports and the configuration
+of kind stay until "rig down"; to name others is an error.
 
 Exit codes: 0 everything is up; 2 it is not, and why was said; 130 interrupted.`,
 		Example: `  dacorch rig up
@@ -119,8 +129,8 @@ Exit codes: 0 everything is up; 2 it is not, and why was said; 130 interrupted.`
 	f.json(cmd, "print a JSON object for each step, and one that says how to reach everything")
 	cmd.Flags().StringVar(&f.opts.Binary, "binary", "", "static Linux `FILE` of dacorch for the images (default: this program)")
 	cmd.Flags().StringVar(&f.opts.KindConfig, "kind-config", "", "kind's configuration `FILE` (default: kind-config.yaml here, or the one built in)")
-	cmd.Flags().IntVar(&f.opts.PortOffset, "port-offset", 0, "add `N` to every port on this machine, for a rig beside another: 0 to 12000, kept until it is taken down")
-	cmd.Flags().BoolVar(&f.opts.NoInstall, "no-install", false, "leave the orchestrator out: cluster and services alone")
+	cmd.Flags().IntVar(&f.offset, "port-offset", 0, "add `N` to every port on this machine, for a rig beside another: 0 to 12000, kept until it is taken down")
+	cmd.Flags().BoolVar(&f.opts.NoInstall, "no-install", false, "leave the orchestrator out, or as it is: cluster and services alone")
 	return cmd
 }
 
@@ -129,14 +139,14 @@ func rigUp(ctx context.Context, c console, opts rig.Options, asJSON bool) error 
 	began := time.Now()
 	r, err := rig.Up(ctx, opts)
 	if ctx.Err() != nil {
-		return interruptedError("interrupted: dacorch rig up goes on from here, dacorch rig down removes what there is")
+		return interruptedError("interrupted: the same command goes on from here, " + rigCommandLine("down", opts.Name) + " removes what there is")
 	}
 	if err != nil {
 		var step *rig.StepError
 		var missing *rig.MissingImagesError
 		var none *rig.NoDockerError
-		if errors.As(err, &step) && !errors.As(err, &missing) && !errors.As(err, &none) {
-			return fmt.Errorf("rig up: %w\ndacorch rig up goes on from here once that is mended; dacorch rig down removes what there is", err)
+		if errors.As(err, &step) && !step.Unchanged && !errors.As(err, &missing) && !errors.As(err, &none) {
+			return fmt.Errorf("rig up: %w\nThe same command goes on from here once that is mended; %s removes what there is.", err, rigCommandLine("down", opts.Name))
 		}
 		return fmt.Errorf("rig up: %w", err)
 	}
@@ -154,6 +164,14 @@ func rigUp(ctx context.Context, c console, opts rig.Options, asJSON bool) error 
 	printReport(c, report)
 	printWays(c, report)
 	return nil
+}
+
+// rigCommandLine is how one calls a command of this rig.
+func rigCommandLine(verb, name string) string {
+	if name == rig.Name {
+		return "dacorch rig " + verb
+	}
+	return "dacorch rig " + verb + " --name " + name
 }
 
 // showSteps prints each step as it ends. there is the word for one that had
@@ -204,7 +222,7 @@ Exit codes: 0 nothing of it is left; 2 something is, and why was said.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := rig.Down(cmd.Context(), f.name, showSteps(c, f.asJSON, "-"))
 			if cmd.Context().Err() != nil {
-				return interruptedError("interrupted: dacorch rig down goes on from here")
+				return interruptedError("interrupted: " + rigCommandLine("down", f.name) + " goes on from here")
 			}
 			if err != nil {
 				return fmt.Errorf("rig down: %w", err)
@@ -268,7 +286,8 @@ func printReport(c console, report rig.Report) {
 	}
 	printTable(c, rows)
 	if !report.Up {
-		fmt.Fprintln(c.out, "\n\"rig up\" has not come to its end: run it again.")
+		fmt.Fprintf(c.out, "\nIt is not whole: the last \"rig up\" or \"rig down\" has not come to its end. %s goes on with it, %s removes what there is.\n",
+			rigCommandLine("up", report.Name), rigCommandLine("down", report.Name))
 	}
 }
 
@@ -299,14 +318,14 @@ func printWays(c console, report rig.Report) {
 	for _, p := range report.Parts {
 		if p.Up && strings.HasPrefix(p.Address, "https://") && p.Name == rig.Name {
 			fmt.Fprintf(c.out, "  dacorch tui %s --ca %s --token-file %s\n", p.Address, report.CAFile, report.TokenFile)
-			fmt.Fprintf(c.out, "  curl --cacert %s -H \"Authorization: Bearer $(cat %s)\" %s/v1/api/orchestrations/Thing\n", report.CAFile, report.TokenFile, p.Address)
+			// Through a pipe: ps shows everybody what stands on a command line.
+			fmt.Fprintf(c.out, "  printf 'Authorization: Bearer %%s' \"$(cat %s)\" | curl --cacert %s -H @- %s/v1/api/orchestrations/Thing\n", report.TokenFile, report.CAFile, p.Address)
 		}
 	}
-	if report.Name == rig.Name {
-		fmt.Fprintf(c.out, "  make e2e\n  dacorch rig down\n")
-	} else {
-		fmt.Fprintf(c.out, "  dacorch rig down --name %s\n", report.Name)
+	if report.Name == rig.Name && report.Up {
+		fmt.Fprintln(c.out, "  make e2e")
 	}
+	fmt.Fprintln(c.out, "  "+rigCommandLine("down", report.Name))
 }
 
 func rigImagesCommand(c console) *cobra.Command {

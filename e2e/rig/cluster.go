@@ -2,7 +2,9 @@ package rig
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,6 +68,16 @@ func kindConfig(file string) (*v1alpha4.Cluster, string, error) {
 	return cfg, from, nil
 }
 
+// configHash tells configurations apart.
+func configHash(cfg *v1alpha4.Cluster) string {
+	data, err := yaml.Marshal(cfg)
+	if err != nil {
+		panic(err) // it was read from such text
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:12])
+}
+
 func parseKindConfig(data []byte) (*v1alpha4.Cluster, error) {
 	cfg := new(v1alpha4.Cluster)
 	if err := yaml.UnmarshalStrict(data, cfg); err != nil {
@@ -103,7 +115,11 @@ func (r *Rig) ensureCluster(ctx context.Context, opts Options) (StepState, strin
 	if err != nil {
 		return StepFailed, "", err
 	}
+	made := configHash(cfg)
 	state, why, err := r.keepCluster(ctx, p)
+	if state == StepThere && r.state.KindConfig != "" && r.state.KindConfig != made {
+		why = "kind's configuration (" + from + ") is another than it was made of, and counts after rig down"
+	}
 	if err != nil || state != "" {
 		return state, why, err
 	}
@@ -119,13 +135,13 @@ func (r *Rig) ensureCluster(ctx context.Context, opts Options) (StepState, strin
 	}
 	// kind knows no context: when ours ends it is left to itself, and the half-made
 	// cluster to the next Up or Down.
-	made := make(chan error, 1)
+	created := make(chan error, 1)
 	go func() {
-		made <- p.Create(r.state.Name, cluster.CreateWithV1Alpha4Config(cfg),
+		created <- p.Create(r.state.Name, cluster.CreateWithV1Alpha4Config(cfg),
 			cluster.CreateWithKubeconfigPath(r.state.Kubeconfig), cluster.CreateWithWaitForReady(clusterReadyWithin))
 	}()
 	select {
-	case err = <-made:
+	case err = <-created:
 	case <-ctx.Done():
 		return StepFailed, "", ctx.Err()
 	}
@@ -137,7 +153,7 @@ func (r *Rig) ensureCluster(ctx context.Context, opts Options) (StepState, strin
 		return StepFailed, "", err
 	}
 	r.mu.Lock()
-	r.state.Node = node.Container.ID
+	r.state.Node, r.state.KindConfig = node.Container.ID, made
 	r.mu.Unlock()
 	if err := errors.Join(r.save(), r.loadKubeconfig()); err != nil {
 		return StepFailed, "", err
@@ -170,24 +186,61 @@ func (r *Rig) keepCluster(ctx context.Context, p *cluster.Provider) (state StepS
 	case node.ID != r.state.Node:
 		why = "a half-made one was removed"
 	case node.Config.Image != r.state.Images.Node:
-		why = "one of image " + node.Config.Image + " was removed"
+		why = "one of image " + node.Config.Image + " was removed, with all that ran there"
 	default:
-		state = StepThere
-		if !node.State.Running {
-			state, why = StepDone, "it was stopped: started again"
-			if _, err := r.docker.ContainerStart(ctx, node.ID, client.ContainerStartOptions{}); err != nil {
-				return StepFailed, "", err
-			}
-		}
-		if err := p.ExportKubeConfig(r.state.Name, r.state.Kubeconfig, false); err != nil {
-			return StepFailed, "", kindError(err)
-		}
-		if err := r.loadKubeconfig(); err != nil {
+		// A stopped node whose network was removed cannot start again.
+		on, err := r.onNetwork(ctx, node)
+		if err != nil {
 			return StepFailed, "", err
 		}
-		return state, why, r.nodeReady(ctx, time.Time{})
+		if on {
+			return r.resumeCluster(ctx, p, node)
+		}
+		why = "one whose network was gone was removed, with all that ran there"
 	}
-	return "", why, kindError(p.Delete(r.state.Name, r.state.Kubeconfig))
+	err = errors.Join(r.unsettled(), kindError(p.Delete(r.state.Name, r.state.Kubeconfig)),
+		os.RemoveAll(r.tokens())) // of the releases that ran there
+	return "", why, err
+}
+
+// onNetwork says whether a node is on the rig's network as it is now: one of the same
+// name that was made since is another.
+func (r *Rig) onNetwork(ctx context.Context, node container.InspectResponse) (bool, error) {
+	res, err := r.docker.NetworkInspect(ctx, r.state.Network, client.NetworkInspectOptions{})
+	if err != nil || node.NetworkSettings == nil {
+		return false, err
+	}
+	at := node.NetworkSettings.Networks[r.state.Network]
+	return at != nil && at.NetworkID == res.Network.ID, nil
+}
+
+// resumeCluster starts or thaws the node if need be, and waits until it is Ready.
+func (r *Rig) resumeCluster(ctx context.Context, p *cluster.Provider, node container.InspectResponse) (state StepState, why string, err error) {
+	state = StepThere
+	var since time.Time
+	switch {
+	case node.State.Paused:
+		state, why = StepDone, "it was frozen: goes on"
+		_, err = r.docker.ContainerUnpause(ctx, node.ID, client.ContainerUnpauseOptions{})
+	case !node.State.Running:
+		state, why = StepDone, "it was stopped: started again"
+		// What node and pods said before does not count; their times are in whole seconds.
+		since = time.Now().Truncate(time.Second)
+		_, err = r.docker.ContainerStart(ctx, node.ID, client.ContainerStartOptions{})
+	}
+	if err != nil {
+		return StepFailed, "", err
+	}
+	r.mu.Lock()
+	r.nodeSince = since
+	r.mu.Unlock()
+	if err := p.ExportKubeConfig(r.state.Name, r.state.Kubeconfig, false); err != nil {
+		return StepFailed, "", kindError(err)
+	}
+	if err := r.loadKubeconfig(); err != nil {
+		return StepFailed, "", err
+	}
+	return state, why, r.nodeReady(ctx, since)
 }
 
 // owns says whether a node is this rig's: the one that was noted, or one on the
@@ -265,21 +318,35 @@ func (r *Rig) namesResolve(ctx context.Context) (StepState, error) {
 	if err != nil {
 		return StepFailed, err
 	}
+	r.mu.Lock()
+	since := r.nodeSince
+	r.mu.Unlock()
 	state := StepThere
 	err = await(ctx, clusterReadyWithin, "the cluster's name server is ready", func(ctx context.Context) error {
-		all, err := set.AppsV1().Deployments("kube-system").List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
+		err := podsRun(ctx, set, "kube-system", "k8s-app=kube-dns", since)
 		if err != nil {
-			return err
+			state = StepDone
 		}
-		for _, d := range all.Items {
-			if d.Status.AvailableReplicas > 0 {
-				return nil
-			}
-		}
-		state = StepDone
-		return fmt.Errorf("none of %s is available", plural(len(all.Items), "deployment", "deployments"))
+		return err
 	})
 	return state, err
+}
+
+// podsRun says why none of the selected pods is ready, with containers that all
+// started no earlier than since.
+func podsRun(ctx context.Context, set kubernetes.Interface, namespace, selector string, since time.Time) error {
+	all, err := set.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return err
+	}
+	for _, p := range all.Items {
+		if len(p.Status.ContainerStatuses) > 0 && !slices.ContainsFunc(p.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+			return !c.Ready || c.State.Running == nil || c.State.Running.StartedAt.Time.Before(since)
+		}) {
+			return nil
+		}
+	}
+	return fmt.Errorf("none of %s is ready", plural(len(all.Items), "pod", "pods"))
 }
 
 // await calls until it answers nil; once time is up the error says what was

@@ -6,6 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 )
 
 func TestKindConfigAtTheRootIsTheOneBuiltIn(t *testing.T) {
@@ -88,6 +93,22 @@ func TestSignalsAndPodsAreChecked(t *testing.T) {
 	holds(t, err, "is no pod's uid")
 	_, err = r.SignalPod(t.Context(), "0b1c7d1e-6f0a-4b7e-9d55-3a1f0d0c2b11", "stop; reboot")
 	holds(t, err, "is no signal")
+}
+
+// TestPodsOfBeforeTheRestartDoNotCount: the API server knows them as they were.
+func TestPodsOfBeforeTheRestartDoNotCount(t *testing.T) {
+	began := time.Now()
+	pod := func(name string, ready bool, started time.Time) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "here", Name: name}, Status: corev1.PodStatus{
+			ContainerStatuses: []corev1.ContainerStatus{{Ready: ready, State: corev1.ContainerState{
+				Running: &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(started)}}}}}}
+	}
+	set := fake.NewClientset(pod("before", true, began.Add(-time.Second)), pod("starting", false, began.Add(time.Second)))
+	holds(t, podsRun(t.Context(), set, "here", "", began), "none of 2 pods is ready")
+	must(t, podsRun(t.Context(), set, "here", "", time.Time{}))
+	_, err := set.CoreV1().Pods("here").Create(t.Context(), pod("after", true, began), metav1.CreateOptions{})
+	must(t, err)
+	must(t, podsRun(t.Context(), set, "here", "", began))
 }
 
 func TestLastLines(t *testing.T) {

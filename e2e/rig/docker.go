@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -105,13 +107,54 @@ func (r *Rig) ensureNetwork(ctx context.Context) (StepState, error) {
 	if !errdefs.IsNotFound(err) {
 		return StepFailed, err
 	}
+	usual, err := r.docker.NetworkInspect(ctx, "bridge", client.NetworkInspectOptions{})
+	if err != nil && !errdefs.IsNotFound(err) {
+		return StepFailed, err
+	}
 	_, err = r.docker.NetworkCreate(ctx, r.state.Network, client.NetworkCreateOptions{
-		Driver: "bridge",
-		// kind's own networks say so too: pods reach the world through the node.
-		Options: map[string]string{"com.docker.network.bridge.enable_ip_masquerade": "true"},
-		Labels:  map[string]string{rigLabel: r.state.Name},
+		Driver:  "bridge",
+		Options: networkOptions(usual.Network.Options),
+		Labels:  map[string]string{rigLabel: r.state.Name, directoryLabel: r.state.Dir},
 	})
 	return StepDone, err
+}
+
+// networkOptions are those that kind gives its own networks. Pods reach the world
+// through the node; and Docker holds a network that is made to no mtu but its own,
+// whatever the daemon was told for the usual one, where packets of 1500 bytes may be
+// lost on the way.
+func networkOptions(usual map[string]string) map[string]string {
+	const mtu = "com.docker.network.driver.mtu"
+	options := map[string]string{"com.docker.network.bridge.enable_ip_masquerade": "true"}
+	if usual[mtu] != "" {
+		options[mtu] = usual[mtu]
+	}
+	return options
+}
+
+// directoryLabel on the rig's network names its directory.
+const directoryLabel = "dacorch.rig.directory"
+
+// ofAnother is an error when the rig of this name is another user's, or is kept in
+// another cache, and its directory is there still: what one of them makes the other
+// would remove.
+func (r *Rig) ofAnother(ctx context.Context) error {
+	res, err := r.docker.NetworkInspect(ctx, r.state.Network, client.NetworkInspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	dir := res.Network.Labels[directoryLabel]
+	if err != nil || dir == "" || dir == r.state.Dir {
+		return err
+	}
+	there, err := os.Stat(filepath.Join(dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if here, unread := os.Stat(r.state.file()); err == nil && unread == nil && os.SameFile(here, there) {
+		return nil // by another path
+	}
+	return fmt.Errorf("the rig %s on this Docker is kept in %s and not in %s: set DACORCH_CACHE to where it is, or give another rig beside it a --name and a --port-offset", r.state.Name, dir, r.state.Dir)
 }
 
 // logTail is the last lines of what a container wrote; "" when it cannot be told.

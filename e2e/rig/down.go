@@ -37,30 +37,50 @@ func Down(ctx context.Context, name string, progress func(Step)) error {
 		return err
 	}
 	defer held.Close()
-	s := &steps{tell: progress}
-	var errs []error
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) (removed []string, err error)
-	}{
-		{"cluster", r.removeCluster},
-		{"services", r.removeContainers},
-		{"network", r.removeNetwork},
-		{"images", func(ctx context.Context) ([]string, error) { return r.removeMade(ctx) }},
-		{"directory", r.removeDirectory},
-	} {
-		errs = append(errs, s.run(step.name, func() (StepState, string, error) {
-			removed, err := step.do(ctx)
-			if len(removed) == 0 {
-				return StepThere, "nothing was there", err
-			}
-			return StepDone, "removed " + strings.Join(removed, ", "), err
-		}))
+	if err := r.ofAnother(ctx); err != nil {
+		return err
 	}
-	if err := errors.Join(errs...); err != nil {
+	if kept, err := readState(name); err == nil {
+		r.state = kept
+		if err := r.unsettled(); err != nil {
+			return err
+		}
+	}
+	if err := r.remove(ctx, &steps{tell: progress}); err != nil {
 		return err
 	}
 	return os.Remove(held.Name())
+}
+
+// remove does Down's steps. The directory, with the way into the cluster and the
+// passwords, goes once nothing is left that they open.
+func (r *Rig) remove(ctx context.Context, s *steps) error {
+	type step struct {
+		name string
+		do   func(context.Context) (removed []string, err error)
+	}
+	for _, beside := range [][]step{
+		{{"cluster", r.removeCluster}, {"services", r.removeContainers}, {"network", r.removeNetwork}},
+		{{"directory", r.removeDirectory}, {"images", func(ctx context.Context) ([]string, error) { return r.removeMade(ctx) }}},
+	} {
+		var errs []error
+		for _, step := range beside {
+			if ctx.Err() != nil {
+				break
+			}
+			errs = append(errs, s.run(step.name, func() (StepState, string, error) {
+				removed, err := step.do(ctx)
+				if len(removed) == 0 {
+					return StepThere, "nothing of this rig was there", err
+				}
+				return StepDone, "removed " + strings.Join(removed, ", "), err
+			}))
+		}
+		if err := errors.Join(append(errs, ctx.Err())...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Rig) removeCluster(ctx context.Context) ([]string, error) {
@@ -71,9 +91,6 @@ func (r *Rig) removeCluster(ctx context.Context) ([]string, error) {
 	}
 	if err != nil {
 		return nil, err
-	}
-	if state, err := readState(r.state.Name); err == nil {
-		r.state.Node = state.Node
 	}
 	if ours, err := r.owns(ctx, res.Container); err != nil || !ours {
 		return nil, err
@@ -137,21 +154,23 @@ func (r *Rig) removeDirectory(ctx context.Context) ([]string, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	state, unread := readState(r.state.Name)
-	err := os.RemoveAll(dir)
-	if errors.Is(err, fs.ErrPermission) && unread == nil {
-		if err = r.emptyDirectory(ctx, state); err == nil {
-			err = os.RemoveAll(dir)
-		}
+	// The state goes last: it names the image that the container is made of.
+	err := os.RemoveAll(r.ZooKeeperData())
+	if errors.Is(err, fs.ErrPermission) && r.state.Images.ZooKeeper != "" {
+		err = r.emptyDirectory(ctx)
 	}
 	if err != nil {
+		return nil, fmt.Errorf("%w; remove %s yourself", err, dir)
+	}
+	if err := os.RemoveAll(dir); err != nil {
 		return nil, err
 	}
 	return []string{dir}, nil
 }
 
 // emptyDirectory deletes as root, in a container of an image that is there.
-func (r *Rig) emptyDirectory(ctx context.Context, state State) error {
+func (r *Rig) emptyDirectory(ctx context.Context) error {
+	state := r.state
 	created, err := r.docker.ContainerCreate(ctx, client.ContainerCreateOptions{
 		Name: state.Name + "-cleaner",
 		Config: &container.Config{Image: state.Images.ZooKeeper, User: "0", Labels: map[string]string{rigLabel: state.Name},

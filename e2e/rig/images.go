@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -50,15 +51,15 @@ func AirGappedImages() Images {
 	}
 }
 
-// fields are the images by name, in the order in which people see them.
-func (i *Images) fields() []struct {
+// An imageField is an image under its name.
+type imageField struct {
 	name string
 	ref  *string
-} {
-	return []struct {
-		name string
-		ref  *string
-	}{
+}
+
+// fields are the images by name, in the order in which people see them.
+func (i *Images) fields() []imageField {
+	return []imageField{
 		{"node", &i.Node}, {"zookeeper", &i.ZooKeeper}, {"kafka", &i.Kafka}, {"mosquitto", &i.Mosquitto},
 		{"postgres", &i.PostgreSQL}, {"dacorch", &i.Dacorch}, {"dac", &i.DAC},
 	}
@@ -155,6 +156,7 @@ func (o Options) wanted() Images {
 // A MissingImagesError names the images that are neither here nor to be had.
 type MissingImagesError struct {
 	Images    []string
+	Given     []string // those of them that no flavour of the rig has: somebody named them
 	AirGapped bool
 	Cause     error // why pulling failed; nil when nothing was tried
 }
@@ -165,15 +167,34 @@ func (e *MissingImagesError) Error() string {
 	if e.Cause != nil {
 		fmt.Fprintf(&b, "; no registry gave them: %v", e.Cause)
 	}
+	if len(e.Given) > 0 {
+		fmt.Fprintf(&b, ".\n%s was named by --image or DACORCH_RIG_IMAGES: see that the name is right; docker pull or docker load brings it here", strings.Join(e.Given, ", "))
+	}
+	if len(e.Given) == len(e.Images) {
+		return b.String()
+	}
 	b.WriteString(".\nThere are two ways to get them:\n")
 	if e.AirGapped {
 		b.WriteString("  without a registry: dacorch rig images --air-gapped builds them (in the source tree; about 15 minutes the first time)\n" +
-			"  with one: dacorch rig up without --air-gapped (and without DACORCH_AIR_GAPPED) pulls the published ones")
+			"  with one: dacorch rig up --air-gapped=false pulls the published ones")
 	} else {
 		b.WriteString("  with a registry: make it reachable for Docker (docker pull tells), or name a mirror's images with --image NAME=IMAGE\n" +
 			"  without one: dacorch rig images --air-gapped builds them (in the source tree; about 15 minutes the first time), then dacorch rig up --air-gapped")
 	}
 	return b.String()
+}
+
+// newMissingImagesError is that of images which are missing.
+func newMissingImagesError(images []string, airGapped bool, cause error) *MissingImagesError {
+	e := &MissingImagesError{Images: images, AirGapped: airGapped, Cause: cause}
+	published, built := DefaultImages(), AirGappedImages()
+	for _, ref := range images {
+		is := func(f imageField) bool { return *f.ref == ref }
+		if !slices.ContainsFunc(published.fields(), is) && !slices.ContainsFunc(built.fields(), is) {
+			e.Given = append(e.Given, ref)
+		}
+	}
+	return e
 }
 
 func (e *MissingImagesError) Unwrap() error { return e.Cause }
@@ -187,10 +208,12 @@ func plural(n int, one, more string) string {
 
 // ensureImages finds the images that Up does not make itself, and pulls those
 // that are missing.
-func (r *Rig) ensureImages(ctx context.Context) (StepState, error) {
+func (r *Rig) ensureImages(ctx context.Context, opts Options) (StepState, error) {
+	needed := r.state.Images
+	needed.Dacorch, needed.DAC = opts.Images.Dacorch, opts.Images.DAC // made here unless they are given
 	var missing []string
-	for _, f := range r.state.Images.fields() {
-		if f.name == "dacorch" || f.name == "dac" {
+	for _, f := range needed.fields() {
+		if *f.ref == "" {
 			continue
 		}
 		if _, err := r.docker.ImageInspect(ctx, *f.ref); errdefs.IsNotFound(err) {
@@ -203,7 +226,7 @@ func (r *Rig) ensureImages(ctx context.Context) (StepState, error) {
 	case len(missing) == 0:
 		return StepThere, nil
 	case r.state.AirGapped:
-		return StepFailed, &MissingImagesError{Images: missing, AirGapped: true}
+		return StepFailed, newMissingImagesError(missing, true, nil)
 	}
 	failed := make([]error, len(missing))
 	var wg sync.WaitGroup
@@ -214,14 +237,15 @@ func (r *Rig) ensureImages(ctx context.Context) (StepState, error) {
 	if ctx.Err() != nil {
 		return StepFailed, ctx.Err()
 	}
-	e := &MissingImagesError{}
+	var none []string
+	var cause error
 	for i, err := range failed {
 		if err != nil {
-			e.Images, e.Cause = append(e.Images, missing[i]), err
+			none, cause = append(none, missing[i]), err
 		}
 	}
-	if e.Cause != nil {
-		return StepFailed, e
+	if cause != nil {
+		return StepFailed, newMissingImagesError(none, false, cause)
 	}
 	return StepDone, nil
 }

@@ -2,6 +2,7 @@ package rig
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
@@ -66,7 +67,9 @@ func executable(file string, arch string) (string, error) {
 		return nil
 	}()
 	if err != nil {
-		return "", fmt.Errorf("%s%s cannot go into the images: %w; want a static dacorch for Linux, as make build makes it: --binary bin/dacorch", file, hint, err)
+		goarch := map[string]string{"x86_64": "amd64", "aarch64": "arm64"}[arch]
+		return "", fmt.Errorf("%s%s cannot go into the images: %w; want a static dacorch for Linux on %s: in the source tree, CGO_ENABLED=0 GOOS=linux GOARCH=%s go build -o bin/dacorch-linux ./cmd/dacorch makes one for --binary bin/dacorch-linux",
+			file, hint, err, arch, cmp.Or(goarch, arch))
 	}
 	return file, nil
 }
@@ -74,20 +77,28 @@ func executable(file string, arch string) (string, error) {
 // machines are the architectures as Docker's Info names them.
 var machines = map[string]elf.Machine{"x86_64": elf.EM_X86_64, "aarch64": elf.EM_AARCH64, "amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
+// program is what goes into the images; "" where both are given.
+func (r *Rig) program(ctx context.Context, opts Options) (string, error) {
+	if opts.Images.Dacorch != "" && opts.Images.DAC != "" {
+		return "", nil
+	}
+	info, err := r.docker.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return "", err
+	}
+	return executable(opts.Binary, info.Info.Architecture)
+}
+
 // makeImages builds the orchestrator's and the DAC's image unless they are there,
 // or given, and answers their names.
 func (r *Rig) makeImages(ctx context.Context, opts Options) (Images, StepState, error) {
 	refs := Images{Dacorch: opts.Images.Dacorch, DAC: opts.Images.DAC}
-	if refs.Dacorch != "" && refs.DAC != "" {
+	file, err := r.program(ctx, opts)
+	if err != nil {
+		return refs, StepFailed, err
+	}
+	if file == "" {
 		return refs, StepThere, nil
-	}
-	info, err := r.docker.Info(ctx, client.InfoOptions{})
-	if err != nil {
-		return refs, StepFailed, err
-	}
-	file, err := executable(opts.Binary, info.Info.Architecture)
-	if err != nil {
-		return refs, StepFailed, err
 	}
 	tag, err := contentTag(file)
 	if err != nil {
@@ -188,8 +199,8 @@ func buildContext(w io.Writer, file string) error {
 }
 
 // loadImages brings the two images into the cluster's node, those that it does
-// not have.
-func (r *Rig) loadImages(ctx context.Context) (StepState, error) {
+// not have. The name of one that is given may stand for another than before.
+func (r *Rig) loadImages(ctx context.Context, given Images) (StepState, error) {
 	p, err := provider(r.state)
 	if err != nil {
 		return StepFailed, err
@@ -202,7 +213,16 @@ func (r *Rig) loadImages(ctx context.Context) (StepState, error) {
 	for _, node := range all {
 		var missing []string
 		for _, ref := range []string{r.state.Images.Dacorch, r.state.Images.DAC} {
-			if _, err := nodeutils.ImageID(node, ref); err != nil {
+			id, err := nodeutils.ImageID(node, ref)
+			if err == nil && (ref == given.Dacorch || ref == given.DAC) {
+				res, err := r.docker.ImageInspect(ctx, ref)
+				if err != nil {
+					return StepFailed, err
+				}
+				if res.ID != id {
+					missing = append(missing, ref)
+				}
+			} else if err != nil {
 				missing = append(missing, ref)
 			}
 		}
@@ -219,9 +239,6 @@ func (r *Rig) loadImages(ctx context.Context) (StepState, error) {
 
 func (r *Rig) load(ctx context.Context, node nodes.Node, refs []string) error {
 	archive, err := r.docker.ImageSave(ctx, refs)
-	if errdefs.IsNotFound(err) {
-		return &MissingImagesError{Images: refs, AirGapped: r.state.AirGapped}
-	}
 	if err != nil {
 		return err
 	}
@@ -233,7 +250,8 @@ func (r *Rig) load(ctx context.Context, node nodes.Node, refs []string) error {
 }
 
 // removeMade removes the images that this rig made from Docker, but those named. A
-// cluster that runs one has its own copy.
+// cluster that runs one has its own copy. The error is a conflict (errdefs) when
+// nothing stands in the way but somebody's container.
 func (r *Rig) removeMade(ctx context.Context, keep ...string) ([]string, error) {
 	list, err := r.docker.ImageList(ctx, client.ImageListOptions{
 		Filters: client.Filters{}.Add("label", madeLabel, rigLabel+"="+r.state.Name)})
@@ -241,16 +259,22 @@ func (r *Rig) removeMade(ctx context.Context, keep ...string) ([]string, error) 
 		return nil, err
 	}
 	var removed []string
+	var used error
 	for _, image := range list.Items {
 		for _, tag := range image.RepoTags {
 			if !strings.HasPrefix(tag, madeRepository) || slices.Contains(keep, tag) {
 				continue
 			}
-			if _, err := r.docker.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true}); err != nil && !errdefs.IsNotFound(err) {
+			_, err := r.docker.ImageRemove(ctx, tag, client.ImageRemoveOptions{PruneChildren: true})
+			switch {
+			case errdefs.IsConflict(err):
+				used = fmt.Errorf("%s is used by a container (docker ps -a --filter ancestor=%s): remove that one first: %w", tag, tag, err)
+			case err != nil && !errdefs.IsNotFound(err):
 				return removed, err
+			default:
+				removed = append(removed, tag)
 			}
-			removed = append(removed, tag)
 		}
 	}
-	return removed, nil
+	return removed, used
 }

@@ -22,8 +22,18 @@ func ownRelease() Release {
 	}}
 }
 
-// installOwn gives empty tables some rows and installs the rig's own release.
-func (r *Rig) installOwn(ctx context.Context) (StepState, string, error) {
+// installOwn gives empty tables some rows and installs the rig's own release. An
+// image that is given may be another under the name of before: its id makes the
+// pods new. Those of the DACs stay until they are replaced for some other reason.
+func (r *Rig) installOwn(ctx context.Context, given Images) (StepState, string, error) {
+	rel := ownRelease()
+	if given.Dacorch != "" {
+		res, err := r.docker.ImageInspect(ctx, given.Dacorch)
+		if err != nil {
+			return StepFailed, "", err
+		}
+		rel.Values = map[string]any{"podAnnotations": map[string]any{rigLabel + "/image": res.ID}}
+	}
 	err := r.withPostgreSQL(ctx, UserPlatform, Database, func(conn *pgx.Conn) error {
 		for table, rows := range map[string]int{"Thing": ownThings, "Rule": ownRules} {
 			table = pgx.Identifier{table}.Sanitize()
@@ -38,7 +48,7 @@ func (r *Rig) installOwn(ctx context.Context) (StepState, string, error) {
 	if err != nil {
 		return StepFailed, "", err
 	}
-	in, err := r.Install(ctx, ownRelease())
+	in, err := r.Install(ctx, rel)
 	if err != nil {
 		return StepFailed, "", err
 	}

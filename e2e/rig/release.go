@@ -23,8 +23,9 @@ const (
 	// releaseReadyWithin bounds an installation: pods start in seconds, several
 	// times as long on a machine that is busy with others.
 	releaseReadyWithin = 3 * time.Minute
-	// reachedWithin is from ready pods to an answer through the node port.
-	reachedWithin = time.Minute
+	// reachedWithin is from ready pods to an answer through the node port. After the
+	// node was started again they were ready once, and have to come back first.
+	reachedWithin = 2 * time.Minute
 	// removedWithin bounds the end of a namespace: the orchestrator's grace period,
 	// and as long again.
 	removedWithin = 2 * time.Minute
@@ -47,6 +48,9 @@ type Release struct {
 
 // id is what the release's Service is called in the cluster.
 func (rel Release) id() string { return rel.Namespace + "/" + rel.Name }
+
+// own says whether it is the rig's own, which Up goes on with and Status looks at.
+func (rel Release) own() bool { return rel.id() == ownNamespace+"/"+Name }
 
 // A ReleaseKind is a kind that the release orchestrates. Its table must be there,
 // or the orchestrator waits for it.
@@ -74,8 +78,9 @@ type Installed struct {
 func (i *Installed) String() string { return i.Name + " in " + i.Namespace + " at " + i.URL }
 
 // Install installs a release, or upgrades the one of this name, and waits until it
-// is ready and answers. Tokens, certificate and port of one that is there stay.
-func (r *Rig) Install(ctx context.Context, rel Release) (*Installed, error) {
+// is ready and answers. Tokens, certificate and port of one that is there stay. One
+// that fails keeps no port but its Service's, and no new file.
+func (r *Rig) Install(ctx context.Context, rel Release) (in *Installed, err error) {
 	if rel.Name == "" {
 		rel.Name = Name
 	}
@@ -97,8 +102,20 @@ func (r *Rig) Install(ctx context.Context, rel Release) (*Installed, error) {
 	if err != nil {
 		return nil, problem(err)
 	}
-	in := &Installed{Namespace: rel.Namespace, Name: rel.Name, Token: kept.write, Read: kept.read, rig: r,
+	in = &Installed{Namespace: rel.Namespace, Name: rel.Name, Token: kept.write, Read: kept.read, rig: r,
 		TokenFile: r.tokenFile(rel.Namespace, rel.Name)}
+	_, missing := os.Stat(in.TokenFile)
+	file := in.TokenFile
+	defer func() {
+		if err == nil {
+			return
+		}
+		// A Service that was made says itself which port it has.
+		r.releasePorts(func(by string) bool { return by == rel.id() })
+		if os.IsNotExist(missing) && !rel.own() {
+			_ = os.Remove(file) // Down would
+		}
+	}()
 	if err := os.MkdirAll(filepath.Dir(in.TokenFile), 0o700); err != nil {
 		return nil, problem(err)
 	}
@@ -135,8 +152,11 @@ func (r *Rig) Install(ctx context.Context, rel Release) (*Installed, error) {
 
 // tokenFile holds the token with which a release may be changed.
 func (r *Rig) tokenFile(namespace, name string) string {
-	return filepath.Join(r.State().Dir, "tokens", namespace+"."+name)
+	return filepath.Join(r.tokens(), namespace+"."+name)
 }
+
+// tokens is the directory of all releases' tokens.
+func (r *Rig) tokens() string { return filepath.Join(r.State().Dir, "tokens") }
 
 // API is a client with that token; "" calls as nobody.
 func (i *Installed) API(token string) (*api.Client, error) {
@@ -169,7 +189,7 @@ func (i *Installed) Uninstall(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i.rig.releasePort(i.Namespace)
+	i.rig.releasePorts(func(by string) bool { return strings.HasPrefix(by, i.Namespace+"/") })
 	if err := os.Remove(i.TokenFile); err != nil && !os.IsNotExist(err) {
 		return err
 	}
@@ -246,9 +266,8 @@ func choosePort(mapped map[int32]string, services []corev1.Service, given map[in
 			}
 		}
 	}
-	own := rel.id() == ownNamespace+"/"+Name
 	for n, port := range sortedPorts(mapped) {
-		if by := taken[port]; (n == 0) == own && (by == "" || by == rel.id()) {
+		if by := taken[port]; (n == 0) == rel.own() && (by == "" || by == rel.id()) {
 			return port, nil
 		}
 	}
@@ -262,11 +281,11 @@ func choosePort(mapped map[int32]string, services []corev1.Service, given map[in
 		len(mapped), strings.Join(by, ", "), kindConfigFile)
 }
 
-// releasePort gives a namespace's ports back.
-func (r *Rig) releasePort(namespace string) {
+// releasePorts gives back the ports of those who are gone.
+func (r *Rig) releasePorts(gone func(by string) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.DeleteFunc(r.ports, func(_ int32, by string) bool { return strings.HasPrefix(by, namespace+"/") })
+	maps.DeleteFunc(r.ports, func(_ int32, by string) bool { return gone(by) })
 }
 
 // diagnose tells of pods that are not ready, with their last words, for an error.

@@ -4,6 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	"dacorch/deploy"
@@ -192,6 +197,56 @@ func TestReleaseKeepsTokensAndCertificate(t *testing.T) {
 	if err != nil || string(dac.Data["kafka"]) != r.Password(Kafka, UserDAC) || len(dac.Data) != 3 {
 		t.Errorf("the pods' secret has %d entries, %v", len(dac.Data), err)
 	}
+}
+
+// TestReleaseIsNotMadeWithoutPasswords: empty ones would be refused minutes later.
+func TestReleaseIsNotMadeWithoutPasswords(t *testing.T) {
+	r := prepared(t)
+	must(t, os.WriteFile(filepath.Join(r.state.Dir, secretsFile), []byte("{"), 0o600))
+	set := fake.NewClientset()
+	_, err := r.ensureReleaseSecrets(t.Context(), set, Release{Namespace: "here", Name: "dacorch"})
+	holds(t, err, secretsFile)
+	if made, err := set.CoreV1().Secrets("here").List(t.Context(), metav1.ListOptions{}); err != nil || len(made.Items) > 0 {
+		t.Errorf("%d secrets were made, %v", len(made.Items), err)
+	}
+}
+
+// TestFailedInstallGivesItsPortBack, and leaves no file behind: here there is no helm.
+func TestFailedInstallGivesItsPortBack(t *testing.T) {
+	withStandIn(t, map[string]string{"GET /containers/try-control-plane/json": `{"HostConfig": {"PortBindings":
+		{"30080/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18080"}], "30081/tcp": [{"HostIp": "127.0.0.1", "HostPort": "18081"}]}}}`})
+	r := prepared(t)
+	var err error
+	r.docker, err = connectDocker(t.Context())
+	must(t, err)
+	defer r.docker.Close()
+	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if list := strings.HasSuffix(req.URL.Path, "/services") || strings.HasSuffix(req.URL.Path, "/pods"); req.Method == http.MethodGet && !list || req.Method == http.MethodPut {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}`)
+			return
+		}
+		fmt.Fprint(w, `{"apiVersion": "v1"}`)
+	}))
+	defer cluster.Close()
+	r.rest = &rest.Config{Host: cluster.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}
+	t.Chdir(t.TempDir()) // not in the source tree, which has a helm
+	fails := func(namespace string, left bool) {
+		t.Helper()
+		_, err := r.Install(t.Context(), Release{Namespace: namespace, Kinds: twoKinds.Kinds})
+		holds(t, err, "install dacorch in "+namespace, "helm, which is not on the PATH")
+		if len(r.ports) > 0 {
+			t.Errorf("these ports are given out: %v", r.ports)
+		}
+		if _, err := os.Stat(r.tokenFile(namespace, "dacorch")); (err == nil) != left {
+			t.Errorf("the token of %s: %v", namespace, err)
+		}
+	}
+	fails("here", false)
+	must(t, os.WriteFile(r.tokenFile("here", "dacorch"), nil, 0o600))
+	fails("here", true)       // one of before
+	fails(ownNamespace, true) // the rig's own, for whoever looks into it
 }
 
 func TestImageOfAReleaseNeedsATag(t *testing.T) {

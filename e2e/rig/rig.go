@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/moby/moby/client"
 	"k8s.io/client-go/rest"
@@ -25,10 +26,11 @@ type Rig struct {
 	rest   *rest.Config
 	ca     *x509.CertPool
 
-	mu    sync.Mutex
-	state State
-	ports map[int32]string // node ports given out, and to which release
-	helm  string           // program, once it was looked for
+	mu        sync.Mutex
+	state     State
+	ports     map[int32]string // node ports given out, and to which release
+	helm      string           // program, once it was looked for
+	nodeSince time.Time        // when Up started a stopped node; what it said before is void
 }
 
 // rigLabel marks what belongs to a rig, with its name.

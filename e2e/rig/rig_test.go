@@ -215,13 +215,12 @@ func TestAwaitTellsTheLastReason(t *testing.T) {
 func TestPortsAreBesideAnotherRigs(t *testing.T) {
 	inCache(t)
 	r := &Rig{}
-	if err := r.prepareState(Options{Name: "try", PortOffset: 1000}); err != nil {
+	if err := r.prepareState(Options{Name: "try", PortOffset: new(1000)}); err != nil {
 		t.Fatal(err)
 	}
 	if at := r.state.Services[ZooKeeper].Outside; at != "127.0.0.1:13281" {
 		t.Errorf("ZooKeeper is at %s", at)
 	}
-	holds(t, (&Rig{}).prepareState(Options{Name: "try", PortOffset: 60000}), "want 0 to 12000")
 }
 
 func TestWhatARigKeeps(t *testing.T) {
@@ -248,4 +247,31 @@ func TestWhatARigKeeps(t *testing.T) {
 	if again.state.Images != want || !again.state.AirGapped {
 		t.Errorf("brought up again without --air-gapped it is of %+v", again.state.Images)
 	}
+	if err := again.prepareState(Options{Name: "try", Published: true}); err != nil {
+		t.Fatal(err)
+	}
+	if again.state.Images != DefaultImages() || again.state.AirGapped {
+		t.Errorf("with --air-gapped=false it is of %+v", again.state.Images)
+	}
+}
+
+// TestClusterKeepsItsConfiguration: to give it another is an error, not nothing.
+func TestClusterKeepsItsConfiguration(t *testing.T) {
+	r := kept(t)
+	file := filepath.Join(t.TempDir(), "kind.yaml")
+	again := func(config string) error {
+		must(t, os.WriteFile(file, []byte(config), 0o600))
+		return (&Rig{}).prepareState(Options{Name: "try", KindConfig: file})
+	}
+	other := strings.Replace(string(builtinKindConfig), "18089", "18189", 1)
+	must(t, again(other)) // what it was made of is not known
+	cfg, err := parseKindConfig(builtinKindConfig)
+	must(t, err)
+	r.state.KindConfig = configHash(cfg)
+	must(t, r.save())
+	must(t, again("# another comment\n"+string(builtinKindConfig)))
+	holds(t, again(other), file, "until the rig is taken down", "leave --kind-config out")
+	r.state.Node = ""
+	must(t, r.save())
+	must(t, again(other)) // none is whole
 }

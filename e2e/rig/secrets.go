@@ -35,7 +35,20 @@ type secrets map[ServiceName]map[string]string
 // read it, and nothing prints what stands there.
 const secretsFile = "secrets.json"
 
-// Password is a user's password at a service; "" for one that it does not know.
+// passwords are all of them, for whoever hands them on: a missing one is an error.
+func (r *Rig) passwords() (secrets, error) {
+	all, err := readSecrets(r.State().Dir)
+	if err != nil {
+		return nil, err
+	}
+	if all.complete() {
+		return nil, fmt.Errorf("%s lacks a password: dacorch rig up makes the missing ones", filepath.Join(r.State().Dir, secretsFile))
+	}
+	return all, nil
+}
+
+// Password is a user's password at a service; "" for one that it does not know, and
+// where the file cannot be read: it will be refused like any wrong one.
 func (r *Rig) Password(name ServiceName, user string) string {
 	all, err := readSecrets(r.State().Dir)
 	if err != nil {

@@ -70,8 +70,13 @@ func TestMissingSecretIsAdded(t *testing.T) {
 	if err := writeSecrets(r.State().Dir, old); err != nil {
 		t.Fatal(err)
 	}
+	_, err := r.passwords()
+	holds(t, err, "lacks a password", "rig up")
 	if did, err := r.prepareSecrets(); err != nil || did != StepDone {
 		t.Fatalf("%q, %v", did, err)
+	}
+	if _, err := r.passwords(); err != nil {
+		t.Error(err)
 	}
 	if r.Password(Kafka, UserPlatform) != "as-it-was" || r.Password(Kafka, UserDAC) == "" {
 		t.Error("a password was changed, or none was added")
@@ -93,6 +98,9 @@ func TestBadSecretsFile(t *testing.T) {
 		}
 		if r.Password(Kafka, UserDAC) != "" {
 			t.Errorf("%q: a password from a file that is damaged", text)
+		}
+		if err := r.furnish(t.Context(), PostgreSQL); err == nil || !strings.Contains(err.Error(), secretsFile) {
+			t.Errorf("%q: users are to be made without their passwords: %v", text, err)
 		}
 	}
 }

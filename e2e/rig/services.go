@@ -40,8 +40,10 @@ const (
 	containerUser = "65532:65532"
 	// hashLabel says what a container was made of; see confHash.
 	hashLabel = "dacorch.rig.made-of"
-	// memoryLimit holds for each service's container.
+	// memoryLimit holds for each service's container, and logSize, twice over, for what
+	// Docker keeps of its log: Mosquitto tells of every client that connects.
 	memoryLimit = 768 << 20
+	logSize     = "10m"
 )
 
 // ZooKeeperData is the directory, of this machine, with ZooKeeper's snapshots and
@@ -54,46 +56,52 @@ func (r *Rig) ZooKeeperData() string { return filepath.Join(r.State().Dir, "zook
 // answers, and enters it into r.state.Services under r.mu. Called for all at once.
 //
 // A container that was made of another image, network, configuration or
-// certificate is made anew, with nothing of its data.
-func (r *Rig) startService(ctx context.Context, name ServiceName) (StepState, error) {
+// certificate is made anew, with nothing of its data; why says so.
+func (r *Rig) startService(ctx context.Context, name ServiceName) (did StepState, why string, err error) {
 	r.enterService(name)
 	plan, err := r.planService(ctx, name)
 	if err != nil {
-		return StepFailed, err
+		return StepFailed, "", err
 	}
-	did := StepThere
-	switch found, err := r.inspectService(ctx, name); {
-	case errdefs.IsNotFound(err):
-		did, err = StepDone, r.makeService(ctx, plan)
-		if err != nil {
-			return StepFailed, err
-		}
-	case err != nil:
-		return StepFailed, fmt.Errorf("%s: %w", name, err)
+	did = StepDone
+	switch found, unseen := r.inspectService(ctx, name); {
+	case errdefs.IsNotFound(unseen):
+		err = r.makeService(ctx, plan)
+	case unseen != nil:
+		err = fmt.Errorf("%s: %w", name, unseen)
 	case found.Config == nil || found.Config.Labels[rigLabel] != r.State().Name:
-		return StepFailed, fmt.Errorf("a container %s is there that is no part of this rig: docker rm it, or give the rig another name", r.containerName(name))
-	case found.Config.Labels[hashLabel] != plan.hash, found.State.Status == container.StateCreated:
+		err = fmt.Errorf("a container %s is there that is no part of this rig: docker rm it, or give the rig another name", r.containerName(name))
+	case found.State.Status == container.StateCreated:
 		// One that has never started may lack its files: whoever made it was ended.
-		if err := r.removeService(ctx, name); err != nil {
-			return StepFailed, err
+		err = r.remakeService(ctx, plan)
+	case found.Config.Labels[hashLabel] != plan.hash:
+		why = "made anew, for it was set up otherwise: its data are gone"
+		if was := found.Config.Image; was != plan.service.Image {
+			why = "made anew, for it was of " + was + ": its data are gone"
 		}
-		if err := r.makeService(ctx, plan); err != nil {
-			return StepFailed, err
-		}
-		did = StepDone
+		err = r.remakeService(ctx, plan)
 	case !found.State.Running || found.State.Paused:
-		if err := r.resume(ctx, name, found.State); err != nil {
-			return StepFailed, err
-		}
-		did = StepDone
+		err = r.resume(ctx, name, found.State)
+	default:
+		did = StepThere
 	}
-	if err := r.awaitService(ctx, name); err != nil {
-		return StepFailed, err
+	if err == nil {
+		err = r.awaitService(ctx, name)
+	}
+	if err != nil {
+		return StepFailed, why, err
 	}
 	if err := r.furnish(ctx, name); err != nil {
-		return StepFailed, r.withLog(name, fmt.Errorf("%s: %w", name, err))
+		return StepFailed, why, r.withLog(name, fmt.Errorf("%s: %w", name, err))
 	}
-	return did, nil
+	return did, why, nil
+}
+
+func (r *Rig) remakeService(ctx context.Context, p servicePlan) error {
+	if err := errors.Join(r.unsettled(), r.removeService(ctx, p.name)); err != nil {
+		return err
+	}
+	return r.makeService(ctx, p)
 }
 
 // enterService notes how a service is reached, unless that is known.
@@ -209,6 +217,7 @@ func (r *Rig) request(p servicePlan) testcontainers.GenericContainerRequest {
 			c.PortBindings = network.PortMap{network.MustParsePort(port + "/tcp"): {{HostIP: netip.MustParseAddr(host), HostPort: outside}}}
 			c.Mounts = p.mounts
 			c.Memory = memoryLimit
+			c.LogConfig = container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": logSize, "max-file": "2"}}
 			c.CapDrop = []string{"ALL"}
 			c.SecurityOpt = []string{"no-new-privileges"}
 		},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/go-zookeeper/zk"
 	"github.com/jackc/pgx/v5"
+	"github.com/moby/moby/client"
 )
 
 // patience only ever fails a test.
@@ -42,7 +44,8 @@ func newServices(t *testing.T) *Rig {
 	if r.docker, err = connectDocker(ctx); err != nil {
 		t.Fatal(err)
 	}
-	r.state.Name = "services-" + strings.ToLower(rand.Text()[:8])
+	removeOlder(t, r)
+	r.state.Name = trialName + strings.ToLower(rand.Text()[:8])
 	r.state.Network = r.state.Name
 	r.prepared(t)
 	for _, name := range ServiceNames {
@@ -63,6 +66,40 @@ func newServices(t *testing.T) *Rig {
 	return r
 }
 
+// trialName begins the names of TestServices' rigs.
+const trialName = "services-test-"
+
+// abandonedAfter is how old what a run made must be for another to remove it: an hour
+// ends any run.
+const abandonedAfter = time.Hour
+
+// removeOlder removes what earlier runs that were killed have left.
+func removeOlder(t *testing.T, r *Rig) {
+	t.Helper()
+	old := func(labels map[string]string, made time.Time) bool {
+		return trialNames.MatchString(labels[rigLabel]) && time.Since(made) > abandonedAfter
+	}
+	labelled := client.Filters{}.Add("label", rigLabel)
+	containers, err := r.docker.ContainerList(t.Context(), client.ContainerListOptions{All: true, Filters: labelled})
+	must(t, err)
+	networks, err := r.docker.NetworkList(t.Context(), client.NetworkListOptions{Filters: labelled})
+	must(t, err)
+	for _, c := range containers.Items {
+		if old(c.Labels, time.Unix(c.Created, 0)) {
+			_, err := r.docker.ContainerRemove(t.Context(), c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+			t.Logf("removed %v of an earlier run: %v", c.Names, err)
+		}
+	}
+	for _, n := range networks.Items {
+		if old(n.Labels, n.Created) {
+			_, err := r.docker.NetworkRemove(t.Context(), n.ID, client.NetworkRemoveOptions{})
+			t.Logf("removed the network %s of an earlier run: %v", n.Name, err)
+		}
+	}
+}
+
+var trialNames = regexp.MustCompile("^" + trialName + "[a-z2-7]{8}$")
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -80,9 +117,9 @@ func (r *Rig) startAll(t *testing.T, want StepState) {
 	for _, name := range ServiceNames {
 		all.Go(func() {
 			began := time.Now()
-			did, err := r.startService(t.Context(), name)
-			if err != nil || did != want {
-				t.Errorf("%s: %q, %v: want %q", name, did, err, want)
+			did, why, err := r.startService(t.Context(), name)
+			if err != nil || did != want || why != "" {
+				t.Errorf("%s: %q, %q, %v: want %q", name, did, why, err, want)
 			}
 			t.Logf("%-9s %s after %.1f s", name, did, time.Since(began).Seconds())
 		})
@@ -114,8 +151,9 @@ func TestServices(t *testing.T) {
 		must(t, err)
 		s[Mosquitto][UserPlatform] = newPassword()
 		must(t, writeSecrets(r.State().Dir, s))
-		if did, err := r.startService(t.Context(), Mosquitto); err != nil || did != StepDone {
-			t.Errorf("with another password: %q, %v", did, err)
+		did, why, err := r.startService(t.Context(), Mosquitto)
+		if err != nil || did != StepDone || !strings.Contains(why, "its data are gone") {
+			t.Errorf("with another password: %q, %q, %v", did, why, err)
 		}
 	})
 	t.Run("the log is told", func(t *testing.T) {

@@ -15,13 +15,17 @@ import (
 // furnish makes what a service is to hold from the start, as far as it is missing:
 // users, rights, topic, tables, nodes.
 func (r *Rig) furnish(ctx context.Context, name ServiceName) error {
+	all, err := r.passwords()
+	if err != nil {
+		return err
+	}
 	switch name {
 	case ZooKeeper:
-		return r.furnishZooKeeper(ctx)
+		return r.furnishZooKeeper(ctx, all[name])
 	case Kafka:
 		return r.furnishKafka()
 	case PostgreSQL:
-		return r.furnishPostgreSQL(ctx)
+		return r.furnishPostgreSQL(ctx, all[name])
 	}
 	return nil
 }
@@ -103,10 +107,10 @@ func (r *Rig) withPostgreSQL(ctx context.Context, user, database string, do func
 // furnishZooKeeper makes the nodes above the kinds. The orchestrator would; made
 // here, one with a wrong password cannot be the first and own them, and the
 // platform can make kinds as it likes.
-func (r *Rig) furnishZooKeeper(ctx context.Context) error {
+func (r *Rig) furnishZooKeeper(ctx context.Context, passwords map[string]string) error {
 	rights := zk.WorldACL(zk.PermRead)
 	for _, user := range []string{UserOrchestrator, UserPlatform} {
-		rights = append(rights, zk.DigestACL(zk.PermAll, user, r.Password(ZooKeeper, user))...)
+		rights = append(rights, zk.DigestACL(zk.PermAll, user, passwords[user])...)
 	}
 	return r.withZooKeeper(ctx, func(conn *zk.Conn) error {
 		for _, path := range []string{"/iota", "/iota/orchestration", "/iota/orchestrator"} {
@@ -155,14 +159,14 @@ func (r *Rig) furnishKafka() error {
 
 // furnishPostgreSQL makes the users, the database, and the tables of the kinds that
 // the rig's own release has.
-func (r *Rig) furnishPostgreSQL(ctx context.Context) error {
+func (r *Rig) furnishPostgreSQL(ctx context.Context, passwords map[string]string) error {
 	err := r.withPostgreSQL(ctx, userPostgres, userPostgres, func(conn *pgx.Conn) error {
 		// A statement that fails must not tell the log a password.
 		if _, err := conn.Exec(ctx, `SET log_min_error_statement = panic`); err != nil {
 			return err
 		}
 		for _, user := range []string{UserOrchestrator, UserPlatform} {
-			if err := r.ensureRole(ctx, conn, user); err != nil {
+			if err := ensureRole(ctx, conn, user, passwords[user]); err != nil {
 				return fmt.Errorf("user %s: %w", user, err)
 			}
 		}
@@ -191,7 +195,7 @@ func (r *Rig) furnishPostgreSQL(ctx context.Context) error {
 	})
 }
 
-func (r *Rig) ensureRole(ctx context.Context, conn *pgx.Conn, user string) error {
+func ensureRole(ctx context.Context, conn *pgx.Conn, user, password string) error {
 	var there bool
 	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, user).Scan(&there); err != nil {
 		return err
@@ -201,6 +205,6 @@ func (r *Rig) ensureRole(ctx context.Context, conn *pgx.Conn, user string) error
 		verb = "ALTER"
 	}
 	// Passwords are of letters, digits, - and _; see newPassword.
-	_, err := conn.Exec(ctx, fmt.Sprintf(`%s ROLE %s LOGIN PASSWORD '%s'`, verb, user, r.Password(PostgreSQL, user)))
+	_, err := conn.Exec(ctx, fmt.Sprintf(`%s ROLE %s LOGIN PASSWORD '%s'`, verb, user, password))
 	return err
 }

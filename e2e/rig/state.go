@@ -29,8 +29,10 @@ type State struct {
 	AirGapped  bool                    `json:"airGapped"` // the images come from e2e/airgap/build
 	// PortOffset is by how much the ports on this machine are above the usual.
 	PortOffset int `json:"portOffset,omitempty"`
-	// Node is the id of the cluster's node container, once the cluster is whole.
-	Node string `json:"node,omitempty"`
+	// Node is the id of the cluster's node container, once the cluster is whole, and
+	// KindConfig the hash of the configuration that it was made of.
+	Node       string `json:"node,omitempty"`
+	KindConfig string `json:"kindConfig,omitempty"`
 	// Up is set once everything has been there.
 	Up bool `json:"up"`
 }
@@ -77,7 +79,10 @@ func newState(name string) (State, error) {
 	}, nil
 }
 
-func (s State) file() string { return filepath.Join(s.Dir, "rig.json") }
+// stateFile holds the State, in its directory.
+const stateFile = "rig.json"
+
+func (s State) file() string { return filepath.Join(s.Dir, stateFile) }
 
 // readState is what save wrote. The error is fs.ErrNotExist when there is no rig.
 func readState(name string) (State, error) {

@@ -63,13 +63,17 @@ func (r *Rig) ensureReleaseSecrets(ctx context.Context, set kubernetes.Interface
 			return kept, err
 		}
 	}
+	passwords, err := r.passwords()
+	if err != nil {
+		return kept, err
+	}
 	data := map[string][]byte{
 		"token": []byte(kept.write), "read-token": []byte(kept.read),
 		"tokens": fmt.Appendf(nil, "rig write %s\nreader read %s\n", kept.write, kept.read),
 		"ca.crt": ca.cert, "api.crt": own.cert, "api.key": own.key,
 	}
 	for _, name := range ServiceNames {
-		password := r.Password(name, UserOrchestrator)
+		password := passwords[name][UserOrchestrator]
 		if name == rel.WrongPassword {
 			password = "wrong-" + newPassword()
 		}
@@ -84,8 +88,8 @@ func (r *Rig) ensureReleaseSecrets(ctx context.Context, set kubernetes.Interface
 		putSecret(ctx, set, rel.Namespace, releaseSecret(rel), data),
 		putSecret(ctx, set, rel.Namespace, dacSecret, map[string][]byte{
 			"ca.crt":          ca.cert,
-			string(ZooKeeper): []byte(r.Password(ZooKeeper, UserDAC)),
-			string(Kafka):     []byte(r.Password(Kafka, UserDAC)),
+			string(ZooKeeper): []byte(passwords[ZooKeeper][UserDAC]),
+			string(Kafka):     []byte(passwords[Kafka][UserDAC]),
 		}))
 }
 
