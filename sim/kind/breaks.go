@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,7 +24,7 @@ import (
 type breaking struct {
 	mu      sync.Mutex
 	servers map[rig.ServiceName]*outage
-	wrong   []string // what the report must say
+	said    []string // what the report must say
 	signals chan struct{}
 }
 
@@ -31,9 +32,8 @@ type breaking struct {
 // in which the run goes on.
 type outage struct {
 	last <-chan struct{} // closed when the last change is done
-	down bool
-	gone time.Time     // since when
-	away time.Duration // how long in all
+	gone time.Time       // since when it is away; zero while it answers
+	away time.Duration   // how long it was in all
 }
 
 // Cannot is part of wire.Ground.
@@ -86,7 +86,9 @@ const signalsAtOnce = 4
 func (g *ground) Break(what scenarios.FaultKind, kind fleet.Kind, id fleet.InstanceID) (ended bool, err error) {
 	pod := g.Pod(kind, id)
 	if pod == nil {
-		return false, fmt.Errorf("%s: instance %d of %s has no pod", what, id, kind)
+		err := fmt.Errorf("%s: instance %d of %s has no pod", what, id, kind)
+		g.unseen(err)
+		return false, err
 	}
 	g.works.Go(func() {
 		select {
@@ -99,16 +101,19 @@ func (g *ground) Break(what scenarios.FaultKind, kind fleet.Kind, id fleet.Insta
 			g.unseen(fmt.Errorf("%s of %s: %w", what, pod.Name, err))
 		}
 	})
-	return what != scenarios.PodHang, nil
+	return false, nil
 }
 
 func (g *ground) breakPod(what scenarios.FaultKind, kind fleet.Kind, id fleet.InstanceID, pod *corev1.Pod) error {
 	ctx, cancel := context.WithTimeout(g.ctx, answerWithin)
 	defer cancel()
 	if what == scenarios.PodEvict {
-		g.s.Told.Evicted(kind, id)
-		return g.set.PolicyV1().Evictions(namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: namespace},
+		err := g.set.PolicyV1().Evictions(namespace).Evict(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, Namespace: namespace},
 			DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}})
+		if err == nil {
+			g.s.Told.Crashed(kind)
+		}
+		return err
 	}
 	signal, done := "KILL", g.dacs.killed
 	if what == scenarios.PodHang {
@@ -118,10 +123,14 @@ func (g *ground) breakPod(what scenarios.FaultKind, kind fleet.Kind, id fleet.In
 	if err == nil && n == 0 {
 		err = errors.New("no process of it runs")
 	}
-	if err == nil {
-		done(kind, id, string(pod.UID))
+	if err != nil {
+		return err
 	}
-	return err
+	done(kind, id, string(pod.UID))
+	if what != scenarios.PodHang {
+		g.s.Told.Crashed(kind)
+	}
+	return nil
 }
 
 // services are the servers that faults take away.
@@ -140,7 +149,7 @@ func (g *ground) Server(what scenarios.FaultKind, down bool) error {
 		g.servers[name] = o
 	}
 	before, done := o.last, make(chan struct{})
-	o.last, o.down = done, down
+	o.last = done
 	g.works.Go(func() {
 		defer close(done)
 		if before != nil {
@@ -156,23 +165,41 @@ func (g *ground) Server(what scenarios.FaultKind, down bool) error {
 // switchServer takes a server away, or gives it back and waits until it answers.
 func (g *ground) switchServer(ctx context.Context, name rig.ServiceName, o *outage, down bool) error {
 	if down {
-		o.gone = time.Now()
+		g.mu.Lock()
+		if o.gone.IsZero() {
+			o.gone = time.Now()
+		}
+		g.mu.Unlock()
 		return g.rig.StopService(ctx, name)
 	}
-	err := g.rig.StartService(ctx, name)
+	if err := g.rig.StartService(ctx, name); err != nil {
+		return err // it is still away
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if !o.gone.IsZero() {
 		o.away += time.Since(o.gone)
 	}
 	o.gone = time.Time{}
-	return err
+	return nil
 }
 
 // mend gives back the servers that are away when the run ends.
 func (g *ground) mend(ctx context.Context) error {
+	g.mu.Lock()
+	servers := maps.Clone(g.servers)
+	g.mu.Unlock()
 	var errs []error
-	for name, o := range g.servers {
-		<-o.last
-		if o.down || !o.gone.IsZero() {
+	for name, o := range servers {
+		select {
+		case <-o.last:
+		case <-ctx.Done():
+			return errors.Join(append(errs, fmt.Errorf("%s may still be away: %w", name, context.Cause(ctx)))...)
+		}
+		g.mu.Lock()
+		gone := !o.gone.IsZero()
+		g.mu.Unlock()
+		if gone {
 			errs = append(errs, g.switchServer(ctx, name, o, false))
 		}
 	}
@@ -181,30 +208,46 @@ func (g *ground) mend(ctx context.Context) error {
 
 // unseen notes what went wrong with the rig, and not with who is tested on it.
 func (g *ground) unseen(err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if text := "The rig: " + err.Error() + "."; len(g.wrong) < 20 && !slices.Contains(g.wrong, text) {
-		g.wrong = append(g.wrong, text)
-	}
+	g.note("The rig: " + err.Error() + ".")
 	fmt.Fprintf(g.s.Log, "%v\n", err)
 }
 
-// broken are the notes about all that.
-func (g *ground) broken() []string {
+// mostNotes bounds what is noted while the run goes on.
+const mostNotes = 20
+
+// note has the report say something, once.
+func (g *ground) note(text string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	notes := slices.Clone(g.wrong)
+	if len(g.said) < mostNotes && !slices.Contains(g.said, text) {
+		g.said = append(g.said, text)
+	}
+}
+
+// notes is wire.Scene.Notes.
+func (g *ground) notes() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	notes := slices.Clone(g.said)
 	for _, name := range rig.ServiceNames {
-		if o := g.servers[name]; o != nil && !o.down {
+		switch o := g.servers[name]; {
+		case o == nil:
+		case o.gone.IsZero():
 			notes = append(notes, fmt.Sprintf("%s was away for %v of real time in all, until it answered again.", name, o.away.Round(100*time.Millisecond)))
+		default:
+			notes = append(notes, fmt.Sprintf("%s was away when the run ended, for %v of real time by then.", name, (o.away+time.Since(o.gone)).Round(100*time.Millisecond)))
 		}
 	}
-	return notes
+	return append(notes, "On kind heartbeats are not counted, and what a DAC runs is what it has confirmed.")
 }
 
 // Nodes is part of wire.Witness.
 func (g *ground) Nodes(ctx context.Context, kind fleet.Kind) ([]zookeeper.Node, error) {
-	return g.site.nodes(ctx, kind)
+	nodes, err := g.site.nodes(ctx, kind)
+	if err != nil {
+		return nil, err
+	}
+	return nodes, errors.Join(g.caughtUp(ctx), g.crew.allTold(ctx))
 }
 
 // Running is part of wire.Witness. Who outlives its pod's object is not seen.

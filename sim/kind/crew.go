@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -27,11 +29,25 @@ type crew struct {
 	release  *rig.Installed
 	client   *api.Client
 	replicas int
-	starting chan struct{} // closed when the last Start is done; nil before the first
+
+	// Those of the last Start, nil before the first; the run's own.
+	stopStarting context.CancelFunc
+	started      chan struct{} // closed when it is done
+
+	ends
 }
 
-// answerWithin bounds a request to the API server, or a command on the node.
-const answerWithin = 20 * time.Second
+const (
+	// answerWithin bounds a request to the API server, or a command on the node.
+	answerWithin = 20 * time.Second
+	// killWithin bounds a Kill, which is several of them.
+	killWithin = 2 * answerWithin
+	// askEvery is how often something is asked for that comes soon, and the shortest
+	// wait between two tries at what should not fail, which doubles up to tryLeast.
+	askEvery, tryLeast = 50 * time.Millisecond, 5 * time.Second
+	// mostOrchestrators bounds the replicas.
+	mostOrchestrators = 9
+)
 
 // install installs the release, with no replica yet.
 func (g *ground) install(ctx context.Context) (*crew, error) {
@@ -56,7 +72,7 @@ func (g *ground) install(ctx context.Context) (*crew, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &crew{g: g, release: installed, replicas: g.s.Orchestrators}
+	c := &crew{g: g, release: installed, replicas: g.s.Orchestrators, ends: newEnds()}
 	if c.client, err = installed.API(installed.Token); err != nil {
 		return nil, err
 	}
@@ -70,14 +86,17 @@ func failing(template string) string {
 	return strings.Replace(template, "restartPolicy: Always", "restartPolicy: Never", 1)
 }
 
-// scale has the release have so many replicas.
-func (c *crew) scale(ctx context.Context, replicas int) error {
+// scale has the release have so many replicas, and answers which generation of the
+// StatefulSet that is.
+func (c *crew) scale(ctx context.Context, replicas int) (generation int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
 	patch := `{"spec":{"replicas":` + strconv.Itoa(replicas) + `}}`
-	_, err := c.g.set.AppsV1().StatefulSets(namespace).Patch(ctx, release, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	set, err := c.g.set.AppsV1().StatefulSets(namespace).Patch(ctx, release, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
-		return fmt.Errorf("%d orchestrators: %w", replicas, err)
+		return 0, fmt.Errorf("%d orchestrators: %w", replicas, err)
 	}
-	return nil
+	return set.Generation, nil
 }
 
 // names are the pods that the replicas have: a StatefulSet's are numbered.
@@ -88,49 +107,128 @@ func (c *crew) names() (names []string) {
 	return names
 }
 
+// replica says that a pod is one of theirs.
+func (c *crew) replica(pod string) bool { return slices.Contains(c.names(), pod) }
+
 // Start is part of wire.Crew. The run does not wait for the API server.
 func (c *crew) Start() error {
+	ctx, cancel := context.WithCancel(c.g.ctx)
 	started := make(chan struct{})
-	c.starting = started
+	c.stopStarting, c.started = cancel, started
+	c.want(true)
 	c.g.works.Go(func() {
 		defer close(started)
-		ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
 		defer cancel()
-		if err := c.scale(ctx, c.replicas); err != nil {
+		for wait := askEvery; ; wait = min(2*wait, tryLeast) {
+			_, err := c.scale(ctx, c.replicas)
+			if err == nil || ctx.Err() != nil {
+				return
+			}
 			c.g.unseen(err)
+			if pause(ctx, wait+rand.N(wait)) != nil {
+				return
+			}
 		}
 	})
 	return nil
 }
 
-// Kill is part of wire.Crew: the processes are killed, and their pods removed before
-// anybody could start them again.
+// Kill is part of wire.Crew. None may hear that it is to end, or be started again
+// by its node: so first they stand still, then the cluster is to have none, and
+// what it was about to remove is killed.
 func (c *crew) Kill() {
-	if c.starting != nil {
-		<-c.starting
+	if c.started != nil {
+		c.stopStarting()
+		<-c.started
 	}
-	ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
+	c.want(false)
+	c.askedFor(c.known())
+	ctx, cancel := context.WithTimeout(c.g.ctx, killWithin)
 	defer cancel()
-	errs := make(chan error, c.replicas)
-	for _, name := range c.names() {
-		go func() { errs <- c.signal(ctx, name, "KILL") }()
+	errs := []error{c.each(c.known(), func(pod *corev1.Pod) error {
+		_, err := c.g.rig.SignalPod(ctx, string(pod.UID), "STOP")
+		return err
+	})}
+	generation, err := c.scale(ctx, 0)
+	if err == nil {
+		err = c.observed(ctx, generation)
 	}
-	var all []error
-	for range c.replicas {
-		if err := <-errs; !errors.Is(err, wire.ErrNotRunning) {
-			all = append(all, err)
-		}
-	}
-	all = append(all, c.scale(ctx, 0))
-	now := int64(0)
-	for _, name := range c.names() {
-		err := c.g.set.CoreV1().Pods(namespace).Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: &now})
-		if !apierrors.IsNotFound(err) {
-			all = append(all, err)
-		}
-	}
-	if err := errors.Join(all...); err != nil {
+	there, unknown := c.list(ctx)
+	c.askedFor(there)
+	errs = append(errs, err, unknown, c.each(there, func(pod *corev1.Pod) error {
+		c.keepLog(ctx, pod.Name, false)
+		return c.kill(ctx, pod)
+	}))
+	if err := errors.Join(errs...); err != nil {
 		c.g.unseen(fmt.Errorf("killing the orchestrators: %w", err))
+	}
+}
+
+// observed waits until the cluster acts as a generation of the StatefulSet says.
+func (c *crew) observed(ctx context.Context, generation int64) error {
+	for {
+		set, err := c.g.set.AppsV1().StatefulSets(namespace).Get(ctx, release, metav1.GetOptions{})
+		if err != nil || set.Status.ObservedGeneration >= generation {
+			return err
+		}
+		if err := pause(ctx, askEvery); err != nil {
+			return fmt.Errorf("the cluster still wants the orchestrators: %w", err)
+		}
+	}
+}
+
+// list asks for the pods that there are, of which the watch may not know yet. If
+// nobody answers they are those that it knows.
+func (c *crew) list(ctx context.Context) ([]*corev1.Pod, error) {
+	all, err := c.g.set.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return c.known(), err
+	}
+	var pods []*corev1.Pod
+	for i := range all.Items {
+		if c.replica(all.Items[i].Name) {
+			pods = append(pods, &all.Items[i])
+		}
+	}
+	return pods, nil
+}
+
+// known are the pods that the watch knows of.
+func (c *crew) known() (pods []*corev1.Pod) {
+	for _, name := range c.names() {
+		if pod := c.g.pods.pod(name); pod != nil {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// each does something to several pods side by side.
+func (c *crew) each(pods []*corev1.Pod, do func(pod *corev1.Pod) error) error {
+	errs := make([]error, len(pods))
+	var all sync.WaitGroup
+	for i, pod := range pods {
+		all.Go(func() { errs[i] = do(pod) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// kill removes a pod, with its processes, until there are none.
+func (c *crew) kill(ctx context.Context, pod *corev1.Pod) error {
+	now := int64(0)
+	err := c.g.set.CoreV1().Pods(namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &pod.UID}})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // it is gone, or another has its name
+		err = nil
+	}
+	for {
+		n, failed := c.g.rig.SignalPod(ctx, string(pod.UID), "KILL")
+		if failed != nil || n == 0 {
+			return errors.Join(err, failed)
+		}
+		if pause(ctx, askEvery) != nil {
+			return errors.Join(err, fmt.Errorf("%s has %d processes that cannot be killed", pod.Name, n))
+		}
 	}
 }
 
@@ -141,6 +239,7 @@ func (c *crew) signal(ctx context.Context, pod, signal string) error {
 	if there == nil {
 		return wire.ErrNotRunning
 	}
+	c.hold(there.UID)
 	n, err := c.g.rig.SignalPod(ctx, string(there.UID), signal)
 	if err == nil && n == 0 {
 		err = wire.ErrNotRunning
@@ -150,9 +249,6 @@ func (c *crew) signal(ctx context.Context, pod, signal string) error {
 
 // Pause is part of wire.Crew.
 func (c *crew) Pause(name string) (resume func(), err error) {
-	if name == "" {
-		return nil, wire.ErrNotRunning
-	}
 	ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
 	defer cancel()
 	if err := c.signal(ctx, name, "STOP"); err != nil {
@@ -173,38 +269,15 @@ func (c *crew) Gone() bool { return false }
 // Client is part of wire.Crew.
 func (c *crew) Client() *api.Client { return c.client }
 
-// notes tell of orchestrators that have ended by themselves.
-func (c *crew) notes() (notes []string) {
-	for _, name := range c.names() {
-		pod := c.g.pods.pod(name)
-		if pod == nil {
-			continue
-		}
-		for _, s := range pod.Status.ContainerStatuses {
-			if last := s.LastTerminationState.Terminated; s.RestartCount > 0 && last != nil {
-				notes = append(notes, fmt.Sprintf("The cluster has restarted %s %d times, last since it ended with exit code %d (%s).", name, s.RestartCount, last.ExitCode, last.Reason))
-			}
-		}
-	}
-	return notes
-}
-
-// logLimit bounds what is kept of an orchestrator's log.
-const logLimit = 64 << 20
-
 // close keeps what the orchestrators have said, and removes the release with all
 // pods.
-func (c *crew) close(ctx context.Context, log io.Writer) error {
-	for _, name := range c.names() {
-		limit := int64(logLimit)
-		said, err := c.g.set.CoreV1().Pods(namespace).GetLogs(name, &corev1.PodLogOptions{LimitBytes: &limit}).DoRaw(ctx)
-		if err != nil && !apierrors.IsNotFound(err) {
-			fmt.Fprintf(log, "the log of %s: %v\n", name, err)
-		}
-		for line := range strings.Lines(string(said)) {
-			fmt.Fprintf(log, "%s %s", name, line)
-		}
-	}
+func (c *crew) close(ctx context.Context) error {
+	c.want(false)
+	pods, err := c.list(ctx)
+	errs := []error{err, c.each(pods, func(pod *corev1.Pod) error {
+		c.keepLog(ctx, pod.Name, false)
+		return nil
+	})}
 	c.client.Close()
-	return c.release.Uninstall(ctx)
+	return errors.Join(append(errs, c.release.Uninstall(ctx))...)
 }

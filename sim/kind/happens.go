@@ -2,11 +2,17 @@ package kind
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-logr/logr"
 
 	"dacorch/orchestrator/fleet"
 	"dacorch/sim/wire/zookeeper"
@@ -16,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // The roots of the trees (CONTRACT.md, ZooKeeper).
@@ -28,26 +35,34 @@ const (
 const logPeriod = 10 * time.Millisecond
 
 // begin is wire.Scene.Begin: from here on the run is told what happens.
-func (g *ground) begin(context.Context) error {
+func (g *ground) begin(ctx context.Context) error {
 	log, err := zookeeper.FollowLog(filepath.Join(g.rig.ZooKeeperData(), "version-2"))
 	if err != nil {
 		return err
 	}
 	g.works.Go(func() { g.follow(log) })
-	return nil
-}
-
-// watch begins to watch the pods, of which there are none yet.
-func (g *ground) watch(ctx context.Context) error {
-	g.works.Go(func() { g.pods.informer.RunWithContext(g.ctx) })
+	logger := logr.FromSlogHandler(slog.NewTextHandler(g.s.Log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	g.works.Go(func() { g.pods.informer.RunWithContext(klog.NewContext(g.ctx, logger)) }) // of none yet
 	if !cache.WaitForCacheSync(ctx.Done(), g.pods.informer.HasSynced) {
 		return fmt.Errorf("the watch of the pods in %s: %w", namespace, context.Cause(ctx))
 	}
+	g.s.Told.Hear(g.crew.client)
 	return nil
+}
+
+// following is how far ZooKeeper's log was read.
+type following struct {
+	asked chan chan<- struct{} // to be closed when all was read that was there before
+	lost  chan struct{}        // closed when it is not read any more
+}
+
+func newFollowing() following {
+	return following{make(chan chan<- struct{}), make(chan struct{})}
 }
 
 // follow tells what ZooKeeper carries out, until the site ends.
 func (g *ground) follow(log *zookeeper.Log) {
+	defer close(g.lost)
 	defer log.Close() // it was only read
 	every := time.NewTicker(logPeriod)
 	defer every.Stop()
@@ -58,17 +73,42 @@ func (g *ground) follow(log *zookeeper.Log) {
 		}
 	}
 	for {
+		var asked chan<- struct{}
+		select {
+		case <-every.C:
+		case asked = <-g.asked:
+		case <-g.ctx.Done():
+			return
+		}
 		if err := log.Read(tell); err != nil {
 			g.unseen(fmt.Errorf("what ZooKeeper did is not known any more: %w", err))
 			return
 		}
-		select {
-		case <-every.C:
-		case <-g.ctx.Done():
-			return
+		if asked != nil {
+			close(asked)
 		}
 	}
 }
+
+// caughtUp waits until all was told that ZooKeeper has carried out by now.
+func (g *ground) caughtUp(ctx context.Context) error {
+	done := make(chan struct{})
+	select {
+	case g.asked <- done:
+	case <-g.lost:
+		return errLost
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-g.lost:
+		return errLost
+	}
+}
+
+var errLost = errors.New("what ZooKeeper did is not known any more")
 
 // ours are the changes in the trees of the run's kinds, as if these were called as
 // in the scenario.
@@ -87,7 +127,7 @@ func (g *ground) ours(changes []zookeeper.Change) (ours []zookeeper.Change) {
 	return ours
 }
 
-// pods follows the pods of the run's instances.
+// pods follows the pods of the run's instances and of its orchestrators.
 type pods struct {
 	g        *ground
 	store    cache.Store
@@ -136,6 +176,12 @@ func (p *pods) happened(was, is *corev1.Pod) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	tell, dacs := p.g.s.Told.Pod, p.g.dacs
+	p.g.crew.seen(was, is)
+	if is != nil && evicted(is) && (was == nil || !evicted(was)) {
+		if kind, id, ok := p.g.instance(is.Name); ok {
+			p.g.s.Told.Evicted(kind, id)
+		}
+	}
 	switch {
 	case is == nil:
 		tell(watch.Deleted, was, was)
@@ -149,7 +195,26 @@ func (p *pods) happened(was, is *corev1.Pod) {
 	}
 }
 
-// pod is an instance's pod; nil for none.
+// evicted says that the API server was asked to evict a pod, and does so.
+func evicted(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == "EvictionByEvictionAPI"
+	})
+}
+
+// instance tells which instance a pod's name stands for.
+func (g *ground) instance(pod string) (fleet.Kind, fleet.InstanceID, bool) {
+	for _, k := range g.s.Kinds {
+		if number, is := strings.CutPrefix(pod, k.InstanceName+"-"); is {
+			if id, err := strconv.ParseInt(number, 10, 32); err == nil {
+				return k.Kind, fleet.InstanceID(id), true
+			}
+		}
+	}
+	return "", 0, false
+}
+
+// pod is a pod as the watch knows it; nil for none.
 func (p *pods) pod(name string) *corev1.Pod {
 	found, there, err := p.store.GetByKey(namespace + "/" + name)
 	if err != nil || !there {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 type Options struct {
 	Rig           string  // the rig's name; default rig.Name
 	TimeScale     float64 // see wire.RunOptions
-	Orchestrators int     // replicas; default 1
+	Orchestrators int     // replicas, 1 to 9; default 1
 	Open          func(path string) (io.ReadCloser, error)
 	Log           io.Writer // of the orchestrators; nil: discards
 	Progress      func(wire.Progress) error
@@ -36,20 +37,26 @@ const (
 	namespace = "dacorch-sim"
 	release   = "sim"
 	// suffix ends the kinds' names in a run: the rig's own release has a Thing and a
-	// Rule, with their tables, nodes and consumer groups.
+	// Rule, with their tables, nodes and consumer groups. Whatever has a kind whose name
+	// ends so is a run's, and removed with it.
 	suffix = "Sim"
 )
 
 // Run plays a scenario on a rig that is up, in real time, and removes from the rig
-// what it has put there. A rig bears one run at a time. The error is about the
-// scenario or its files, the rig, ctx, or that of Progress; what went wrong in the
-// run is in the report.
+// what it has put there; what a run that was killed has left, the next one removes.
+// A rig bears one run at a time. Its servers and what is announced on cm/notify are
+// everybody's: the rig's own release feels the faults of these too. The error is
+// about the scenario or its files, the rig, ctx, or that of Progress; what went
+// wrong in the run is in the report.
 func Run(ctx context.Context, sc *scenarios.Scenario, opts Options) (*wire.Result, error) {
 	if err := refuse(sc); err != nil {
 		return nil, err
 	}
+	if opts.Orchestrators < 0 || opts.Orchestrators > mostOrchestrators {
+		return nil, fmt.Errorf("%d orchestrators: want 1 to %d", opts.Orchestrators, mostOrchestrators)
+	}
 	result, err := wire.Run(ctx, sc, wire.RunOptions{TimeScale: opts.TimeScale, Orchestrators: opts.Orchestrators, Open: opts.Open,
-		Log: opts.Log, Progress: opts.Progress, Ground: &ground{name: opts.Rig,
+		Log: opts.Log, Progress: opts.Progress, Ground: &ground{name: opts.Rig, following: newFollowing(),
 			breaking: breaking{servers: map[rig.ServiceName]*outage{}, signals: make(chan struct{}, signalsAtOnce)}}})
 	if result != nil && err != nil { // no reason to lose it
 		result.Report.Notes = append(result.Report.Notes, fmt.Sprintf("Not all of the run was cleared away, which the next one will do: %v.", err))
@@ -72,8 +79,9 @@ func refuse(sc *scenarios.Scenario) error {
 }
 
 // ground is a rig as a run stands on it. The order of its files: what happens
-// (happens.go), what the DACs do (dacs.go), the orchestrators (crew.go), what
-// breaks (breaks.go), what is there and how it is cleared away (site.go).
+// (happens.go), what the DACs do (dacs.go), the orchestrators (crew.go) and how they
+// end (ends.go), what breaks (breaks.go), what is there (site.go) and how it is
+// cleared away (clear.go).
 type ground struct {
 	name string // of the rig
 	s    wire.Setting
@@ -84,6 +92,7 @@ type ground struct {
 	crew  *crew
 	works sync.WaitGroup // goroutines that end with the site's context
 
+	following
 	breaking
 }
 
@@ -92,9 +101,10 @@ func (*ground) Name() string { return "kind" }
 
 const (
 	// openWithin bounds what it takes to prepare a rig for a run, and closeWithin to
-	// clear it away: a namespace goes when its last pod has gone.
+	// clear it away: a namespace goes when its last pod has gone, and a server that is
+	// away is started first.
 	openWithin  = 5 * time.Minute
-	closeWithin = 4 * time.Minute
+	closeWithin = 5 * time.Minute
 	// comingBack is how long a server may take to start, and its clients to find it.
 	comingBack = 30 * time.Second
 	// answers is how long an orchestrator may take to say what it knows.
@@ -105,7 +115,7 @@ const (
 
 // Open is part of wire.Ground.
 func (g *ground) Open(ctx context.Context, s wire.Setting) (_ *wire.Scene, err error) {
-	s.Session = max(s.Session, leastSession)
+	s.Session, s.Kinds = max(s.Session, leastSession), slices.Clone(s.Kinds)
 	for i := range s.Kinds {
 		k := &s.Kinds[i]
 		k.Session, k.Table = max(k.Session, leastSession), string(k.Kind)+suffix
@@ -130,10 +140,6 @@ func (g *ground) Open(ctx context.Context, s wire.Setting) (_ *wire.Scene, err e
 	if g.crew, err = g.install(ctx); err != nil {
 		return nil, err
 	}
-	if err := g.watch(ctx); err != nil {
-		return nil, err
-	}
-	s.Told.Hear(g.crew.client)
 	return &wire.Scene{Centre: centre, Crew: g.crew, Look: g, Breaker: g, Begin: g.begin, Close: g.close,
 		Suffix: suffix, ComingBack: comingBack, Answers: answers, Notes: g.notes}, nil
 }
@@ -144,15 +150,9 @@ func (g *ground) close() error {
 	defer cancel()
 	errs := []error{g.mend(ctx)}
 	if g.crew != nil {
-		errs = append(errs, g.crew.close(ctx, g.s.Log))
+		errs = append(errs, g.crew.close(ctx))
 	}
 	g.site.end()
 	g.works.Wait()
 	return errors.Join(append(errs, g.site.close(ctx))...)
-}
-
-// notes is wire.Scene.Notes.
-func (g *ground) notes() []string {
-	notes := append(g.broken(), g.crew.notes()...)
-	return append(notes, "On kind heartbeats are not counted, and what a DAC runs is what it has confirmed.")
 }

@@ -2,11 +2,11 @@ package kind
 
 import (
 	"errors"
-	"io/fs"
 	"strings"
 	"testing"
 
 	"dacorch/deploy"
+	"dacorch/e2e/rig"
 	"dacorch/scenarios"
 )
 
@@ -74,8 +74,11 @@ func TestNoRig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), sc, Options{Rig: "none"}); err == nil || errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "rig") {
+	if _, err := Run(t.Context(), sc, Options{Rig: "none"}); !errors.Is(err, rig.ErrNotUp) {
 		t.Errorf("without a rig: %v", err)
+	}
+	if _, err := Run(t.Context(), sc, Options{Rig: "none", Orchestrators: mostOrchestrators + 1}); err == nil || !strings.Contains(err.Error(), "want 1 to 9") {
+		t.Errorf("with ten orchestrators: %v", err)
 	}
 }
 
