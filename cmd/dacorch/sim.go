@@ -86,8 +86,9 @@ Kafka, Mosquitto and PostgreSQL in containers, Kubernetes, the orchestrator from
 chart, a pod for each DAC, which take as long as they do. ZooKeeper sessions last 6s
 at least. A run has a namespace of its own (dacorch-sim) and calls its kinds ThingSim
 and so on; it removes all of that at its end, or before the next one where it was
-killed. Faults that need a hook in a server are refused. docs/fidelity.md sets the
-three side by side.
+killed. The servers and cm/notify are everybody's: whatever else stands on the rig
+feels a server's outage, garbage and floods, too. Faults that need a hook in a server
+are refused. docs/fidelity.md sets the three side by side.
 
 Times in the report are the scenario's, so that a real latency counts N times:
 50ms at --time-scale 30 are 1.5s. Only those of rest_… and publish_… are real.

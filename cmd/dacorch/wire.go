@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 	"dacorch/sim/kind"
 	"dacorch/sim/wire"
 )
+
+// mostTimeScale is the largest --time-scale.
+const mostTimeScale = 120
 
 // checkWire refuses flags that do not go together.
 func (f *runFlags) checkWire() error {
@@ -25,8 +29,8 @@ func (f *runFlags) checkWire() error {
 		return fmt.Errorf("--time-scale and --orchestrators go with --on %s and --on %s: virtual time needs no scale", onWire, onKind)
 	case f.on != onKind && f.rig != "":
 		return fmt.Errorf("--rig goes with --on %s", onKind)
-	case f.timeScale < 1 || f.timeScale > 120:
-		return fmt.Errorf("--time-scale %v: want 1 to 120", f.timeScale)
+	case f.timeScale < 1 || f.timeScale > mostTimeScale:
+		return fmt.Errorf("--time-scale %v: want 1 to %d", f.timeScale, mostTimeScale)
 	case f.orchestrators < 1 || f.orchestrators > 9:
 		return fmt.Errorf("--orchestrators %d: want 1 to 9", f.orchestrators)
 	}
@@ -53,14 +57,34 @@ func (c console) playReal(ctx context.Context, sc *scenarios.Scenario, f runFlag
 	}
 	result, err := play(ctx, sc, f, &lockedWriter{to: log}, progress)
 	line.clear()
-	if errors.Is(err, context.Canceled) {
-		return nil, interruptedError(fmt.Sprintf("%s: interrupted at %s of %s, after %s: no verdict",
-			sc.Name, clock(reached), clock(sc.Duration), time.Since(began).Round(time.Millisecond)))
+	if err != nil && ctx.Err() != nil {
+		text := fmt.Sprintf("%s: interrupted at %s of %s, after %s: no verdict",
+			sc.Name, clock(reached), clock(sc.Duration), time.Since(began).Round(time.Millisecond))
+		if more := besides(err, ctx.Err(), context.Cause(ctx)); more != nil { // what could not be cleared away above all
+			text += fmt.Sprintf("; and more went wrong: %v", more)
+		}
+		return nil, interruptedError(text)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &sim.Result{Report: result.Report, Timeline: result.Timeline}, nil
+}
+
+// besides is an error without those of its parts that only say what is known; nil
+// when it has no others.
+func besides(err error, known ...error) error {
+	if joined, is := err.(interface{ Unwrap() []error }); is {
+		var others []error
+		for _, part := range joined.Unwrap() {
+			others = append(others, besides(part, known...))
+		}
+		return errors.Join(others...)
+	}
+	if slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
+		return nil
+	}
+	return err
 }
 
 // playWire runs the scenario in this process, but for the orchestrators.

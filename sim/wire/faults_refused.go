@@ -1,11 +1,20 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"dacorch/scenarios"
 )
+
+// Check answers what a scenario asks for that a ground cannot play, all of it; nil
+// stands for the ground in this process.
+func Check(sc *scenarios.Scenario, on Ground) error {
+	r := newRun(context.Background(), sc, RunOptions{TimeScale: 1, Ground: on})
+	defer r.cancel()
+	return r.refuse()
+}
 
 // refuse answers what the scenario asks for that cannot be played on this ground, all of it;
 // what is played otherwise than it says, the report will tell.
