@@ -46,7 +46,12 @@ type instance struct {
 	runs    bool  // it runs list; else nothing
 	session int64 // of its program at ZooKeeper
 	former  int64 // that of the program before it
+	early   *confirmation
 }
+
+// confirmation is one that was seen before the pod of whoever has confirmed: pods are
+// watched, and ZooKeeper's log is read, each as fast as they can be.
+type confirmation struct{ session, times int64 }
 
 // step is one change of a list.
 type step struct {
@@ -71,13 +76,21 @@ func (d *dacs) tree(session int64, changes []zookeeper.Change) {
 	for _, c := range changes {
 		rest, of := strings.CutPrefix(c.Path, orchestrationRoot)
 		parts := strings.Split(rest, "/")
-		if !of || c.Op == "delete" || len(parts) != 4 || parts[2] != "tmp" || parts[3] != "status" {
+		if !of || len(parts) != 4 || parts[2] != "tmp" || parts[3] != "status" {
 			continue
 		}
 		id, err := strconv.ParseInt(parts[1], 10, 32)
+		if err != nil {
+			continue
+		}
+		in := d.instance(fleet.Kind(parts[0]), fleet.InstanceID(id))
+		if c.Op == "delete" { // a session has ended, and with it whoever was to come
+			in.early = nil
+			continue
+		}
 		var status struct{ Times *int64 }
-		if err == nil && json.Unmarshal(c.Data, &status) == nil && status.Times != nil {
-			d.confirmed(d.instance(fleet.Kind(parts[0]), fleet.InstanceID(id)), session, *status.Times)
+		if json.Unmarshal(c.Data, &status) == nil && status.Times != nil {
+			d.confirmed(in, session, *status.Times)
 		}
 	}
 }
@@ -100,7 +113,7 @@ func (d *dacs) committed(kind fleet.Kind, _ int64, txn *fleet.Txn) {
 			ran := in.runs
 			d.stop(in)
 			in.runs = ran
-			in.list, in.later = map[string]bool{}, nil
+			in.list, in.later, in.early = map[string]bool{}, nil, nil
 			continue
 		}
 		in.later = append(in.later, step{c.Times, c.Add, c.Remove})
@@ -139,8 +152,12 @@ func (in *instance) advance(times int64) (added, removed []string) {
 
 // confirmed takes in that a program has applied its list as of times.
 func (d *dacs) confirmed(in *instance, session, times int64) {
-	if in.pod == "" || in.pod == in.dead || session == in.former {
-		return // of a program that is at its end
+	switch {
+	case session == in.former: // of a program that is at its end
+		return
+	case in.pod == "" || in.pod == in.dead:
+		in.early = &confirmation{session, times}
+		return
 	}
 	in.session = session
 	added, removed := in.advance(times)
@@ -213,10 +230,19 @@ func (d *dacs) created(pod *corev1.Pod) {
 	}
 	d.over(in)
 	in.pod = string(pod.UID)
-	if n := len(in.later); n > 0 {
-		in.advance(in.later[n-1].times)
+	early := in.early
+	in.early = nil
+	if early == nil || early.session == in.former {
+		if n := len(in.later); n > 0 {
+			in.advance(in.later[n-1].times)
+		}
+		d.phase(in, pod)
+		return
 	}
 	d.phase(in, pod)
+	if in.pod != in.dead {
+		d.confirmed(in, early.session, early.times)
+	}
 }
 
 // changed takes in that a pod is in another phase.

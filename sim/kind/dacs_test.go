@@ -104,6 +104,20 @@ func TestDACs(t *testing.T) {
 		{func() { d.tree(14, status("create", 5)) }, "0/u4 +b, 0 as of 5"},
 		{func() { d.tree(leader, list("delete", 0)) }, "0/u4 -b"},
 		{func() { d.gone(pod("u4", corev1.PodRunning)) }, "0/u4 is over"},
+		{func() { d.tree(leader, list("create", 6, "a")) }, ""},
+		// The confirmation may be seen before its pod: it is kept.
+		{func() { d.tree(15, status("create", 6)) }, ""},
+		{func() { d.tree(leader, list("setData", 7, "a", "b")) }, ""},
+		{func() { d.created(pod("u5", corev1.PodPending)) }, "0/u5 lives, 0/u5 +a, 0 as of 6"},
+		{func() { d.tree(15, status("setData", 7)) }, "0/u5 +b, 0 as of 7"},
+		{func() { d.killed("Thing", 0, "u5") }, "0/u5 -a, 0/u5 -b, 0/u5 is over"},
+		{func() { d.tree(16, append(status("delete", 7), status("create", 7)...)) }, ""},
+		{func() { d.created(pod("u6", corev1.PodRunning)) }, "0/u6 lives, 0/u6 +a, 0/u6 +b, 0 as of 7"},
+		{func() { d.gone(pod("u6", corev1.PodRunning)) }, "0/u6 -a, 0/u6 -b, 0/u6 is over"},
+		// Unless whoever confirmed is gone before its pod is seen.
+		{func() { d.tree(17, status("create", 7)) }, ""},
+		{func() { d.tree(17, status("delete", 7)) }, ""},
+		{func() { d.created(pod("u7", corev1.PodRunning)) }, "0/u7 lives"},
 	} {
 		step.do()
 		if got := told.take(); got != step.want {
