@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,13 +47,20 @@ func TestLogOfRealZooKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	var mu sync.Mutex // guards want
 	var got, want []string
-	standIn.Observe(func(_ int64, changes []Change) { want = append(want, told(changes)) })
-	catchUp := func() {
+	standIn.Observe(func(_ int64, changes []Change) {
+		mu.Lock()
+		defer mu.Unlock()
+		want = append(want, told(changes))
+	})
+	catchUp := func(root string) {
 		t.Helper()
+		mark := "delete " + root + "/last " // the end of the writer's session, which it does not wait for
+		ended := func(told []string) bool { return len(told) > 0 && strings.Contains(told[len(told)-1], mark) }
 		tick := time.NewTicker(20 * time.Millisecond) // the server needs the processor, too
 		defer tick.Stop()
-		for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+		for deadline := time.Now().Add(patience); ; <-tick.C {
 			if err := l.Read(func(_ int64, at time.Time, changes []Change) {
 				if since := time.Since(at); since < -time.Hour || since > time.Hour {
 					t.Errorf("a transaction of %v", at)
@@ -61,17 +69,22 @@ func TestLogOfRealZooKeeper(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			if len(got) >= len(want) || time.Now().After(deadline) {
+			mu.Lock()
+			both := ended(got) && ended(want)
+			mu.Unlock()
+			if both || time.Now().After(deadline) {
 				break
 			}
 		}
-		if !slices.Equal(got, want) {
-			for i := range min(len(got), len(want)) {
-				if got[i] != want[i] {
-					t.Fatalf("transaction %d: the log has\n%s\nthe stand-in tells\n%s", i, got[i], want[i])
-				}
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range min(len(got), len(want)) {
+			if got[i] != want[i] {
+				t.Fatalf("transaction %d: the log has\n%s\nthe stand-in tells\n%s", i, got[i], want[i])
 			}
-			t.Fatalf("the log has %d transactions, the stand-in tells %d", len(got), len(want))
+		}
+		if len(got) != len(want) || !ended(got) {
+			t.Fatalf("the log has %d transactions, the stand-in tells %d; the writer's end is among the log's: %v", len(got), len(want), ended(got))
 		}
 	}
 	for round, again := range []func(){func() { server.Kill(); server.Start() }, func() { server.Stop(); server.Start() }, func() {}} {
@@ -79,7 +92,7 @@ func TestLogOfRealZooKeeper(t *testing.T) {
 		for _, addr := range []string{server.Addr, standIn.Addr()} {
 			writes(t, connect(t, addr, 10*time.Second), rand.New(rand.NewPCG(3, uint64(round))), root, 200)
 		}
-		catchUp()
+		catchUp(root)
 		again()
 	}
 	if files, err := filepath.Glob(filepath.Join(dir, "log.*")); err != nil || len(files) < 4 {
@@ -91,7 +104,7 @@ func TestLogOfRealZooKeeper(t *testing.T) {
 }
 
 // writes has a client write below root, in a way that the random numbers decide,
-// and then ends its session.
+// and then ends its session, with which root/last goes.
 func writes(t *testing.T, c *client, rnd *rand.Rand, root string, steps int) {
 	t.Helper()
 	must := func(_ any, err error) {
@@ -102,6 +115,7 @@ func writes(t *testing.T, c *client, rnd *rand.Rand, root string, steps int) {
 	}
 	must(c.Create(root, []byte("root"), 0, open))
 	must(c.Create(root+"/large", []byte(strings.Repeat("x", 300_000)), 0, open))
+	must(c.Create(root+"/last", nil, zk.FlagEphemeral, open))
 	path := func() string { return fmt.Sprintf("%s/%d", root, rnd.IntN(8)) }
 	for i := range steps {
 		data := []byte(strings.Repeat("d", rnd.IntN(40)))
