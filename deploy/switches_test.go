@@ -179,6 +179,7 @@ func TestRefusals(t *testing.T) {
 		"config: {kinds: [{kind: Probe, instanceName: p}]}":                 "podTemplates.p: there is none",
 		"secrets: {api: {cert: {name: x, key: c}}}":                         "secrets.api: cert and key belong together",
 		"secrets: {api: {cert: {name: x, key: c}, key: {name: x, key: k}}}": "secrets.api.ca: the replicas forward orders",
+		"config: {api: {certFile: /c, keyFile: /k}}":                        "secrets.api.ca: the replicas forward orders",
 		"podTemplates: {iota-dca: {kind: Pod}}":                             "podTemplates.iota-dca: no kind takes its pods from there",
 		"serviceMonitor: {enabled: true}":                                   "install the Prometheus operator first",
 		"secrets: {zookeeper: {pasword: {name: x, key: z}}}":                "additional properties 'pasword' not allowed",
@@ -206,12 +207,14 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestEnvironment: tokens and the database's URL may come from the environment.
+// TestEnvironment: tokens and the database's URL may come from the environment, and
+// whom the replicas trust.
 func TestEnvironment(t *testing.T) {
 	chart := loadChart(t)
 	for _, values := range []string{
 		"extraEnvFrom: [{secretRef: {name: s}}]",
 		"extraEnv: [{name: IOTA_TOKEN, valueFrom: {secretKeyRef: {name: s, key: t}}}, {name: IOTA_DB, valueFrom: {secretKeyRef: {name: s, key: d}}}]",
+		"{extraEnv: [{name: IOTA_TOKEN, valueFrom: {secretKeyRef: {name: s, key: t}}}, {name: IOTA_DB, valueFrom: {secretKeyRef: {name: s, key: d}}}, {name: SSL_CERT_FILE, value: /c}], secrets: {api: {cert: {name: x, key: c}, key: {name: x, key: k}}}}",
 	} {
 		if _, err := render(chart, valuesOf(t, values)); err != nil {
 			t.Errorf("%s: %v", values, err)

@@ -92,8 +92,8 @@
 {{- fail (printf "secrets.%s: cert and key belong together" $server) -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.secrets.api.cert (gt (int .Values.replicaCount) 1) (not .Values.secrets.api.ca) (not (dig "api" "caFile" "" $c)) -}}
-{{- fail "secrets.api.ca: the replicas forward orders to one another over HTTPS, and the image knows no public authorities: want {name: …, key: …} of whoever signed secrets.api.cert" -}}
+{{- if and (eq (include "dacorch.scheme" .) "https") (gt (int .Values.replicaCount) 1) (not (or .Values.secrets.api.ca (dig "api" "caFile" "" $c) (include "dacorch.inEnvironment" (dict "root" . "names" (list "DACORCH_API_CA_FILE" "SSL_CERT_FILE" "SSL_CERT_DIR"))))) -}}
+{{- fail "secrets.api.ca: the replicas forward orders to one another over HTTPS, and the image knows no public authorities: want {name: …, key: …} of whoever signed the certificate" -}}
 {{- end -}}
 {{- if and .Values.secrets.database.url (or .Values.secrets.database.ca (dig "database" "url" "" $c)) -}}
 {{- fail "secrets.database.url: it holds the whole URL: leave out config.database.url, and instead of secrets.database.ca write sslrootcert into it" -}}
