@@ -120,10 +120,14 @@ bench: ## measure, and write the tables of docs/benchmarks.md (BENCH_STICKY=all 
 	@echo "measuring production …" && $(GO) test -run '^$$' -bench . -skip '^BenchmarkScale$$' -benchtime 1x -count 3 -timeout 3h ./sim/wire >bin/bench-production.txt $(call document,production)
 	@if [ -n "$$DACORCH_KUBERNETES_BIN" ]; then echo "measuring scale …" && $(GO) test -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -timeout 1h ./sim/wire >bin/bench-scale.txt $(call document,scale); fi
 
-# With DACORCH_AIR_GAPPED=1 from images that "make images" has built here.
+# With DACORCH_AIR_GAPPED=1 from images that "make images" has built here. The images
+# hold a program for Linux, which on another system is built beside the usual one.
 .PHONY: up
 up: build ## bring up the rig: kind, ZooKeeper, Kafka, Mosquitto, PostgreSQL, the chart (needs Docker)
-	bin/dacorch rig up
+	@if [ "$$($(GO) env GOOS)" = linux ]; then set --; else \
+		set -- --binary bin/dacorch-linux; \
+		CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags='-s -w' -buildvcs=$(BUILDVCS) -o bin/dacorch-linux ./cmd/dacorch; \
+	fi && echo "bin/dacorch rig up $$*" && bin/dacorch rig up "$$@"
 
 .PHONY: e2e
 e2e: build ## run the end-to-end suite, and scenarios, on the rig that is up
