@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -51,6 +52,52 @@ func TestAirGappedImagesAreThoseThatAreBuilt(t *testing.T) {
 		_, tag, _ := strings.Cut(ref, ":")
 		if !regexp.MustCompile(`(?m)^` + key + `=` + regexp.QuoteMeta(tag) + `(?:\s|$)`).Match(versions) {
 			t.Errorf("%s: e2e/airgap/versions does not say %s=%s", ref, key, tag)
+		}
+	}
+}
+
+// What the build finds on the PATH instead of the real ones: compilers and downloads
+// that take for ever, and a debootstrap that ends once they have begun.
+var buildStubs = map[string]string{
+	"go":      `[ "$1" != env ] || exit 0; touch "$STUBS/compiles"; sleep 1000 & sleep 1000`,
+	"mvn":     `touch "$STUBS/downloads"; sleep 1000`,
+	"docker":  `[ "$1" = version ]`,
+	"apt-get": `. /etc/os-release; echo "$VERSION_CODENAME http://127.0.0.1/debian"`,
+	"id":      `echo 0`,
+	"debootstrap": `until [ -e "$STUBS/compiles" ] && [ -e "$STUBS/downloads" ]; do sleep 0.05; done
+		[ "$INTERRUPT" = "" ] || kill -INT 0
+		echo "no such mirror"; exit 1`,
+}
+
+// TestBuildEndsWhole: a build that fails or is interrupted leaves nobody at work, who
+// would keep the next one waiting, and makes no image of half a file system.
+func TestBuildEndsWhole(t *testing.T) {
+	if release, err := os.ReadFile("/etc/os-release"); err != nil || !strings.Contains("\n"+string(release), "\nID=debian\n") {
+		t.Skip("the images are built on Debian")
+	}
+	stubs := t.TempDir()
+	for name, script := range buildStubs {
+		if err := os.WriteFile(filepath.Join(stubs, name), []byte("#!/bin/bash\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		interrupt string
+		code      int
+		says      string
+	}{{"", 1, "no such mirror"}, {"yes", 130, "base ..."}} {
+		cache := t.TempDir()
+		build := exec.CommandContext(t.Context(), filepath.Join("..", "airgap", "build"))
+		build.Env = append(os.Environ(), "PATH="+stubs+":"+os.Getenv("PATH"), "DACORCH_CACHE="+cache, "STUBS="+cache,
+			"INTERRUPT="+test.interrupt, "AIRGAP_NODE_SETUP=")
+		var out bytes.Buffer
+		build.Stdout, build.Stderr = &out, &out
+		endsWithContext(build)
+		if err := build.Run(); build.ProcessState == nil || build.ProcessState.ExitCode() != test.code || !strings.Contains(out.String(), test.says) {
+			t.Errorf("interrupted %q: it ends with %v, want exit code %d and %q:\n%s", test.interrupt, err, test.code, test.says, &out)
+		}
+		if err := exec.CommandContext(t.Context(), "flock", "--timeout", "60", filepath.Join(cache, "airgap", "lock"), "true").Run(); err != nil {
+			t.Errorf("interrupted %q: somebody works on: %v", test.interrupt, err)
 		}
 	}
 }
