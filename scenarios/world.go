@@ -56,6 +56,7 @@ var LatencyDefaults = []LatencyDefault{
 	usual("kubernetes.request", 5*ms, 12*ms, 500*ms, "a call, until it takes effect"),
 	usual("kubernetes.answer", 2*ms, 6*ms, 200*ms, "its answer on the way back"),
 	usual("kubernetes.watch", 5*ms, 20*ms, 500*ms, "a pod's event, to the orchestrator"),
+	usual("kubernetes.kubelet", 1200*ms, 1700*ms, 3*time.Second, "from the end of a pod's program until the API server knows of it"),
 	usual("kubernetes.schedule", 200*ms, 400*ms, 1*time.Second, "from a pod's creation to the choice of its node"),
 	usual("kubernetes.start", 2*time.Second, 4*time.Second, 10*time.Second, "pulling the image and starting the container"),
 	usual("kubernetes.delete", 500*ms, 800*ms, 2*time.Second, "from a pod's deletion until its name is free"),

@@ -49,7 +49,8 @@ func TestPauseStories(t *testing.T) {
 func TestSplitStories(t *testing.T) {
 	laid, refused, acted := 0, 0, 0
 	for seed := range 12 {
-		rep, log := told(t, fmt.Sprintf("[{at: 3m0.0%ds, for: 1m, orchestrator: split}, {at: 2m59.9s, pod: crash, kind: Thing, count: 2}, {at: 3m0.5s, pod: crash, kind: Thing, count: 2}]", 10+seed))
+		rep, log := told(t, fmt.Sprintf("[{at: 3m0.0%ds, for: 1m, orchestrator: split}, {at: 2m59.9s, pod: crash, kind: Thing, count: 2}, {at: 3m0.5s, pod: crash, kind: Thing, count: 2}]", 10+seed),
+			"world: {kubernetes: {kubelet: {mean: 0s, max: 0s}}}") // what the watch tells of crosses the split
 		if !rep.OK() || len(rep.Pending) > 0 || rep.Totals[history.LeaderChanges] != 1 {
 			t.Fatalf("violations %+v, pending %+v, leader changes %v", rep.Violations, rep.Pending, rep.Totals[history.LeaderChanges])
 		}

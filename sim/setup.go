@@ -144,7 +144,7 @@ func worldConfig(sc *scenarios.Scenario) world.Config {
 		"zookeeper.request": &cfg.ZooKeeper.Request, "zookeeper.answer": &cfg.ZooKeeper.Answer,
 		"zookeeper.watch": &cfg.ZooKeeper.Watch, "zookeeper.readTree": &cfg.ZooKeeper.ReadTree,
 		"kubernetes.request": &cfg.Kubernetes.Request, "kubernetes.answer": &cfg.Kubernetes.Answer, "kubernetes.watch": &cfg.Kubernetes.Watch,
-		"kubernetes.schedule": &cfg.Kubernetes.Schedule, "kubernetes.start": &cfg.Kubernetes.Start,
+		"kubernetes.kubelet": &cfg.Kubernetes.Kubelet, "kubernetes.schedule": &cfg.Kubernetes.Schedule, "kubernetes.start": &cfg.Kubernetes.Start,
 		"kubernetes.delete": &cfg.Kubernetes.Delete, "kubernetes.shutdown": &cfg.Kubernetes.Shutdown,
 		"dac.load": &cfg.DAC.Load, "dac.apply": &cfg.DAC.Apply, "dac.reopen": &cfg.DAC.Reopen,
 	} {

@@ -19,15 +19,16 @@ type window struct {
 // The times by which what the core was told trails what has happened, by the
 // world's defaults.
 const (
-	seenLate   = 20 * time.Millisecond  // a pod's change
-	refusedGap = 30 * time.Second       // between two refusals of one cause
-	cutGap     = 5 * time.Second        // from a broken connection to the next that stands
-	around     = 100 * time.Millisecond // before the first and after the last of them
-	callWaits  = 10 * time.Second       // for the answer of an API server that is down
-	notesLate  = 2 * time.Second        // a broken connection to the broker
-	beatsLate  = 10 * time.Second       // fetches that fail
-	ending     = 5 * time.Second        // a channel that goes so long before the end goes with the process
-	blink      = 15 * time.Second       // a leadership lost for less is a session's, not the process's
+	seenLate   = 20 * time.Millisecond   // a pod's change
+	endLate    = 1700 * time.Millisecond // the end of a pod's program, on top of it
+	refusedGap = 30 * time.Second        // between two refusals of one cause
+	cutGap     = 5 * time.Second         // from a broken connection to the next that stands
+	around     = 100 * time.Millisecond  // before the first and after the last of them
+	callWaits  = 10 * time.Second        // for the answer of an API server that is down
+	notesLate  = 2 * time.Second         // a broken connection to the broker
+	beatsLate  = 10 * time.Second        // fetches that fail
+	ending     = 5 * time.Second         // a channel that goes so long before the end goes with the process
+	blink      = 15 * time.Second        // a leadership lost for less is a session's, not the process's
 )
 
 // callFault is what a refusal by Kubernetes says of it.

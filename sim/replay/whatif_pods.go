@@ -104,9 +104,24 @@ func (k *kindDeriver) podSeen(now time.Duration, p fleet.Pod) {
 
 // failed says that a pod ended by itself.
 func (k *kindDeriver) failed(now time.Duration, p fleet.Pod, s *slot, what scenarios.FaultKind) {
-	if s.failed = true; !s.deleting {
-		k.strikes(cmp.Or(what, scenarios.PodCrash), p.Instance, now-seenLate, 0)
+	if s.failed = true; s.deleting {
+		return
 	}
+	if what == scenarios.PodEvict { // that is told as it happens
+		k.strikes(what, p.Instance, now-seenLate, 0)
+		return
+	}
+	k.strikes(cmp.Or(what, scenarios.PodCrash), p.Instance, s.ended(now), 0)
+}
+
+// ended is when a pod's program crashed of whose end was told now: after its
+// start, if it has come to run.
+func (s *slot) ended(now time.Duration) time.Duration {
+	at := now - seenLate
+	if s.running == 0 {
+		return at
+	}
+	return min(at, max(at-endLate, s.running))
 }
 
 // runs says that a pod has come to run.
@@ -171,7 +186,7 @@ func (k *kindDeriver) podsListed(now time.Duration, pods []fleet.Pod) {
 // nodeLost says that a pod has gone with its node.
 func (k *kindDeriver) nodeLost(id fleet.InstanceID, s *slot) {
 	k.remarks.count("pods lost with their nodes, for which a crash stands", 1)
-	k.strikes(scenarios.PodCrash, id, s.away-seenLate, 0)
+	k.strikes(scenarios.PodCrash, id, s.ended(s.away), 0)
 }
 
 // deletes says that the core gives a pod up: why, shows what had befallen it.

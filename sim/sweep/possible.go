@@ -58,13 +58,14 @@ func Possible(sc *scenarios.Scenario) error {
 	return nil
 }
 
-// settles is how long the kind's intervals give it to settle. Whom silence does not
+// settles is how long the kind's intervals, and the kubelets that tell of the last
+// to crash, give it to settle. Whom silence does not
 // tell of is found once its list changes, which the last to settle may do, and then
 // everything settles once more. A program behind a partition may come back beside
 // its successor, and takes the status that both wrote with it when it ends: the
 // successor then counts as cut off, and is replaced in the end.
 func settles(sc *scenarios.Scenario, k *scenarios.Kind) time.Duration {
-	d := k.Resync + 2*k.Silence
+	d := k.Resync + 2*k.Silence + sc.World.Latency("kubernetes.kubelet").Max
 	if slices.ContainsFunc(sc.Faults, func(f scenarios.Fault) bool { return f.What == scenarios.NodePartition || f.What == scenarios.NodeFlap }) {
 		d += 2*k.Unconfirmed + k.Monitor // twice: it has no session
 	}

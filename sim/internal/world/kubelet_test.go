@@ -55,7 +55,6 @@ func TestEndsAreNoticedLate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tl, l := timeline.New(), &endLedger{podLedger: newPodLedger(t), ended: map[string]time.Duration{}, told: map[string]time.Duration{}}
 		cfg := DefaultConfig().Kubernetes
-		cfg.Kubelet = timeline.Latency{Min: 1200 * time.Millisecond, Mean: 1700 * time.Millisecond, Max: 3 * time.Second}
 		cfg.Schedule.Max, cfg.Start = cfg.Schedule.Mean, timeline.Latency{Min: time.Second, Mean: time.Second, Max: time.Second}
 		k := NewKubernetes(tl, drawSeed(t), cfg, l)
 		l.k = k
