@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -310,6 +311,36 @@ func TestGivesWay(t *testing.T) {
 	}
 	if len(sc.Orders) != 1 || sc.Orders[0].ResourcePerInstance != 0 || len(sc.Faults) != 0 || len(remarks) != 2 {
 		t.Errorf("%+v, %+v, %q", sc.Orders, sc.Faults, remarks)
+	}
+}
+
+// A pod's program is taken to have ended before its kubelet told of it, but for an
+// eviction, and not before it began to run.
+func TestEndsBeforeTold(t *testing.T) {
+	sc, err := scenarios.Shipped("first-light", settingsOf("orders=[]",
+		"faults=[{at: 4m, pod: crash, kind: Thing, instance: 1}, {at: 6m, pod: oom, kind: Thing, instance: 2}, {at: 8m, pod: evict, kind: Thing, instance: 3}]")...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc, _, err = derived(t, recorded(t, sc, sim.Options{})).With(nil, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range sc.Faults {
+		got = append(got, fmt.Sprintf("%s of %d at %v", f.What, f.Instance, f.At.Round(3*time.Second)))
+		if f.What == scenarios.PodEvict && (f.At-8*time.Minute).Abs() > 200*time.Millisecond {
+			t.Errorf("the eviction at 8m is taken to have been at %v", f.At)
+		}
+	}
+	if want := []string{"pod-crash of 1 at 4m0s", "pod-oom of 2 at 6m0s", "pod-evict of 3 at 8m0s"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if s := (slot{running: 10 * time.Second}); s.ended(11*time.Second) != 10*time.Second || s.ended(20*time.Second) != 20*time.Second-seenLate-endLate {
+		t.Errorf("a program that ran from 10s on ended at %v or %v", s.ended(11*time.Second), s.ended(20*time.Second))
+	}
+	if s := (slot{}); s.ended(time.Minute) != time.Minute-seenLate {
+		t.Errorf("a pod that has not run ended at %v", s.ended(time.Minute))
 	}
 }
 
