@@ -41,11 +41,11 @@ const defaultRate Rate = 10
 
 // FaultWords is every fault, those of a subject together, in reading order.
 var FaultWords = []FaultWord{
-	{What: PodCrash, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason Error.",
+	{What: PodCrash, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason Error, once the kubelet tells.",
 		Wire: "The kubelet kills the program."},
-	{What: PodOOM, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason OOMKilled.",
+	{What: PodOOM, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason OOMKilled, once the kubelet tells.",
 		Wire: "The kubelet fails the pod."},
-	{What: PodEvict, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason Evicted.",
+	{What: PodEvict, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason Evicted, at once.",
 		Wire: "The kubelet fails the pod."},
 	{What: PodHang, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods stay Running and run on what they run, but confirm and send nothing, until they are replaced.",
 		Wire: "The program falls silent; its session expires."},
