@@ -65,7 +65,8 @@ func (r *run) perform(now time.Time) time.Duration {
 	return time.Hour
 }
 
-// schedule puts everything that the scenario foresees on the agenda.
+// schedule puts everything that the scenario foresees on the agenda, but for churn
+// (clerk.go).
 func (r *run) schedule() error {
 	for _, b := range r.faults.broken {
 		r.plan(b.At, func(now time.Duration) error { return r.faults.begin(now, b) })
