@@ -44,6 +44,12 @@ func TestFaultStories(t *testing.T) {
 		"[{at: 3m, pod: oom, kind: Thing, instance: 2}]": {
 			[]string{`→ pod-seen 2 Failed.*OOMKilled`, `← delete-pod 2`, `← create-pod 2`},
 			figures{history.PodsCrashed: {1, 1}, history.InstancesReplaced: {1, 1}}},
+		"[{at: 3m, pod: oom, kind: Thing, instance: 2}, {at: 3m1s, pod: crash, kind: Thing, instance: 2}]": { // it has ended, though nobody knows
+			[]string{`→ pod-seen 2 Failed.*OOMKilled`, `← delete-pod 2`, `← create-pod 2`},
+			figures{history.PodsCrashed: {1, 1}, history.InstancesReplaced: {1, 1}, history.DetectionTimeMax: {1.2, 3.6}}},
+		"[{at: 3m, pod: crash, kind: Thing, count: 6}, {at: 3m1s, for: 1m, node: partition, name: node-1}]": { // before the kubelets tell
+			[]string{`→ pod-seen \d Running.*node-lost`, `→ pod-seen \d Failed.*Error`, `→ pod-seen \d Failed.*Error`},
+			figures{history.PodsCrashed: {6, 6}, history.InstancesReplaced: {6, 6}}},
 		"[{at: 3m, pod: evict, kind: Thing, count: 2}]": {
 			[]string{`→ pod-seen \d Failed.*Evicted`, `← create-pod`, `← create-pod`},
 			figures{history.InstancesReplaced: {2, 2}, history.InstancesReplacedNeedlessly: {0, 0}}},
