@@ -26,8 +26,11 @@ func (r *run) leave(crashed bool) {
 	client := r.Crew.Client()
 	for _, k := range r.kinds {
 		st, err := client.Status(ctx, r.called(k.name))
-		if err != nil {
-			continue // nobody leads: there is nothing to keep
+		if err != nil { // nobody leads, and there is nothing to keep; or it takes too long
+			if ctx.Err() != nil && r.ctx.Err() == nil {
+				r.faults.note("An orchestrator did not say within %v what it had planned: moves_needed leaves it out, and moves_excess has it.", r.Answers)
+			}
+			continue
 		}
 		needed := st.Counters["movesPlanned"]
 		if p, err := client.Progress(ctx, r.called(k.name)); err == nil && crashed && p.Running {
