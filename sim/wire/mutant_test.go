@@ -196,7 +196,7 @@ func TestMutants(t *testing.T) {
 				s.t.Error(err)
 			}
 			s.takeFacts()
-			if err := s.audit(); err != nil {
+			if err := s.audit(auditPatience); err != nil {
 				s.t.Error(err)
 			}
 		}, "facts", "differences to the truth"},

@@ -30,7 +30,7 @@ func (r *run) finish() error {
 	r.leave(false)
 	r.askPending()
 	r.faults.idle()
-	if err := r.audit(); err != nil {
+	if err := r.audit(auditPatience); err != nil {
 		return err
 	}
 	r.check.End(r.last)
@@ -45,9 +45,9 @@ const auditPatience = 10 * time.Second
 // ZooKeeper, the database and the DACs anew. Facts that come meanwhile would make
 // differences that are none: it waits for a moment without. What cannot be read is
 // no reason to lose the report.
-func (r *run) audit() error {
-	why := "it did not stand still for a moment"
-	ctx, cancel := context.WithTimeout(r.ctx, auditPatience)
+func (r *run) audit(patience time.Duration) error {
+	why := ""
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	for pause(ctx, 10*time.Millisecond) {
 		r.takeFacts()
@@ -55,7 +55,7 @@ func (r *run) audit() error {
 		truths, err := r.truths(ctx)
 		r.takeFacts()
 		switch {
-		case err != nil && ctx.Err() == nil:
+		case err != nil && (why == "" || ctx.Err() == nil):
 			why = err.Error()
 			pause(ctx, 250*time.Millisecond)
 		case err == nil && r.facts-r.beats == before:
@@ -63,12 +63,14 @@ func (r *run) audit() error {
 				r.check.Audit(r.last, k.name, truths[i])
 			}
 			return nil
+		case err == nil:
+			why = "it did not stand still for a moment"
 		}
 	}
 	if r.ctx.Err() != nil {
 		return context.Cause(r.ctx)
 	}
-	r.notes = append(r.notes, fmt.Sprintf("The checker's sums were not compared with the truth within %v of the end: %s.", auditPatience, why))
+	r.notes = append(r.notes, fmt.Sprintf("The checker's sums were not compared with the truth within %v of the end: %s.", patience, why))
 	return nil
 }
 
