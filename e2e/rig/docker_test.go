@@ -273,6 +273,19 @@ func TestDownKeepsTheWayInUntilNothingIsLeft(t *testing.T) {
 	}
 }
 
+// TestContainerOfAnImageOfTheRig has its labels, and is somebody else's.
+func TestContainerOfAnImageOfTheRig(t *testing.T) {
+	says := map[string]string{
+		"GET /containers/json": fmt.Sprintf(`[{"Id": "1", "Names": ["/try-kafka"], "Labels": {%q: "try"}},
+			{"Id": "2", "Names": ["/mine"], "Labels": {%q: "try", %q: "dac"}}]`, rigLabel, rigLabel, madeLabel),
+		"GET /volumes": `{}`, "DELETE /containers/1": ``, "DELETE /containers/2": ``,
+	}
+	r, _ := connected(t, says)
+	removed, err := r.removeContainers(t.Context())
+	must(t, err)
+	same(t, removed, []string{"try-kafka"})
+}
+
 // TestImageThatSomebodyUses stays, and is named.
 func TestImageThatSomebodyUses(t *testing.T) {
 	says := map[string]string{

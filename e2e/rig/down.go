@@ -114,6 +114,9 @@ func (r *Rig) removeContainers(ctx context.Context) ([]string, error) {
 	}
 	var removed []string
 	for _, c := range list.Items {
+		if c.Labels[madeLabel] != "" {
+			continue // somebody runs an image of the rig: the labels are the image's
+		}
 		if _, err := r.docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}); err != nil && !errdefs.IsNotFound(err) {
 			return removed, err
 		}

@@ -98,6 +98,31 @@ func removeOlder(t *testing.T, r *Rig) {
 	}
 }
 
+// TestOlderRunsAreRemoved, and nothing else: not one that may be at work, nor a rig
+// that somebody has called alike.
+func TestOlderRunsAreRemoved(t *testing.T) {
+	long, soon := time.Now().Add(-2*abandonedAfter), time.Now().Add(-time.Minute)
+	container := func(id, rig string, made time.Time) string {
+		return fmt.Sprintf(`{"Id": %q, "Labels": {%q: %q}, "Created": %d}`, id, rigLabel, rig, made.Unix())
+	}
+	network := func(id, rig string, made time.Time) string {
+		return fmt.Sprintf(`{"Id": %q, "Labels": {%q: %q}, "Created": %q}`, id, rigLabel, rig, made.Format(time.RFC3339))
+	}
+	list := func(of func(id, rig string, made time.Time) string) string {
+		return "[" + strings.Join([]string{of("old", "services-test-abcdefg2", long), of("young", "services-test-abcdefg3", soon),
+			of("alike", "services-test-mine", long), of("own", Name, long)}, ",") + "]"
+	}
+	r, d := connected(t, map[string]string{"GET /containers/json": list(container), "GET /networks": list(network)})
+	removeOlder(t, r)
+	var removed []string
+	for _, asked := range d.asked {
+		if strings.HasPrefix(asked, "DELETE ") {
+			removed = append(removed, asked)
+		}
+	}
+	same(t, removed, []string{"DELETE /containers/old", "DELETE /networks/old"})
+}
+
 var trialNames = regexp.MustCompile("^" + trialName + "[a-z2-7]{8}$")
 
 func freeAddress(t *testing.T) string {
