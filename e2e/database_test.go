@@ -39,7 +39,9 @@ func (w *world) makeTable(ctx context.Context, k *kind) error {
 	return nil
 }
 
-func (w *world) dropTable(ctx context.Context, k *kind) error {
+func (w *world) dropTable(k *kind) error {
+	ctx, done := context.WithTimeout(context.Background(), callWithin)
+	defer done()
 	_, err := w.db.Exec(ctx, "DROP TABLE IF EXISTS "+k.table())
 	return err
 }

@@ -198,7 +198,7 @@ func (t tree) placed() map[string]int {
 // the kind: who ends in good order takes it along, of others it goes with the
 // session.
 func (w *world) awaitSessionsGone(k *kind) error {
-	return retry(context.Background(), callWithin, func(context.Context) error {
+	return retry(context.Background(), goneWithin, func(context.Context) error {
 		return errors.Join(w.noSessions(treeRoot+"/"+k.name), w.noSessions(ownRoot+"/"+k.name))
 	})
 }

@@ -106,10 +106,8 @@ func newWorld(t *testing.T, kinds ...*kind) *world {
 		}
 	}
 	t.Cleanup(func() {
-		ctx, done := context.WithTimeout(context.Background(), callWithin)
-		defer done()
 		for _, k := range kinds {
-			if err := errors.Join(w.awaitSessionsGone(k), w.removeTree(k), w.removeGroup(k), w.dropTable(ctx, k)); err != nil {
+			if err := errors.Join(w.awaitSessionsGone(k), w.removeTree(k), w.removeGroup(k), w.dropTable(k)); err != nil {
 				t.Errorf("left over of %s: %v", k.name, err)
 			}
 		}
