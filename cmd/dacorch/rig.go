@@ -139,14 +139,14 @@ func rigUp(ctx context.Context, c console, opts rig.Options, asJSON bool) error 
 	began := time.Now()
 	r, err := rig.Up(ctx, opts)
 	if ctx.Err() != nil {
-		return interruptedError("interrupted: the same command goes on from here, " + rigCommandLine("down", opts.Name) + " removes what there is")
+		return interruptedError("interrupted: the same command goes on from here, " + rig.Command("down", opts.Name) + " removes what there is")
 	}
 	if err != nil {
 		var step *rig.StepError
 		var missing *rig.MissingImagesError
 		var none *rig.NoDockerError
 		if errors.As(err, &step) && !step.Unchanged && !errors.As(err, &missing) && !errors.As(err, &none) {
-			return fmt.Errorf("rig up: %w\nThe same command goes on from here once that is mended; %s removes what there is.", err, rigCommandLine("down", opts.Name))
+			return fmt.Errorf("rig up: %w\nThe same command goes on from here once that is mended; %s removes what there is", err, rig.Command("down", opts.Name))
 		}
 		return fmt.Errorf("rig up: %w", err)
 	}
@@ -164,14 +164,6 @@ func rigUp(ctx context.Context, c console, opts rig.Options, asJSON bool) error 
 	printReport(c, report)
 	printWays(c, report)
 	return nil
-}
-
-// rigCommandLine is how one calls a command of this rig.
-func rigCommandLine(verb, name string) string {
-	if name == rig.Name {
-		return "dacorch rig " + verb
-	}
-	return "dacorch rig " + verb + " --name " + name
 }
 
 // showSteps prints each step as it ends. there is the word for one that had
@@ -222,7 +214,7 @@ Exit codes: 0 nothing of it is left; 2 something is, and why was said.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := rig.Down(cmd.Context(), f.name, showSteps(c, f.asJSON, "-"))
 			if cmd.Context().Err() != nil {
-				return interruptedError("interrupted: " + rigCommandLine("down", f.name) + " goes on from here")
+				return interruptedError("interrupted: " + rig.Command("down", f.name) + " goes on from here")
 			}
 			if err != nil {
 				return fmt.Errorf("rig down: %w", err)
@@ -287,7 +279,7 @@ func printReport(c console, report rig.Report) {
 	printTable(c, rows)
 	if !report.Up {
 		fmt.Fprintf(c.out, "\nIt is not whole: the last \"rig up\" or \"rig down\" has not come to its end. %s goes on with it, %s removes what there is.\n",
-			rigCommandLine("up", report.Name), rigCommandLine("down", report.Name))
+			rig.Command("up", report.Name), rig.Command("down", report.Name))
 	}
 }
 
@@ -325,7 +317,7 @@ func printWays(c console, report rig.Report) {
 	if report.Name == rig.Name && report.Up {
 		fmt.Fprintln(c.out, "  make e2e")
 	}
-	fmt.Fprintln(c.out, "  "+rigCommandLine("down", report.Name))
+	fmt.Fprintln(c.out, "  "+rig.Command("down", report.Name))
 }
 
 func rigImagesCommand(c console) *cobra.Command {

@@ -113,6 +113,10 @@ func TestOpenSaysThatNoneIsUp(t *testing.T) {
 	}
 	_, err = Open("")
 	holds(t, err, "is not whole", "rig up goes on")
+	r := kept(t)
+	must(t, r.unsettled())
+	_, err = Open("try")
+	holds(t, err, "is not whole", "rig up --name try goes on")
 }
 
 func TestWithoutDockerErrorsSayWhatToDo(t *testing.T) {

@@ -51,6 +51,14 @@ func checkName(name string) (string, error) {
 	return name, nil
 }
 
+// Command is how one calls a command of dacorch for a rig.
+func Command(verb, name string) string {
+	if name == Name {
+		return "dacorch rig " + verb
+	}
+	return "dacorch rig " + verb + " --name " + name
+}
+
 // CacheDir is where all that dacorch keeps for itself on this machine is:
 // DACORCH_CACHE, or dacorch in the user's cache directory.
 func CacheDir() (string, error) {
@@ -154,7 +162,7 @@ func Open(name string) (*Rig, error) {
 	case err != nil:
 		return nil, err
 	case !state.Up:
-		return nil, fmt.Errorf("the rig %s is not whole: dacorch rig up goes on with it", name)
+		return nil, fmt.Errorf("the rig %s is not whole: %s goes on with it", name, Command("up", name))
 	}
 	docker, err := connectDocker(context.Background())
 	if err != nil {
