@@ -40,8 +40,6 @@ type crew struct {
 const (
 	// answerWithin bounds a request to the API server, or a command on the node.
 	answerWithin = 20 * time.Second
-	// killWithin bounds a Kill, which is several of them.
-	killWithin = 2 * answerWithin
 	// askEvery is how often something is asked for that comes soon, and the shortest
 	// wait between two tries at what should not fail, which doubles up to tryLeast.
 	askEvery, tryLeast = 50 * time.Millisecond, 5 * time.Second
@@ -143,25 +141,45 @@ func (c *crew) Kill() {
 	}
 	c.want(false)
 	c.askedFor(c.known())
-	ctx, cancel := context.WithTimeout(c.g.ctx, killWithin)
-	defer cancel()
-	errs := []error{c.each(c.known(), func(pod *corev1.Pod) error {
-		_, err := c.g.rig.SignalPod(ctx, string(pod.UID), "STOP")
+	err := c.inTime(func(ctx context.Context) error {
+		return c.each(c.known(), func(pod *corev1.Pod) error {
+			_, err := c.g.rig.SignalPod(ctx, string(pod.UID), "STOP")
+			return err
+		})
+	})
+	var there []*corev1.Pod
+	wanted := c.inTime(func(ctx context.Context) (err error) {
+		there, err = c.none(ctx)
 		return err
-	})}
+	})
+	c.askedFor(there)
+	killed := c.inTime(func(ctx context.Context) error {
+		return c.each(there, func(pod *corev1.Pod) error {
+			c.keepLog(ctx, pod.Name, false)
+			return c.kill(ctx, pod)
+		})
+	})
+	if err := errors.Join(err, wanted, killed); err != nil {
+		c.g.unseen(fmt.Errorf("killing the orchestrators: %w", err))
+	}
+}
+
+// inTime does a part of a Kill, so that no part takes the time of the next.
+func (c *crew) inTime(do func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
+	defer cancel()
+	return do(ctx)
+}
+
+// none has the cluster want no orchestrator, and answers the pods that there still
+// are.
+func (c *crew) none(ctx context.Context) ([]*corev1.Pod, error) {
 	generation, err := c.scale(ctx, 0)
 	if err == nil {
 		err = c.observed(ctx, generation)
 	}
-	there, unknown := c.list(ctx)
-	c.askedFor(there)
-	errs = append(errs, err, unknown, c.each(there, func(pod *corev1.Pod) error {
-		c.keepLog(ctx, pod.Name, false)
-		return c.kill(ctx, pod)
-	}))
-	if err := errors.Join(errs...); err != nil {
-		c.g.unseen(fmt.Errorf("killing the orchestrators: %w", err))
-	}
+	pods, unknown := c.list(ctx)
+	return pods, errors.Join(err, unknown)
 }
 
 // observed waits until the cluster acts as a generation of the StatefulSet says.

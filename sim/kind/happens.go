@@ -41,8 +41,7 @@ func (g *ground) begin(ctx context.Context) error {
 		return err
 	}
 	g.works.Go(func() { g.follow(log) })
-	logger := logr.FromSlogHandler(slog.NewTextHandler(g.s.Log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	g.works.Go(func() { g.pods.informer.RunWithContext(klog.NewContext(g.ctx, logger)) }) // of none yet
+	g.works.Go(func() { g.pods.informer.RunWithContext(klog.NewContext(g.ctx, g.pods.log)) }) // of none yet
 	if !cache.WaitForCacheSync(ctx.Done(), g.pods.informer.HasSynced) {
 		return fmt.Errorf("the watch of the pods in %s: %w", namespace, context.Cause(ctx))
 	}
@@ -132,14 +131,16 @@ type pods struct {
 	g        *ground
 	store    cache.Store
 	informer cache.Controller
+	log      klog.Logger // client-go's own words, which would go to standard error
 
 	mu sync.Mutex // one event at a time
 }
 
 func newPods(g *ground) *pods {
-	p := &pods{g: g}
+	p := &pods{g: g, log: logr.FromSlogHandler(slog.NewTextHandler(g.s.Log, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	of := g.set.CoreV1().Pods(namespace)
 	p.store, p.informer = cache.NewInformerWithOptions(cache.InformerOptions{
+		Logger:     &p.log,
 		ObjectType: &corev1.Pod{},
 		ListerWatcher: &cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return of.List(ctx, o) },
