@@ -33,7 +33,7 @@ type Orchestrator struct {
 // the file.
 func (p *Platform) Configure(o Orchestrator) (string, error) {
 	kubeconfig := p.Kubeconfig()
-	if err := p.Kubernetes.WriteKubeconfig(kubeconfig); err != nil {
+	if err := place(kubeconfig, p.Kubernetes.WriteKubeconfig); err != nil { // an orchestrator that starts may be reading it
 		return "", fmt.Errorf("the cluster's kubeconfig: %w", err)
 	}
 	if o.Session == 0 {
@@ -75,15 +75,23 @@ func (p *Platform) Configure(o Orchestrator) (string, error) {
 	return file, writePrivate(file, []byte(b.String()))
 }
 
-// writePrivate puts a file in its place that only its owner may read: whatever
-// stands there, a link to elsewhere among it, is replaced and not written to.
+// writePrivate puts a file in its place that only its owner may read.
 func writePrivate(path string, data []byte) error {
+	return place(path, func(temp string) error { return os.WriteFile(temp, data, 0o600) })
+}
+
+// place puts a file in its place, which write has written under another name: whoever
+// reads it finds it whole, and whatever stands there, a link to elsewhere among it, is
+// replaced and not written to.
+func place(path string, write func(temp string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err = f.Close(); err == nil {
+		err = write(f.Name())
+	}
+	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
