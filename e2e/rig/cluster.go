@@ -224,9 +224,9 @@ func (r *Rig) resumeCluster(ctx context.Context, p *cluster.Provider, node conta
 		_, err = r.docker.ContainerUnpause(ctx, node.ID, client.ContainerUnpauseOptions{})
 	case !node.State.Running:
 		state, why = StepDone, "it was stopped: started again"
-		// What node and pods said before does not count; their times are in whole seconds.
-		since = time.Now().Truncate(time.Second)
-		_, err = r.docker.ContainerStart(ctx, node.ID, client.ContainerStartOptions{})
+		if _, err = r.docker.ContainerStart(ctx, node.ID, client.ContainerStartOptions{}); err == nil {
+			since, err = r.nodeStarted(ctx)
+		}
 	}
 	if err != nil {
 		return StepFailed, "", err

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 )
@@ -236,6 +237,19 @@ func TestClusterOfANetworkThatIsGone(t *testing.T) {
 	d.mu.Unlock()
 	_, _, err = r.keepCluster(t.Context(), p)
 	holds(t, err, "refused with 500") // it was to be started
+}
+
+// TestNodeStartedByDockersClock, which may differ from this machine's.
+func TestNodeStartedByDockersClock(t *testing.T) {
+	says := map[string]string{"GET /containers/try-control-plane/json": `{"State": {"StartedAt": "2001-02-03T04:05:06.789Z"}}`}
+	r, _ := connected(t, says)
+	started, err := r.nodeStarted(t.Context())
+	if err != nil || !started.Equal(time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)) {
+		t.Errorf("%v, %v", started, err)
+	}
+	says["GET /containers/try-control-plane/json"] = `{"State": {"StartedAt": "soon"}}`
+	_, err = r.nodeStarted(t.Context())
+	holds(t, err, "soon")
 }
 
 // TestDownKeepsTheWayInUntilNothingIsLeft, whether something cannot be removed or

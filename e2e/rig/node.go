@@ -14,14 +14,30 @@ import (
 // RestartNode restarts the cluster's node as if the machine had, and waits until
 // it is Ready again. Pods come back by themselves, some time later.
 func (r *Rig) RestartNode(ctx context.Context) error {
-	began := time.Now()
 	atOnce := 0 // as when the power fails
 	if _, err := r.docker.ContainerRestart(ctx, nodeName(r.State().Name), client.ContainerRestartOptions{Timeout: &atOnce}); err != nil {
 		return fmt.Errorf("restart of the node: %w", err)
 	}
-	// What the node said before the restart does not count; its times are in
-	// whole seconds.
-	return r.nodeReady(ctx, began.Truncate(time.Second))
+	since, err := r.nodeStarted(ctx)
+	if err != nil {
+		return err
+	}
+	return r.nodeReady(ctx, since)
+}
+
+// nodeStarted is when the node's container was last started: what node and pods said
+// before does not count. It is Docker's time, which may be another machine's, in
+// whole seconds as theirs.
+func (r *Rig) nodeStarted(ctx context.Context) (time.Time, error) {
+	res, err := r.docker.ContainerInspect(ctx, nodeName(r.State().Name), client.ContainerInspectOptions{})
+	if err != nil {
+		return time.Time{}, err
+	}
+	started, err := time.Parse(time.RFC3339, res.Container.State.StartedAt)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("when the node was started: %w", err)
+	}
+	return started.Truncate(time.Second), nil
 }
 
 var (
