@@ -111,7 +111,7 @@ func New(cfg Config) (*DAC, error) {
 		return nil, fmt.Errorf("dac: %w", err)
 	}
 	d := &DAC{
-		cfg: cfg, path: fmt.Sprintf("%s/%s/%d", cfg.Root, cfg.Kind, cfg.Instance), link: &link{via: cfg.Dial, tls: cfg.TLS},
+		cfg: cfg, path: fmt.Sprintf("%s/%s/%d", cfg.Root, cfg.Kind, cfg.Instance), link: &link{via: cfg.Dial, tls: cfg.TLS, session: cfg.Session},
 		hang: make(chan struct{}), kill: make(chan struct{}),
 	}
 	d.state.Times = -1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -139,19 +140,20 @@ func TestHang(t *testing.T) {
 func TestStopsBeforeItsSessionEnds(t *testing.T) {
 	r := newRig(t)
 	r.create(0, 1, "a")
-	var late atomic.Bool
+	var ended, late atomic.Bool
 	u := r.run(Config{Confirms: true})
 	r.awaitStatus(0, `{"times":1}`)
-	r.server.Observe(func(session int64, changes []zookeeper.Change) {
+	r.server.Observe(func(_ int64, changes []zookeeper.Change) {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		if len(u.runs) > 0 {
-			late.Store(true)
+		if slices.ContainsFunc(changes, func(c zookeeper.Change) bool { return c.Op == "delete" && c.Path == node(0)+"/tmp/status" }) {
+			ended.Store(true)
+			late.Store(len(u.runs) > 0)
 		}
 	})
 	u.end()
 	r.awaitNoStatus(0)
-	if late.Load() {
+	if !ended.Load() || late.Load() {
 		t.Error("the session ended while a resource still ran")
 	}
 }

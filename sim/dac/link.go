@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// link is the DAC's way to ZooKeeper. It can fall silent without a word, closes
-// the connection that the client library forgets when a session has expired, and
+// link is the DAC's way to ZooKeeper. It can fall silent without a word, bounds the
+// handshake, for which the client library would wait for more than six sessions,
+// closes the connection that the library forgets when a session has expired, and
 // keeps the number of the last transaction that was seen, see line.
 type link struct {
-	via  func(network, address string, timeout time.Duration) (net.Conn, error)
-	tls  *tls.Config // nil: none
-	zxid atomic.Int64
+	via     func(network, address string, timeout time.Duration) (net.Conn, error)
+	tls     *tls.Config   // nil: none
+	session time.Duration // half of it, and a second at least, a server has to greet
+	zxid    atomic.Int64
 
 	mu     sync.Mutex
 	silent bool
@@ -80,6 +82,15 @@ type line struct {
 
 // Close says nothing to the server: TLS would, and wait for one that does not read.
 func (c *line) Close() error { return c.bare.Close() }
+
+func (c *line) SetReadDeadline(t time.Time) error {
+	if !c.greeted {
+		if soon := time.Now().Add(max(c.link.session/2, time.Second)); t.IsZero() || t.After(soon) {
+			t = soon
+		}
+	}
+	return c.Conn.SetReadDeadline(t)
+}
 
 func (c *line) Write(b []byte) (int, error) {
 	if !c.wrote && len(b) >= 16 { // length, protocol version, last transaction seen

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -44,7 +45,9 @@ func newRigOn(t *testing.T, cfg zookeeper.Config) *rig {
 // connect is the writer's connection, and the nodes that are always there.
 func (r *rig) connect() {
 	r.t.Helper()
-	conn, _, err := zk.Connect([]string{r.addr}, 30*time.Second, zk.WithLogger(silent{}), zk.WithLogInfo(false))
+	const session = 30 * time.Second
+	via := &link{via: net.DialTimeout, session: session}
+	conn, _, err := zk.Connect([]string{r.addr}, session, zk.WithDialer(via.dial), zk.WithLogger(silent{}), zk.WithLogInfo(false))
 	if err != nil {
 		r.t.Fatal(err)
 	}

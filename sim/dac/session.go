@@ -48,21 +48,21 @@ func (d *DAC) serve(ctx context.Context) error {
 	}
 	s.conn = conn
 	closed := make(chan struct{})
-	cut := context.AfterFunc(ctx, func() {
+	end := func() {
 		defer close(closed)
 		if !d.hung() {
-			d.endAll()
+			d.endAll() // before the session
 		}
 		conn.Close()
-	})
+	}
+	cut := context.AfterFunc(ctx, end) // also while a request waits for its answer
 	if s.login(ctx) {
 		s.follow(ctx)
 	}
-	if cut() {
-		conn.Close()
-	} else {
-		<-closed
+	if cut() { // ctx is seen to have ended before the function is called that waits for it
+		end()
 	}
+	<-closed
 	d.link.mute()
 	for range events { // closed when the client's last goroutine has ended
 	}

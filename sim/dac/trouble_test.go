@@ -56,3 +56,33 @@ func TestDialAndLate(t *testing.T) {
 	}
 	u.end()
 }
+
+// deadline is a connection that keeps until when it would be read.
+type deadline struct {
+	net.Conn
+	at time.Time
+}
+
+func (d *deadline) SetReadDeadline(t time.Time) error { d.at = t; return nil }
+
+// TestGreetingIsBounded: a server that takes the connection and says nothing is left
+// within half a session; how long a later answer may take is the library's.
+func TestGreetingIsBounded(t *testing.T) {
+	for session, within := range map[time.Duration]time.Duration{10 * time.Second: 5 * time.Second, time.Millisecond: time.Second} {
+		d := &deadline{}
+		c := &line{Conn: d, link: &link{session: session}}
+		hour := time.Now().Add(time.Hour)
+		for _, asked := range []time.Time{hour, {}} {
+			before := time.Now()
+			if err := c.SetReadDeadline(asked); err != nil || d.at.Before(before.Add(within)) || d.at.After(time.Now().Add(within)) {
+				t.Errorf("session %v: it is read until %v after it began, want %v: %v", session, d.at.Sub(before), within, err)
+			}
+		}
+		c.greeted = true
+		for _, asked := range []time.Time{hour, {}} {
+			if err := c.SetReadDeadline(asked); err != nil || !d.at.Equal(asked) {
+				t.Errorf("session %v: after the greeting it is read until %v, want %v: %v", session, d.at, asked, err)
+			}
+		}
+	}
+}
