@@ -330,8 +330,10 @@ func rigImagesCommand(c console) *cobra.Command {
 
 With --air-gapped, build those that are missing or whose sources have changed from
 Debian packages, Go modules and Maven artifacts alone, through the mirrors that
-this machine is set up with. That needs the source tree, debootstrap and mvn, and
-takes about 15 minutes the first time.
+this machine is set up with. That needs the source tree, root on Debian, Go,
+debootstrap and mvn, and takes about 15 minutes the first time. AIRGAP_NODE_SETUP
+names a script for what this machine alone needs of the node, see
+e2e/airgap/README.md.
 
 Exit codes: 0 listed or built; 2 they could not be; 130 interrupted.`,
 		Args: noArguments,
