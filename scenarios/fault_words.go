@@ -18,8 +18,8 @@ type FaultWord struct {
 	// By, Stable and Of are what the fault has when its entry does not say.
 	By, Stable time.Duration
 	Of         string
-	// Wire says how a run on wire plays it.
-	Wire string
+	// Wire says how a run on wire plays it, Kind how one on kind does; empty: it cannot.
+	Wire, Kind string
 }
 
 // Of several words that take the same.
@@ -42,13 +42,17 @@ const defaultRate Rate = 10
 // FaultWords is every fault, those of a subject together, in reading order.
 var FaultWords = []FaultWord{
 	{What: PodCrash, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason Error, once the kubelet tells.",
-		Wire: "The kubelet kills the program."},
+		Wire: "The kubelet kills the program.",
+		Kind: "The program is killed on the node."},
 	{What: PodOOM, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason OOMKilled, once the kubelet tells.",
-		Wire: "The kubelet fails the pod."},
+		Wire: "The kubelet fails the pod.",
+		Kind: "As crash: Kubernetes calls that Error."},
 	{What: PodEvict, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods go to Failed, reason Evicted, at once.",
-		Wire: "The kubelet fails the pod."},
+		Wire: "The kubelet fails the pod.",
+		Kind: "By an eviction through the API: the pod goes."},
 	{What: PodHang, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "Pods stay Running and run on what they run, but confirm and send nothing, until they are replaced.",
-		Wire: "The program falls silent; its session expires."},
+		Wire: "The program falls silent; its session expires.",
+		Kind: "The program is stopped (SIGSTOP)."},
 	{What: PodZombie, Case: "pod", Keys: podKeys, Needs: podNeeds, About: "As hang, but they send heartbeats and keep their ZooKeeper session: only what they do not confirm gives them away.",
 		Wire: "The program goes on beating, and applies nothing."},
 	{What: PodSlowStart, Case: "start of a pod", Keys: append(amount, podKeys...), By: 2 * time.Minute, About: "Pods that start take `by` longer.",
@@ -79,7 +83,8 @@ var FaultWords = []FaultWord{
 		Wire: "At the sender."},
 
 	{What: KafkaDown, Case: turn, About: "No heartbeat arrives; those sent meanwhile are lost.",
-		Wire: "Brokers cut and refuse every connection."},
+		Wire: "Brokers cut and refuse every connection.",
+		Kind: "The container is stopped, for everybody."},
 	{What: KafkaSlow, Case: "record", Keys: amount, By: 5 * time.Second, About: "Records arrive `by` later.",
 		Wire: "Each of the brokers' answers is late; decided by turns."},
 	{What: KafkaRebalance, Case: turn, Stable: 10 * time.Second, About: "A storm: every `stable`, consumers lose their partitions and join again.",
@@ -90,17 +95,23 @@ var FaultWords = []FaultWord{
 		Wire: "At the sender: what it sends is never taken."},
 
 	{What: MQTTDown, Case: turn, About: "No notification arrives.",
-		Wire: "The broker cuts and refuses every connection."},
+		Wire: "The broker cuts and refuses every connection.",
+		Kind: "The container is stopped, for everybody."},
 	{What: MQTTLose, Case: "notification", About: "Notifications are lost, as with quality of service 0.",
-		Wire: "Before the broker."},
+		Wire: "Before the broker.",
+		Kind: "As on wire."},
 	{What: MQTTDuplicate, Case: "notification", About: "Notifications are delivered twice.",
-		Wire: "Before the broker."},
+		Wire: "Before the broker.",
+		Kind: "As on wire."},
 	{What: MQTTReorder, Case: "notification", Keys: amount, By: 10 * time.Second, About: "Notifications are delivered up to `by` late, behind younger ones.",
-		Wire: "Before the broker."},
+		Wire: "Before the broker.",
+		Kind: "As on wire."},
 	{What: MQTTGarbage, Case: "message", Keys: amounts, About: "`rate` messages arrive that nobody can parse.",
-		Wire: "Published."},
+		Wire: "Published.",
+		Kind: "Published, for everybody."},
 	{What: MQTTFlood, Case: "message", Keys: amounts, About: "`rate` messages arrive about rows that do not exist or have not changed.",
-		Wire: "Published."},
+		Wire: "Published.",
+		Kind: "Published, for everybody."},
 
 	{What: ZooKeeperExpire, Case: "session", Keys: zkKeys, Of: OfOrchestrator, About: "Sessions expire.",
 		Wire: "The server ends the sessions that are connected."},
@@ -111,7 +122,8 @@ var FaultWords = []FaultWord{
 	{What: ZooKeeperReadOnly, Case: turn, Keys: zkClass, Of: OfAll, About: "A minority: it reads what was, and refuses every write and session.",
 		Wire: "Writes are answered NOTREADONLY, new sessions turned away; with `of`, reads see what is, not what was."},
 	{What: ZooKeeperDown, Case: turn, Keys: zkKeys, Of: OfAll, About: "A restart: no connection until it ends; what was written is there.",
-		Wire: "The server is stopped, and started on its data; with `of` or a target, those are turned away."},
+		Wire: "The server is stopped, and started on its data; with `of` or a target, those are turned away.",
+		Kind: "The container is stopped, for everybody; not for some."},
 	{What: ZooKeeperFull, Case: turn, Keys: zkClass, Of: OfAll, About: "Writes that need room are refused.",
 		Wire: "Answered QUOTAEXCEEDED."},
 
@@ -133,16 +145,20 @@ var FaultWords = []FaultWord{
 		Wire: "Every request and watch is held, connections stay open."},
 
 	{What: DatabaseDown, Case: turn, About: "Listings fail.",
-		Wire: "The tables are renamed for that long: every statement fails."},
+		Wire: "The tables are renamed for that long: every statement fails.",
+		Kind: "The run's tables are renamed for that long."},
 	{What: DatabaseSlow, Case: turn, Keys: amount, By: 20 * time.Second, About: "Listings take `by` longer.",
 		Wire: "Refused: the orchestrator reads an SQLite file itself."},
 	{What: DatabaseTorn, Case: turn, Keys: amount, By: 2 * time.Second, About: "Rows change under a listing: its pages are read over `by`.",
-		Wire: "Nothing is done: churn tears listings of several pages by itself."},
+		Wire: "Nothing is done: churn tears listings of several pages by itself.",
+		Kind: "As on wire."},
 
 	{What: OrchestratorCrash, Case: "command", Keys: []string{"command", "by"}, About: "The orchestrator is gone with all it held in memory, and starts again in the end. With `command`: struck down at such commands, and back after `by` each time.",
-		Wire: "SIGKILL. With `command`: when a server receives such a call, and before or after it carries it out; list-rows and ack are refused, no server hears of them."},
+		Wire: "SIGKILL. With `command`: when a server receives such a call, and before or after it carries it out; list-rows and ack are refused, no server hears of them.",
+		Kind: "All are killed and their pods removed; not with `command`."},
 	{What: OrchestratorPause, Case: turn, About: "Stopped (SIGSTOP), and resumed in the end as if nothing had been.",
-		Wire: "SIGSTOP and SIGCONT for who leads."},
+		Wire: "SIGSTOP and SIGCONT for who leads.",
+		Kind: "SIGSTOP and SIGCONT for who leads; probes kill it after a minute of real time."},
 	{What: OrchestratorSplit, Case: turn, About: "ZooKeeper ends the leader's session, and the leader does not hear of it until the end, while another leads.",
 		Wire: "The leader's session ends and it is turned away; another process is started, unless --orchestrators has several."},
 	{What: OrchestratorClock, Case: "each time", Keys: amount, By: time.Minute, About: "Its clock jumps `by` ahead.",

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -68,7 +69,7 @@ func keysTables() string {
 
 func faultsTable() string {
 	var b strings.Builder
-	b.WriteString("\n| subject | word | | what happens | a case is | keys | on wire |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+	b.WriteString("\n| subject | word | | what happens | a case is | keys | on wire | on kind |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	subject := ""
 	for _, w := range FaultWords {
 		shown := ""
@@ -103,7 +104,7 @@ func faultsTable() string {
 		if usual.Once() {
 			when = "once"
 		}
-		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s | %s |\n", shown, w.What.Word(), when, w.About, w.Case, strings.Join(keys, " "), w.Wire)
+		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s | %s | %s |\n", shown, w.What.Word(), when, w.About, w.Case, strings.Join(keys, " "), w.Wire, cmp.Or(w.Kind, "–"))
 	}
 	return b.String() + "\n"
 }
