@@ -41,8 +41,8 @@ const (
 	// answerWithin bounds a request to the API server, or a command on the node.
 	answerWithin = 20 * time.Second
 	// askEvery is how often something is asked for that comes soon, and the shortest
-	// wait between two tries at what should not fail, which doubles up to tryLeast.
-	askEvery, tryLeast = 50 * time.Millisecond, 5 * time.Second
+	// wait between two tries at what should not fail, which doubles up to tryEvery.
+	askEvery, tryEvery = 50 * time.Millisecond, 5 * time.Second
 	// mostOrchestrators bounds the replicas.
 	mostOrchestrators = 9
 )
@@ -85,8 +85,20 @@ func failing(template string) string {
 }
 
 // scale has the release have so many replicas, and answers which generation of the
-// StatefulSet that is.
+// StatefulSet that is. It tries until ctx ends: an API server may be slow.
 func (c *crew) scale(ctx context.Context, replicas int) (generation int64, err error) {
+	for wait := askEvery; ; wait = min(2*wait, tryEvery) {
+		if generation, err = c.tryScale(ctx, replicas); err == nil || ctx.Err() != nil {
+			return generation, err
+		}
+		c.g.unseen(err)
+		if pause(ctx, wait+rand.N(wait)) != nil {
+			return 0, err
+		}
+	}
+}
+
+func (c *crew) tryScale(ctx context.Context, replicas int) (generation int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	patch := `{"spec":{"replicas":` + strconv.Itoa(replicas) + `}}`
@@ -117,16 +129,7 @@ func (c *crew) Start() error {
 	c.g.works.Go(func() {
 		defer close(started)
 		defer cancel()
-		for wait := askEvery; ; wait = min(2*wait, tryLeast) {
-			_, err := c.scale(ctx, c.replicas)
-			if err == nil || ctx.Err() != nil {
-				return
-			}
-			c.g.unseen(err)
-			if pause(ctx, wait+rand.N(wait)) != nil {
-				return
-			}
-		}
+		_, _ = c.scale(ctx, c.replicas) // what failed is noted
 	})
 	return nil
 }
