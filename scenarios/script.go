@@ -159,6 +159,15 @@ type Order struct {
 	On                  bool // of Maintenance
 }
 
+// Subject is what an order is about: a later one about the same takes it back.
+func (o *Order) Subject() Order {
+	s := Order{Kind: o.Kind, Instance: o.Instance, What: o.What}
+	if o.What == Undrain {
+		s.What = Drain
+	}
+	return s
+}
+
 // place makes the table's path from where the scenario lies.
 func (t *Table) place(scenario string, set bool) {
 	switch {

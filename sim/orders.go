@@ -105,7 +105,7 @@ func (r *run) underWay(open openOrder) bool {
 func (r *run) supersede(now time.Duration, o *scenarios.Order) {
 	for _, req := range slices.Sorted(maps.Keys(r.orders)) {
 		switch open := r.orders[req]; {
-		case subject(open.order) != subject(o):
+		case open.order.Subject() != o.Subject():
 		case open.to == nil:
 			delete(r.orders, req)
 			r.refused(now, open, "")
@@ -114,15 +114,6 @@ func (r *run) supersede(now time.Duration, o *scenarios.Order) {
 			r.orders[req] = open
 		}
 	}
-}
-
-// subject is what an order is about.
-func subject(o *scenarios.Order) scenarios.Order {
-	s := scenarios.Order{Kind: o.Kind, Instance: o.Instance, What: o.What}
-	if o.What == scenarios.Undrain {
-		s.What = scenarios.Drain
-	}
-	return s
 }
 
 // machineOrder is an order as the core is told it.

@@ -106,7 +106,7 @@ func (s *site) clearTrees(ctx context.Context, root string) error {
 // again says that a failure of ZooKeeper's may be over at the next try: the
 // connection went, or a program that is about to end has made a node meanwhile.
 func again(err error) bool {
-	return errors.Is(err, zk.ErrNotEmpty) || errors.Is(err, zk.ErrConnectionClosed) || errors.Is(err, zk.ErrSessionExpired) || errors.Is(err, zk.ErrSessionMoved)
+	return errors.Is(err, zk.ErrNotEmpty) || errors.Is(err, zk.ErrConnectionClosed) || errors.Is(err, zk.ErrNoServer) || errors.Is(err, zk.ErrSessionExpired) || errors.Is(err, zk.ErrSessionMoved)
 }
 
 func (s *site) clearKinds(root string) error {

@@ -138,14 +138,12 @@ func (c *crew) Start() error {
 // by its node: so first they stand still, then the cluster is to have none, and
 // what it was about to remove is killed.
 func (c *crew) Kill() {
-	if c.started != nil {
-		c.stopStarting()
-		<-c.started
-	}
+	c.endStart()
 	c.want(false)
-	c.askedFor(c.known())
+	known := c.known()
+	c.askedFor(known)
 	err := c.inTime(func(ctx context.Context) error {
-		return c.each(c.known(), func(pod *corev1.Pod) error {
+		return c.each(known, func(pod *corev1.Pod) error {
 			_, err := c.g.rig.SignalPod(ctx, string(pod.UID), "STOP")
 			return err
 		})
@@ -156,18 +154,34 @@ func (c *crew) Kill() {
 		return err
 	})
 	c.askedFor(there)
+	c.keepLogs(there)
 	killed := c.inTime(func(ctx context.Context) error {
-		return c.each(there, func(pod *corev1.Pod) error {
-			c.keepLog(ctx, pod.Name, false)
-			return c.kill(ctx, pod)
-		})
+		return c.each(there, func(pod *corev1.Pod) error { return c.kill(ctx, pod) })
 	})
 	if err := errors.Join(err, wanted, killed); err != nil {
 		c.g.unseen(fmt.Errorf("killing the orchestrators: %w", err))
 	}
 }
 
-// inTime does a part of a Kill, so that no part takes the time of the next.
+// endStart ends what the last Start still tries.
+func (c *crew) endStart() {
+	if c.started != nil {
+		c.stopStarting()
+		<-c.started
+	}
+}
+
+// keepLogs keeps the logs of pods that are about to go.
+func (c *crew) keepLogs(pods []*corev1.Pod) {
+	_ = c.inTime(func(ctx context.Context) error { // a log that cannot be read says so in its place
+		return c.each(pods, func(pod *corev1.Pod) error {
+			c.keepLog(ctx, pod.Name, false)
+			return nil
+		})
+	})
+}
+
+// inTime does a part of a Kill or of the end, so that no part takes the time of the next.
 func (c *crew) inTime(do func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
 	defer cancel()
@@ -255,32 +269,31 @@ func (c *crew) kill(ctx context.Context, pod *corev1.Pod) error {
 
 // signal sends the processes of a pod a signal; wire.ErrNotRunning when there are
 // none.
-func (c *crew) signal(ctx context.Context, pod, signal string) error {
-	there := c.g.pods.pod(pod)
-	if there == nil {
-		return wire.ErrNotRunning
-	}
-	c.hold(there.UID)
-	n, err := c.g.rig.SignalPod(ctx, string(there.UID), signal)
-	if err == nil && n == 0 {
-		err = wire.ErrNotRunning
-	}
-	return err
+func (c *crew) signal(pod types.UID, signal string) error {
+	return c.inTime(func(ctx context.Context) error {
+		n, err := c.g.rig.SignalPod(ctx, string(pod), signal)
+		if err == nil && n == 0 {
+			err = wire.ErrNotRunning
+		}
+		return err
+	})
 }
 
 // Pause is part of wire.Crew.
 func (c *crew) Pause(name string) (resume func(), err error) {
-	ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
-	defer cancel()
-	if err := c.signal(ctx, name, "STOP"); err != nil {
+	pod := c.g.pods.pod(name)
+	if pod == nil {
+		return nil, wire.ErrNotRunning
+	}
+	c.hold(pod.UID, time.Time{})
+	if err := c.signal(pod.UID, "STOP"); err != nil {
 		return nil, err
 	}
 	return func() {
-		ctx, cancel := context.WithTimeout(c.g.ctx, answerWithin)
-		defer cancel()
-		if err := c.signal(ctx, name, "CONT"); err != nil && !errors.Is(err, wire.ErrNotRunning) {
+		if err := c.signal(pod.UID, "CONT"); err != nil && !errors.Is(err, wire.ErrNotRunning) {
 			c.g.unseen(fmt.Errorf("letting %s go on: %w", name, err))
 		}
+		c.hold(pod.UID, time.Now())
 	}, nil
 }
 
@@ -293,12 +306,10 @@ func (c *crew) Client() *api.Client { return c.client }
 // close keeps what the orchestrators have said, and removes the release with all
 // pods.
 func (c *crew) close(ctx context.Context) error {
+	c.endStart()
 	c.want(false)
 	pods, err := c.list(ctx)
-	errs := []error{err, c.each(pods, func(pod *corev1.Pod) error {
-		c.keepLog(ctx, pod.Name, false)
-		return nil
-	})}
+	c.keepLogs(pods)
 	c.client.Close()
-	return errors.Join(append(errs, c.release.Uninstall(ctx))...)
+	return errors.Join(err, c.release.Uninstall(ctx))
 }

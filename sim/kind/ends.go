@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,15 +20,15 @@ import (
 // else would show it.
 type ends struct {
 	mu      sync.Mutex
-	up      bool               // the run wants them to run
-	asked   map[types.UID]bool // pods whose end it has asked for, or was told of
-	paused  map[types.UID]bool // pods that it has stopped for a while
-	told    map[string]bool    // ends that it was told of
-	telling []<-chan struct{}  // closed when it was told
+	up      bool                    // the run wants them to run
+	asked   map[types.UID]bool      // pods whose end it has asked for, or was told of
+	paused  map[types.UID]time.Time // pods that it has stopped for a while, and when they went on; zero: not yet
+	told    map[string]bool         // ends that it was told of
+	telling []<-chan struct{}       // closed when it was told
 }
 
 func newEnds() ends {
-	return ends{asked: map[types.UID]bool{}, paused: map[types.UID]bool{}, told: map[string]bool{}}
+	return ends{asked: map[types.UID]bool{}, paused: map[types.UID]time.Time{}, told: map[string]bool{}}
 }
 
 // want notes whether the run wants orchestrators to run.
@@ -46,21 +47,30 @@ func (e *ends) askedFor(pods []*corev1.Pod) {
 	}
 }
 
-// hold notes that the run stops a pod's programs, which then answer no probe.
-func (e *ends) hold(pod types.UID) {
+// hold notes that the run stops a pod's programs, which then answer no probe, and
+// with a time when they went on.
+func (e *ends) hold(pod types.UID, until time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.paused[pod] = true
+	e.paused[pod] = until
+}
+
+// held says that a pod stood still at a moment, or not long before: the cluster takes
+// a minute to see that probes are not answered, and gives a program half of one to end.
+func (e *ends) held(pod types.UID, at time.Time) bool {
+	until, is := e.paused[pod]
+	return is && (until.IsZero() || at.Before(until.Add(time.Minute+30*time.Second)))
 }
 
 // end is an end that the run has not asked for.
 type end struct {
 	id       string // no other end has it
 	what     string
-	pod      bool // the pod is at its end, and not only a container of it
-	previous bool // the log is that of the container before the present one
-	killed   bool // it looks as if the cluster had killed it
-	excused  bool // for it had to
+	pod      bool      // the pod is at its end, and not only a container of it
+	previous bool      // the log is that of the container before the present one
+	at       time.Time // of a program, by the node's clock
+	killed   bool      // it looks as if the cluster had killed it
+	excused  bool      // for it had to
 }
 
 // unasked are the ends that a replica's pod tells of for the first time, and that
@@ -80,7 +90,7 @@ func (e *ends) unasked(pod *corev1.Pod, gone bool) (all []end) {
 			continue
 		}
 		e.told[is.id], e.asked[pod.UID] = true, is.pod
-		is.excused = is.killed && e.paused[pod.UID]
+		is.excused = is.killed && e.held(pod.UID, is.at)
 		all = append(all, is)
 	}
 	return all
@@ -90,7 +100,7 @@ func (e *ends) unasked(pod *corev1.Pod, gone bool) (all []end) {
 func endsOf(pod *corev1.Pod, gone bool) (all []end) {
 	for _, s := range pod.Status.ContainerStatuses {
 		if last := s.LastTerminationState.Terminated; last != nil {
-			all = append(all, end{id: last.ContainerID, previous: true,
+			all = append(all, end{id: last.ContainerID, previous: true, at: last.FinishedAt.Time,
 				what:   fmt.Sprintf("ended by itself, or the cluster ended it: exit code %d (%s)", last.ExitCode, last.Reason),
 				killed: slices.Contains([]int32{0, 128 + 9, 128 + 15}, last.ExitCode) && last.Reason != "OOMKilled"})
 		}

@@ -3,6 +3,7 @@ package kind
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,6 +28,12 @@ func exit(id string, code int32, reason string) *corev1.ContainerStateTerminated
 	return &corev1.ContainerStateTerminated{ContainerID: id, ExitCode: code, Reason: reason}
 }
 
+func exitAt(id string, code int32, second int64) *corev1.ContainerStateTerminated {
+	ended := exit(id, code, "Error")
+	ended.FinishedAt = metav1.Unix(second, 0)
+	return ended
+}
+
 // TestEnds tells the stories of orchestrators' pods: which ends the run is told of.
 func TestEnds(t *testing.T) {
 	const runs, pending = corev1.PodRunning, corev1.PodPending
@@ -47,7 +54,7 @@ func TestEnds(t *testing.T) {
 		{pod: replicaPod("u1", runs, false, "CrashLoopBackOff", exit("c1", 2, "Error"))}, // the same end
 		{pod: replicaPod("u1", runs, false, "", exit("c2", 137, "OOMKilled")), want: "exit code 137 (OOMKilled)"},
 		// While it is paused the cluster may kill it, and it may still panic.
-		{do: func() { e.hold("u1") }, pod: replicaPod("u1", runs, false, "", exit("c3", 137, "Error")), want: "excused"},
+		{do: func() { e.hold("u1", time.Time{}) }, pod: replicaPod("u1", runs, false, "", exit("c3", 137, "Error")), want: "excused"},
 		{pod: replicaPod("u1", runs, false, "", exit("c4", 2, "Error")), want: "exit code 2"},
 		{pod: replicaPod("u1", runs, false, "", exit("c5", 137, "OOMKilled")), want: "OOMKilled"},
 		{pod: replicaPod("u1", runs, true, "", nil), want: "was deleted by somebody else"},
@@ -61,6 +68,9 @@ func TestEnds(t *testing.T) {
 		{do: func() { e.want(true) }, pod: replicaPod("u4", runs, false, "", exit("c7", 137, "Error"))},
 		{pod: replicaPod("u5", runs, false, "", nil), gone: true},
 		{pod: replicaPod("u6", runs, false, "", exit("c8", 1, "Error")), want: "exit code 1"},
+		// u7 goes on after a pause, for which it is killed soon, but not long after.
+		{do: func() { e.hold("u7", time.Unix(1000, 0)) }, pod: replicaPod("u7", runs, false, "", exitAt("c9", 137, 1060)), want: "excused"},
+		{pod: replicaPod("u7", runs, false, "", exitAt("c10", 137, 1200)), want: "exit code 137"},
 	} {
 		if step.do != nil {
 			step.do()

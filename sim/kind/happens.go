@@ -35,17 +35,22 @@ const (
 const logPeriod = 10 * time.Millisecond
 
 // begin is wire.Scene.Begin: from here on the run is told what happens.
-func (g *ground) begin(ctx context.Context) error {
+func (g *ground) begin(context.Context) error {
 	log, err := zookeeper.FollowLog(filepath.Join(g.rig.ZooKeeperData(), "version-2"))
 	if err != nil {
 		return err
 	}
 	g.works.Go(func() { g.follow(log) })
-	g.works.Go(func() { g.pods.informer.RunWithContext(klog.NewContext(g.ctx, g.pods.log)) }) // of none yet
+	g.s.Told.Hear(g.crew.client)
+	return nil
+}
+
+// watch watches the pods in the namespace. There are none yet, so nothing is told.
+func (g *ground) watch(ctx context.Context) error {
+	g.works.Go(func() { g.pods.informer.RunWithContext(klog.NewContext(g.ctx, g.pods.log)) })
 	if !cache.WaitForCacheSync(ctx.Done(), g.pods.informer.HasSynced) {
 		return fmt.Errorf("the watch of the pods in %s: %w", namespace, context.Cause(ctx))
 	}
-	g.s.Told.Hear(g.crew.client)
 	return nil
 }
 
@@ -80,7 +85,7 @@ func (g *ground) follow(log *zookeeper.Log) {
 			return
 		}
 		if err := log.Read(tell); err != nil {
-			g.unseen(fmt.Errorf("what ZooKeeper did is not known any more: %w", err))
+			g.s.Told.Lost(fmt.Errorf("%w: %w", errLost, err))
 			return
 		}
 		if asked != nil {

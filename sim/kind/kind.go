@@ -140,6 +140,9 @@ func (g *ground) Open(ctx context.Context, s wire.Setting) (_ *wire.Scene, err e
 	if g.crew, err = g.install(ctx); err != nil {
 		return nil, err
 	}
+	if err = g.watch(ctx); err != nil {
+		return nil, err
+	}
 	return &wire.Scene{Centre: centre, Crew: g.crew, Look: g, Breaker: g, Begin: g.begin, Close: g.close,
 		Suffix: suffix, ComingBack: comingBack, Answers: answers, Notes: g.notes}, nil
 }

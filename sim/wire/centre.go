@@ -32,7 +32,8 @@ type DataCentre struct {
 	number string                // what stands before a parameter's number
 	say    func(payload []byte) error
 	muted  atomic.Bool
-	hidden bool // the tables are out of sight
+	names  sync.RWMutex // guards hidden; held while a statement runs that names a table
+	hidden bool         // the tables are out of sight
 	// carry, unless nil, publishes a message in publish's stead. It is set before
 	// the first statement.
 	carry func(kind fleet.Kind, payload []byte, publish func([]byte) error) error
@@ -111,7 +112,9 @@ type Statement struct {
 func (c *DataCentre) Do(ctx context.Context, s Statement) ([]fleet.Resource, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.names.RLock()
 	changed, err := c.commit(ctx, s)
+	c.names.RUnlock()
 	if err == nil && s.Committed != nil {
 		s.Committed(changed)
 	}
@@ -156,8 +159,8 @@ var errMuted = errors.New("the broker is out of reach")
 // Hide keeps everybody else from the tables while on, so that each of their
 // statements fails; the data centre itself goes on.
 func (c *DataCentre) Hide(ctx context.Context, on bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.names.Lock()
+	defer c.names.Unlock()
 	if on == c.hidden {
 		return nil
 	}
@@ -287,10 +290,9 @@ func rolledBack(tx *sql.Tx) error {
 
 // Rows lists a kind's table.
 func (c *DataCentre) Rows(ctx context.Context, kind fleet.Kind) ([]fleet.Resource, error) {
-	c.mu.Lock()
-	table := c.table(kind)
-	c.mu.Unlock()
-	rows, err := c.db.QueryContext(ctx, "SELECT id, coalesce(grp, '') FROM "+table+" ORDER BY id")
+	c.names.RLock()
+	rows, err := c.db.QueryContext(ctx, "SELECT id, coalesce(grp, '') FROM "+c.table(kind)+" ORDER BY id")
+	c.names.RUnlock()
 	if err != nil {
 		return nil, err
 	}

@@ -14,10 +14,9 @@ import (
 
 // clerk has the data centre do what churn foresees, one statement after the other,
 // each when it is due. It has a goroutine of its own: the run's, which may wait
-// until a process has ended or a leader has answered, holds up no statement, and
-// neither a database nor a broker holds up faults and orders. Its own statements
-// are what it may be late with; there is no queue of them, since it asks churn for
-// the next one when it has done the last.
+// until a process has ended or a leader has answered, holds up no statement, and its
+// statements hold up no fault and no order. They are what it may be late with; there
+// is no queue of them, since it asks churn for the next one when it has done the last.
 type clerk struct {
 	ctx  context.Context // ends it
 	stop context.CancelFunc
@@ -105,11 +104,11 @@ func (r *run) churn(k *kind, op churn.Op) {
 			r.changed(r.at(at), k.name, s.Verb, changed)
 		})
 	}
-	_, err := r.Centre.Do(r.clerk.ctx, s)
+	_, err := r.Centre.Do(r.ctx, s) // also when the clerk ends meanwhile: cut off, nobody could say whether it was done
 	switch {
 	case errors.Is(err, errNotAnnounced):
 		r.queue.add(func(time.Time) { r.check.Add(k.name, history.NotificationsLost, announced) })
-	case err != nil && r.clerk.ctx.Err() == nil:
+	case err != nil && r.ctx.Err() == nil:
 		r.queue.add(func(time.Time) { fmt.Fprintf(r.opts.Log, "%v: %v\n", op.At, err) })
 	}
 }

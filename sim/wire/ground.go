@@ -55,6 +55,8 @@ type Told struct {
 	// Died says that an orchestrator has ended, or cannot start, and the run has not
 	// asked for it.
 	Died func(why error)
+	// Lost says that what happens cannot be told any more: there is nothing to judge.
+	Lost func(why error)
 	// Evicted says that the next deletion of an instance's pod is not its
 	// orchestrator's.
 	Evicted func(kind fleet.Kind, id fleet.InstanceID)

@@ -24,7 +24,8 @@ type openOrder struct {
 
 // Whoever orders something and is told that nobody can take it now tries again, as
 // people and scripts do, and as in virtual time: so often, but no more than every
-// leastRealTurn of real time, and so long after heal and after it was given first.
+// leastRealTurn of real time, and so long after heal and after it was given first;
+// and for as long besides as the real servers may take to come back.
 const (
 	orderAgain    = 5 * time.Second
 	orderPatience = 2 * time.Minute
@@ -35,15 +36,12 @@ const (
 func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	for _, open := range r.open {
 		switch {
-		case !sameSubject(open.Order, o):
+		case open.Subject() != o.Subject():
 		case open.asked:
 			open.over = true
 		default: // given after this one it would undo it
 			r.refused(now, open, errors.New("a later order is about the same"))
 		}
-	}
-	if o.What == scenarios.Replace {
-		r.ordered[dacAt{fleet.Kind(o.Kind), fleet.InstanceID(o.Instance)}] = true
 	}
 	open := &openOrder{Order: o, given: now}
 	r.open[o] = open
@@ -51,20 +49,12 @@ func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	return nil
 }
 
-// sameSubject says whether the later of two orders takes back the earlier.
-func sameSubject(a, b *scenarios.Order) bool {
-	what := func(o *scenarios.Order) scenarios.OrderKind {
-		if o.What == scenarios.Undrain {
-			return scenarios.Drain
-		}
-		return o.What
-	}
-	return a.Kind == b.Kind && a.Instance == b.Instance && what(a) == what(b)
-}
-
 // give gives an order over REST, and takes the answer when it comes.
 func (r *run) give(open *openOrder) {
 	open.asked = true
+	if open.What == scenarios.Replace { // each time: the deletion that the last one asked for was taken for it
+		r.ordered[dacAt{fleet.Kind(open.Kind), fleet.InstanceID(open.Instance)}] = true
+	}
 	client := r.Crew.Client()
 	r.hearing.Go(func() {
 		err := give(r.ctx, client, r.called(fleet.Kind(open.Kind)), open.Order)
@@ -144,7 +134,7 @@ func takenLater(err error) (later, begun bool) {
 // again sees to it that an order that nobody has is given once more, or gives it
 // up.
 func (r *run) again(now time.Duration, open *openOrder, why error) {
-	if open.over || now+orderAgain > max(open.given, r.sc.Heal)+orderPatience {
+	if open.over || now+orderAgain > max(open.given, r.sc.Heal)+orderPatience+r.scaled(r.ComingBack) {
 		r.refused(now, open, why)
 		return
 	}
@@ -174,6 +164,7 @@ func (r *run) refused(now time.Duration, open *openOrder, why error) {
 	delete(r.open, open.Order)
 	fmt.Fprintf(r.opts.Log, "%v: %s of %s: %v\n", now.Round(time.Millisecond), open.What, open.Kind, why)
 	if open.begun {
+		r.notes = append(r.notes, fmt.Sprintf("Nobody answered the order to %s %s of %v, which may have been begun: it counts neither as done nor as refused.", open.What, open.Kind, open.given))
 		return
 	}
 	r.pics.series.Mark(now, string(open.What)+" refused")

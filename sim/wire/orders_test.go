@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"dacorch/orchestrator/api"
-	"dacorch/scenarios"
 )
 
 // TestTakenLater: who is told that nobody can take an order now gives it again; who
@@ -40,28 +39,6 @@ func TestTakenLater(t *testing.T) {
 	} {
 		if later, begun := takenLater(s.err); later != s.later || begun != s.begun {
 			t.Errorf("%v: later %v, begun %v, want %v and %v", s.err, later, begun, s.later, s.begun)
-		}
-	}
-}
-
-// TestSameSubject: the later of two orders about the same takes the earlier back.
-func TestSameSubject(t *testing.T) {
-	order := func(what scenarios.OrderKind, kind string, instance int) *scenarios.Order {
-		return &scenarios.Order{What: what, Kind: kind, Instance: instance}
-	}
-	for _, s := range []struct {
-		a, b *scenarios.Order
-		want bool
-	}{
-		{order(scenarios.Drain, "Thing", 3), order(scenarios.Undrain, "Thing", 3), true},
-		{order(scenarios.Drain, "Thing", 3), order(scenarios.Drain, "Thing", 4), false},
-		{order(scenarios.Drain, "Thing", 3), order(scenarios.Replace, "Thing", 3), false},
-		{order(scenarios.Orchestrate, "Thing", 0), order(scenarios.Orchestrate, "Thing", 0), true},
-		{order(scenarios.Orchestrate, "Thing", 0), order(scenarios.Orchestrate, "Rule", 0), false},
-		{order(scenarios.Maintenance, "Thing", 0), order(scenarios.Maintenance, "Thing", 0), true},
-	} {
-		if got := sameSubject(s.a, s.b); got != s.want {
-			t.Errorf("%+v and %+v: %v, want %v", s.a, s.b, got, s.want)
 		}
 	}
 }

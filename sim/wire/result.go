@@ -18,7 +18,9 @@ import (
 func (r *run) finish() error {
 	r.load.playing.Wait()
 	r.endChurn()
-	r.takeFacts()
+	if r.takeFacts(); r.broken != nil {
+		return r.broken
+	}
 	if r.ended = r.sc.Duration; r.deserted() {
 		r.ended = min(r.ended, r.at(time.Now()))
 		r.notes = append(r.notes, fmt.Sprintf("The run ended at %v: no orchestrator was left.", r.ended.Round(time.Second)))

@@ -46,7 +46,7 @@ func TestAudit(t *testing.T) {
 		t.Errorf("%v, the report would say %q, %v", err, r.notes, r.check.Violations())
 	}
 	r.Look = &deaf{witness, 1_000_000}
-	if err := r.audit(300 * time.Millisecond); err != nil || len(r.notes) != 1 || !strings.Contains(r.notes[0], errDeaf.Error()) {
+	if err := r.audit(2 * time.Second); err != nil || len(r.notes) != 1 || !strings.Contains(r.notes[0], errDeaf.Error()) {
 		t.Errorf("%v, the report would say %q", err, r.notes)
 	}
 	r.cancel()

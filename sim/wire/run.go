@@ -165,6 +165,7 @@ func (r *run) prepare() error {
 		Told: Told{Tree: r.zookeeper, Pod: r.kubernetes, DACs: facts{r},
 			Crashed: func(kind fleet.Kind) { r.queue.add(func(time.Time) { r.crashed(kind) }) },
 			Died:    func(why error) { r.queue.add(func(at time.Time) { r.died(at, why) }) },
+			Lost:    func(why error) { r.queue.add(func(time.Time) { r.broken = why }) },
 			Evicted: func(kind fleet.Kind, id fleet.InstanceID) {
 				r.queue.add(func(time.Time) { r.evicted[dacAt{kind, id}] = true })
 			},
