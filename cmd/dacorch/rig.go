@@ -76,8 +76,7 @@ func (f *rigFlags) options(c console, cmd *cobra.Command) (rig.Options, error) {
 		switch value {
 		case "1", "true", "on":
 			o.AirGapped = true
-		case "0", "false", "off":
-			o.Published = true
+		case "0", "false", "off": // as if it were not there: a variable takes nothing away
 		default:
 			return o, fmt.Errorf("DACORCH_AIR_GAPPED=%q: want 1 or 0", value)
 		}

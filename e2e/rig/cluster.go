@@ -198,8 +198,12 @@ func (r *Rig) keepCluster(ctx context.Context, p *cluster.Provider) (state StepS
 		}
 		why = "one whose network was gone was removed, with all that ran there"
 	}
-	err = errors.Join(r.unsettled(), kindError(p.Delete(r.state.Name, r.state.Kubeconfig)),
-		os.RemoveAll(r.tokens())) // of the releases that ran there
+	if err = r.unsettled(); err == nil {
+		err = kindError(p.Delete(r.state.Name, r.state.Kubeconfig))
+	}
+	if err == nil {
+		err = os.RemoveAll(r.tokens()) // of the releases that ran there
+	}
 	return "", why, err
 }
 
@@ -208,10 +212,10 @@ func (r *Rig) keepCluster(ctx context.Context, p *cluster.Provider) (state StepS
 func (r *Rig) onNetwork(ctx context.Context, node container.InspectResponse) (bool, error) {
 	res, err := r.docker.NetworkInspect(ctx, r.state.Network, client.NetworkInspectOptions{})
 	if err != nil || node.NetworkSettings == nil {
-		return false, err
+		return true, err // nothing is removed for what is not known
 	}
 	at := node.NetworkSettings.Networks[r.state.Network]
-	return at != nil && at.NetworkID == res.Network.ID, nil
+	return at == nil || at.NetworkID == "" || at.NetworkID == res.Network.ID, nil
 }
 
 // resumeCluster starts or thaws the node if need be, and waits until it is Ready.

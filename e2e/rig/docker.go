@@ -148,13 +148,18 @@ func (r *Rig) ofAnother(ctx context.Context) error {
 		return err
 	}
 	there, err := os.Stat(filepath.Join(dir, stateFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && local(r.docker.DaemonHost()) {
 		return nil
 	}
 	if here, unread := os.Stat(r.state.file()); err == nil && unread == nil && os.SameFile(here, there) {
 		return nil // by another path
 	}
 	return fmt.Errorf("the rig %s on this Docker is kept in %s and not in %s: set DACORCH_CACHE to where it is, or give another rig beside it a --name and a --port-offset", r.state.Name, dir, r.state.Dir)
+}
+
+// local says that a daemon runs on this machine, so that who else uses it does, too.
+func local(host string) bool {
+	return strings.HasPrefix(host, "unix://") || strings.HasPrefix(host, "npipe://")
 }
 
 // logTail is the last lines of what a container wrote; "" when it cannot be told.

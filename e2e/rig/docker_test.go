@@ -93,6 +93,23 @@ func connected(t *testing.T, says map[string]string) (*Rig, *standIn) {
 	return r, d
 }
 
+// onSocket has the stand-in be a daemon of this machine.
+func onSocket(t *testing.T, r *Rig, d *standIn) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "docker") // short, as the path of a socket has to be
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "sock"))
+	must(t, err)
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: d}}
+	server.Start()
+	t.Cleanup(server.Close)
+	t.Setenv("DOCKER_HOST", "unix://"+l.Addr().String())
+	r.docker, err = connectDocker(t.Context())
+	must(t, err)
+	t.Cleanup(func() { _ = r.docker.Close() })
+}
+
 // given are options of images that the stand-in has, but those of the services.
 func given(says map[string]string, o Options) Options {
 	o.Name, o.NoInstall = "try", true
@@ -183,11 +200,27 @@ func TestNetworkHasTheMTUOfTheUsualOne(t *testing.T) {
 		map[string]string{masquerade: "true", "com.docker.network.driver.mtu": "1400"})
 }
 
+// TestMovedRig: a rig's directory is where it was read, whatever its file says.
+func TestMovedRig(t *testing.T) {
+	r, _ := connected(t, map[string]string{})
+	moved := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(moved, "rig"), 0o700))
+	must(t, os.Rename(r.state.Dir, filepath.Join(moved, "rig", "try")))
+	t.Setenv("DACORCH_CACHE", moved)
+	s, err := readState("try")
+	must(t, err)
+	want, err := newState("try")
+	must(t, err)
+	same(t, []string{s.Dir, s.Kubeconfig, s.CAFile, s.Node}, []string{want.Dir, want.Kubeconfig, want.CAFile, "node-1"})
+}
+
 // TestRigOfAnotherCacheIsLeftAlone, while it is there.
 func TestRigOfAnotherCacheIsLeftAlone(t *testing.T) {
 	there := t.TempDir()
 	says := map[string]string{"GET /networks/try": fmt.Sprintf(`{"Labels": {%q: "try", %q: %q}}`, rigLabel, directoryLabel, there)}
 	r, d := connected(t, says)
+	holds(t, r.ofAnother(t.Context()), "is kept in "+there) // this Docker may be another machine's, as is the directory
+	onSocket(t, r, d)
 	must(t, r.ofAnother(t.Context())) // nothing is kept there
 	must(t, os.WriteFile(filepath.Join(there, stateFile), nil, 0o600))
 	holds(t, r.ofAnother(t.Context()), "is kept in "+there, "DACORCH_CACHE", "another rig beside it")

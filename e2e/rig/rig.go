@@ -92,7 +92,7 @@ func (r *Rig) loadCA() error {
 	}
 	r.ca = x509.NewCertPool()
 	if !r.ca.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s holds no certificate (PEM): dacorch rig down, then up, makes a new one", r.state.CAFile)
+		return fmt.Errorf("%s holds no certificate (PEM): %s, then up, makes a new one", r.state.CAFile, Command("down", r.state.Name))
 	}
 	return nil
 }

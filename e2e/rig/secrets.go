@@ -42,7 +42,7 @@ func (r *Rig) passwords() (secrets, error) {
 		return nil, err
 	}
 	if all.complete() {
-		return nil, fmt.Errorf("%s lacks a password: dacorch rig up makes the missing ones", filepath.Join(r.State().Dir, secretsFile))
+		return nil, fmt.Errorf("%s lacks a password: %s makes the missing ones", filepath.Join(r.State().Dir, secretsFile), Command("up", r.State().Name))
 	}
 	return all, nil
 }
@@ -106,7 +106,7 @@ func readSecrets(dir string) (secrets, error) {
 	}
 	s, err := parseSecrets(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: dacorch rig down, then up, makes new ones", path, err)
+		return nil, fmt.Errorf("%s: %w: %s, then up, makes new ones", path, err, Command("down", filepath.Base(dir)))
 	}
 	return s, nil
 }

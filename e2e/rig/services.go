@@ -98,7 +98,10 @@ func (r *Rig) startService(ctx context.Context, name ServiceName) (did StepState
 }
 
 func (r *Rig) remakeService(ctx context.Context, p servicePlan) error {
-	if err := errors.Join(r.unsettled(), r.removeService(ctx, p.name)); err != nil {
+	if err := r.unsettled(); err != nil {
+		return err
+	}
+	if err := r.removeService(ctx, p.name); err != nil {
 		return err
 	}
 	return r.makeService(ctx, p)

@@ -94,17 +94,19 @@ func (s State) file() string { return filepath.Join(s.Dir, stateFile) }
 
 // readState is what save wrote. The error is fs.ErrNotExist when there is no rig.
 func readState(name string) (State, error) {
-	s, err := newState(name)
+	own, err := newState(name)
 	if err != nil {
-		return s, err
+		return own, err
 	}
+	s := own
 	data, err := os.ReadFile(s.file())
 	if err != nil {
 		return s, err
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return s, fmt.Errorf("%s is damaged: %w; dacorch rig down, then up, makes it anew", s.file(), err)
+		return s, fmt.Errorf("%s is damaged: %w; %s, then up, makes it anew", own.file(), err, Command("down", name))
 	}
+	s.Dir, s.Kubeconfig, s.CAFile = own.Dir, own.Kubeconfig, own.CAFile // where it is now, also if it was moved
 	if s.Services == nil {
 		s.Services = map[ServiceName]Service{}
 	}

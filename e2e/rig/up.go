@@ -370,8 +370,7 @@ func (r *Rig) ensureService(ctx context.Context, name ServiceName) (StepState, s
 // checkPorts says which of the ports on this machine are taken by others. Docker
 // says so too, but late, and with less.
 func (r *Rig) checkPorts(ctx context.Context, opts Options) error {
-	host := r.docker.DaemonHost()
-	if !strings.HasPrefix(host, "unix://") && !strings.HasPrefix(host, "npipe://") {
+	if !local(r.docker.DaemonHost()) {
 		return nil // the ports are another machine's
 	}
 	cfg, from, err := kindConfig(opts.KindConfig)
