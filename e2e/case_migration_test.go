@@ -156,6 +156,9 @@ func (w *world) labelled(k *kind) {
 		if err != nil {
 			return err
 		}
+		if len(pods) == 0 {
+			return errors.New("there are none")
+		}
 		errs := []error{}
 		for id, p := range pods {
 			for label, want := range map[string]string{"instanceId": fmt.Sprint(id), "app.kubernetes.io/managed-by": "dacorch",
@@ -198,10 +201,9 @@ func (w *world) helmUninstall() {
 		}
 		return nil
 	})
+	// It ends its sessions itself: they would else stay for longer.
 	for _, k := range w.kinds {
-		if err := w.noSessions(path.Join(ownRoot, k.name)); err != nil {
-			w.t.Errorf("the orchestrator has gone in good order, and %v", err)
-		}
+		eventually(w.t, closedWithin, "the end of its sessions", func(context.Context) error { return w.noSessions(path.Join(ownRoot, k.name)) })
 	}
 	ctx, done := context.WithTimeout(w.t.Context(), callWithin)
 	defer done()

@@ -26,6 +26,7 @@ const (
 	healedWithin    = 3 * time.Minute  // after a server's return: reconnecting backs off up to 10 s, pods restart with backoff
 	goneWithin      = 2 * time.Minute  // a namespace with its pods; dead containers are removed late
 	callWithin      = 20 * time.Second // one request to anybody
+	closedWithin    = 5 * time.Second  // the end of a session that its owner closes; far below session
 	collectWithin   = time.Minute      // everything of a case that failed
 	commandWithin   = 10 * time.Minute // a command of README.md: the longest plays a scenario for two
 )

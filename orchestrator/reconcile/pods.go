@@ -286,7 +286,7 @@ func (m *Machine) podCreated(ev PodCreated) {
 		return
 	}
 	in.step = podIdle
-	if ev.Answer != PodAlreadyExists { // which pod that is, the listing tells that is asked for now
+	if ev.Answer != PodAlreadyExists || m.podsReq != 0 { // which pod that is, the listing tells that is asked for now; not an older one
 		in.seenAt = m.now
 	}
 	switch ev.Answer {
