@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -36,16 +37,14 @@ func connectMQTT(t *testing.T, r *rig.Rig) paho.Client {
 	return client
 }
 
-// forgetSessions ends the orchestrators' sessions at the broker, which would keep
-// every message for them: who comes with a clean one takes the old one away.
+// forgetSessions ends the orchestrators' sessions at the broker.
 func (w *world) forgetSessions() {
 	for replica := range max(1, w.release.Replicas) {
-		id := fmt.Sprintf("dacorch-%s-%s-%d", w.release.Namespace, rig.Name, replica) // as the chart calls them
-		client := paho.NewClient(w.rig.MQTTOptions(rig.UserOrchestrator, id).SetCleanSession(true))
-		if token := client.Connect(); !token.WaitTimeout(callWithin) || token.Error() != nil {
-			w.t.Errorf("the MQTT session of %s stays: %v", id, token.Error())
+		ctx, done := context.WithTimeout(context.Background(), callWithin)
+		if err := w.rig.ForgetSession(ctx, rig.ClientID(w.release.Namespace, rig.Name, replica)); err != nil {
+			w.t.Error(err)
 		}
-		client.Disconnect(0)
+		done()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"dacorch/orchestrator/recording"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
+	"dacorch/sim/internal/stage"
 )
 
 // openOrder is an operator's order that has not been answered for good.
@@ -26,13 +27,6 @@ type openOrder struct {
 
 	answer func(err string) // whoever asked waits for the answer, and gives it again or not: then it is given once
 }
-
-// Whoever orders something and is told that nobody can take it now tries again, as
-// people and scripts do.
-const (
-	orderAgain    = 5 * time.Second
-	orderPatience = 2 * time.Minute // after heal, and after it was given
-)
 
 // order is an operator's order. Its figures count it once, however often it is
 // given.
@@ -74,12 +68,12 @@ func (r *run) again(now time.Duration, req uint64, why string) {
 	open := r.orders[req]
 	open.to = nil
 	r.orders[req] = open
-	if open.answer != nil || open.over || now+orderAgain > max(open.given, r.sc.Heal, r.calmAt)+orderPatience {
+	if open.answer != nil || open.over || now+stage.OrderAgain > max(open.given, r.sc.Heal, r.calmAt)+stage.OrderPatience {
 		delete(r.orders, req)
 		r.refused(now, open, why)
 		return
 	}
-	r.at(now+orderAgain, func(now time.Duration) {
+	r.at(now+stage.OrderAgain, func(now time.Duration) {
 		switch open, waits := r.orders[req]; {
 		case !waits:
 		case r.underWay(open):

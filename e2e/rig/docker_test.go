@@ -200,6 +200,20 @@ func TestNetworkHasTheMTUOfTheUsualOne(t *testing.T) {
 		map[string]string{masquerade: "true", "com.docker.network.driver.mtu": "1400"})
 }
 
+// TestClaim: what one has claimed another gets once it was given back.
+func TestClaim(t *testing.T) {
+	r, _ := connected(t, map[string]string{})
+	held, err := r.Claim("sim")
+	must(t, err)
+	if _, err := r.Claim("sim"); !errors.Is(err, ErrClaimed) {
+		t.Errorf("claimed twice: %v", err)
+	}
+	must(t, held.Close())
+	held, err = r.Claim("sim")
+	must(t, err)
+	must(t, held.Close())
+}
+
 // TestMovedRig: a rig's directory is where it was read, whatever its file says.
 func TestMovedRig(t *testing.T) {
 	r, _ := connected(t, map[string]string{})
@@ -249,7 +263,7 @@ func TestClusterOfANetworkThatIsGone(t *testing.T) {
 		"GET /networks/try":                      `{"Id": "new"}`,
 	}
 	r, d := connected(t, says)
-	token := r.tokenFile("iota", "dacorch")
+	token := r.TokenFile("iota", "dacorch")
 	must(t, os.MkdirAll(filepath.Dir(token), 0o700))
 	must(t, os.WriteFile(token, nil, 0o600))
 	p, err := provider(r.state)

@@ -103,7 +103,7 @@ func (r *Rig) Install(ctx context.Context, rel Release) (in *Installed, err erro
 		return nil, problem(err)
 	}
 	in = &Installed{Namespace: rel.Namespace, Name: rel.Name, Token: kept.write, Read: kept.read, rig: r,
-		TokenFile: r.tokenFile(rel.Namespace, rel.Name)}
+		TokenFile: r.TokenFile(rel.Namespace, rel.Name)}
 	_, missing := os.Stat(in.TokenFile)
 	file := in.TokenFile
 	defer func() {
@@ -150,8 +150,8 @@ func (r *Rig) Install(ctx context.Context, rel Release) (in *Installed, err erro
 	return in, nil
 }
 
-// tokenFile holds the token with which a release may be changed.
-func (r *Rig) tokenFile(namespace, name string) string {
+// TokenFile holds the token with which a release may be changed.
+func (r *Rig) TokenFile(namespace, name string) string {
 	return filepath.Join(r.tokens(), namespace+"."+name)
 }
 

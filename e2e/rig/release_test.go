@@ -239,12 +239,12 @@ func TestFailedInstallGivesItsPortBack(t *testing.T) {
 		if len(r.ports) > 0 {
 			t.Errorf("these ports are given out: %v", r.ports)
 		}
-		if _, err := os.Stat(r.tokenFile(namespace, "dacorch")); (err == nil) != left {
+		if _, err := os.Stat(r.TokenFile(namespace, "dacorch")); (err == nil) != left {
 			t.Errorf("the token of %s: %v", namespace, err)
 		}
 	}
 	fails("here", false)
-	must(t, os.WriteFile(r.tokenFile("here", "dacorch"), nil, 0o600))
+	must(t, os.WriteFile(r.TokenFile("here", "dacorch"), nil, 0o600))
 	fails("here", true)       // one of before
 	fails(ownNamespace, true) // the rig's own, for whoever looks into it
 }

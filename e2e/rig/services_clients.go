@@ -87,6 +87,29 @@ func (r *Rig) MQTTOptions(user, clientID string) *mqtt.ClientOptions {
 		SetTLSConfig(r.TLS()).SetConnectTimeout(dialWithin)
 }
 
+// ClientID is what the chart calls a replica of a release at Mosquitto.
+func ClientID(namespace, name string, replica int) string {
+	return fmt.Sprintf("dacorch-%s-%s-%d", namespace, name, replica)
+}
+
+// ForgetSession ends the session that an orchestrator has left at Mosquitto, which
+// would keep every message for it, and hand it to the next one of that client id:
+// who comes with a clean session takes the old one away.
+func (r *Rig) ForgetSession(ctx context.Context, clientID string) error {
+	client := mqtt.NewClient(r.MQTTOptions(UserOrchestrator, clientID).SetCleanSession(true).SetAutoReconnect(false))
+	defer client.Disconnect(0)
+	came := client.Connect()
+	select {
+	case <-came.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("the MQTT session of %s stays: no answer: %w", clientID, context.Cause(ctx))
+	}
+	if err := came.Error(); err != nil {
+		return fmt.Errorf("the MQTT session of %s stays: %w", clientID, err)
+	}
+	return nil
+}
+
 // DatabaseConfig is how a user reaches Database from this machine.
 func (r *Rig) DatabaseConfig(user string) (*pgx.ConnConfig, error) {
 	return r.databaseConfig(user, Database)

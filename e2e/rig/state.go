@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -146,6 +147,23 @@ func lock(s State) (*os.File, error) {
 	}
 	if err := lockFile(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("another dacorch rig up or down is at work on %s: wait for it to end", s.Name), f.Close())
+	}
+	return f, nil
+}
+
+// ErrClaimed says that another process has what was to be claimed.
+var ErrClaimed = errors.New("another process has it")
+
+// Claim makes something of the rig, such as "sim", this process's own until what it
+// answers is closed, or the process ends in whatever way. The error is ErrClaimed
+// when another has it.
+func (r *Rig) Claim(what string) (io.Closer, error) {
+	f, err := os.OpenFile(filepath.Join(r.State().Dir, what+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w (%s: %w)", ErrClaimed, f.Name(), err), f.Close())
 	}
 	return f, nil
 }

@@ -156,7 +156,7 @@ func (r *Rig) servicePart(ctx context.Context, name ServiceName) Part {
 // empty.
 func (r *Rig) own() Installed {
 	rel := ownRelease()
-	in := Installed{Namespace: rel.Namespace, Name: Name, rig: r, TokenFile: r.tokenFile(rel.Namespace, Name)}
+	in := Installed{Namespace: rel.Namespace, Name: Name, rig: r, TokenFile: r.TokenFile(rel.Namespace, Name)}
 	token, err := os.ReadFile(in.TokenFile)
 	if err != nil {
 		in.TokenFile = ""

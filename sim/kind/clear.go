@@ -7,13 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
-	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/go-zookeeper/zk"
 
 	"dacorch/e2e/rig"
@@ -29,7 +26,7 @@ func (s *site) clear(ctx context.Context) error {
 	return errors.Join(
 		s.clearNamespace(ctx), // first: nobody writes any more
 		s.clearToken(),
-		s.clearSessions(),
+		s.clearSessions(ctx),
 		s.clearTrees(ctx, orchestrationRoot),
 		s.clearTrees(ctx, ownRoot),
 		s.clearTables(ctx),
@@ -60,7 +57,7 @@ func (s *site) clearNamespace(ctx context.Context) error {
 
 // clearToken removes the file with the release's token, as Uninstall does.
 func (s *site) clearToken() error {
-	err := os.Remove(filepath.Join(s.rig.State().Dir, "tokens", namespace+"."+release))
+	err := os.Remove(s.rig.TokenFile(namespace, release))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -70,27 +67,17 @@ func (s *site) clearToken() error {
 // brokerPatience bounds one connection to Mosquitto, which answers in milliseconds.
 const brokerPatience = 10 * time.Second
 
-// clearSessions ends the orchestrators' sessions at the broker, which would keep
-// every message for them, and hand it to the next run's: who comes with a clean
-// session takes the old one away.
-func (s *site) clearSessions() error {
+// clearSessions ends the orchestrators' sessions at the broker.
+func (s *site) clearSessions(ctx context.Context) error {
 	for i := range mostOrchestrators {
-		id := sessionOf(i)
-		client := mqtt.NewClient(s.rig.MQTTOptions(rig.UserOrchestrator, id).SetCleanSession(true).SetAutoReconnect(false))
-		came := client.Connect()
-		if !came.WaitTimeout(brokerPatience) {
-			return fmt.Errorf("the MQTT session of %s stays: no answer within %v", id, brokerPatience)
-		} else if err := came.Error(); err != nil {
-			return fmt.Errorf("the MQTT session of %s stays: %w", id, err)
+		ctx, cancel := context.WithTimeout(ctx, brokerPatience)
+		err := s.rig.ForgetSession(ctx, rig.ClientID(namespace, release, i))
+		cancel()
+		if err != nil {
+			return err
 		}
-		client.Disconnect(0)
 	}
 	return nil
-}
-
-// sessionOf is the client id that the chart gives a replica.
-func sessionOf(replica int) string {
-	return "dacorch-" + namespace + "-" + release + "-" + strconv.Itoa(replica)
 }
 
 // clearTrees removes what runs' kinds have below a root.

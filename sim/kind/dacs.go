@@ -205,18 +205,24 @@ func (d *dacs) over(in *instance) {
 	}
 }
 
+// named tells which instance a pod's name stands for.
+func (d *dacs) named(pod string) (fleet.Kind, fleet.InstanceID, bool) {
+	i := strings.LastIndex(pod, "-")
+	if i < 0 {
+		return "", 0, false
+	}
+	id, err := strconv.ParseInt(pod[i+1:], 10, 32)
+	kind, known := d.names[pod[:i]]
+	return kind, fleet.InstanceID(id), err == nil && known
+}
+
 // of is the instance that a pod is of; nil for another pod.
 func (d *dacs) of(pod *corev1.Pod) *instance {
-	i := strings.LastIndex(pod.Name, "-")
-	if i < 0 {
+	kind, id, ok := d.named(pod.Name)
+	if !ok {
 		return nil
 	}
-	id, err := strconv.ParseInt(pod.Name[i+1:], 10, 32)
-	kind, known := d.names[pod.Name[:i]]
-	if err != nil || !known {
-		return nil
-	}
-	return d.instance(kind, fleet.InstanceID(id))
+	return d.instance(kind, id)
 }
 
 // created takes in a pod that is new. Whatever its program will read is at least as

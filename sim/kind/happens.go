@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -184,7 +183,7 @@ func (p *pods) happened(was, is *corev1.Pod) {
 	tell, dacs := p.g.s.Told.Pod, p.g.dacs
 	p.g.crew.seen(was, is)
 	if is != nil && evicted(is) && (was == nil || !evicted(was)) {
-		if kind, id, ok := p.g.instance(is.Name); ok {
+		if kind, id, ok := dacs.named(is.Name); ok {
 			p.g.s.Told.Evicted(kind, id)
 		}
 	}
@@ -206,18 +205,6 @@ func evicted(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == "EvictionByEvictionAPI"
 	})
-}
-
-// instance tells which instance a pod's name stands for.
-func (g *ground) instance(pod string) (fleet.Kind, fleet.InstanceID, bool) {
-	for _, k := range g.s.Kinds {
-		if number, is := strings.CutPrefix(pod, k.InstanceName+"-"); is {
-			if id, err := strconv.ParseInt(number, 10, 32); err == nil {
-				return k.Kind, fleet.InstanceID(id), true
-			}
-		}
-	}
-	return "", 0, false
 }
 
 // pod is a pod as the watch knows it; nil for none.

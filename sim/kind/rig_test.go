@@ -148,7 +148,7 @@ func cleared(t *testing.T) {
 	}
 	// A session that is there would be resumed by who comes without a clean one.
 	for i := range mostOrchestrators {
-		id := sessionOf(i)
+		id := rig.ClientID(namespace, release, i)
 		client := mqtt.NewClient(s.rig.MQTTOptions(rig.UserOrchestrator, id).SetCleanSession(false).SetAutoReconnect(false))
 		came := client.Connect().(*mqtt.ConnectToken)
 		if came.Wait(); came.Error() != nil || came.SessionPresent() {
@@ -156,7 +156,7 @@ func cleared(t *testing.T) {
 		}
 		client.Disconnect(0)
 	}
-	if err := s.clearSessions(); err != nil { // those that were just made
+	if err := s.clearSessions(t.Context()); err != nil { // those that were just made
 		t.Error(err)
 	}
 }

@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -79,14 +77,13 @@ func openSite(ctx context.Context, name string, kinds []wire.Kind) (_ *site, err
 // claim takes the rig for this run. Whatever becomes of this process and of the
 // servers, it is held for as long as the process is there, and no longer.
 func (s *site) claim() error {
-	f, err := os.OpenFile(filepath.Join(s.rig.State().Dir, "sim.lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	held, err := s.rig.Claim("sim")
+	if errors.Is(err, rig.ErrClaimed) {
+		return fmt.Errorf("another run has the rig, wait until it has ended: %w", err)
+	} else if err != nil {
 		return err
 	}
-	if err := lockFile(f); err != nil {
-		return errors.Join(fmt.Errorf("another run has the rig (%s: %w): wait until it has ended", f.Name(), err), f.Close())
-	}
-	s.onClose(func(context.Context) error { return f.Close() })
+	s.onClose(func(context.Context) error { return held.Close() })
 	return nil
 }
 

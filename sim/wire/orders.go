@@ -11,6 +11,7 @@ import (
 	"dacorch/orchestrator/fleet"
 	"dacorch/scenarios"
 	"dacorch/sim/internal/history"
+	"dacorch/sim/internal/stage"
 )
 
 // openOrder is an operator's order that has not been answered for good.
@@ -22,17 +23,9 @@ type openOrder struct {
 	over  bool          // a later order is about the same: it is not given again
 }
 
-// Whoever orders something and is told that nobody can take it now tries again, as
-// people and scripts do, and as in virtual time: so often, but no more than every
-// leastRealTurn of real time, and so long after heal and after it was given first;
-// and for as long besides as the real servers may take to come back.
-const (
-	orderAgain    = 5 * time.Second
-	orderPatience = 2 * time.Minute
-)
-
 // order is an operator's order. Its figures count it once, however often it is
-// given.
+// given: as in virtual time, but no more often than every leastRealTurn of real
+// time, and for as long besides as the real servers may take to come back.
 func (r *run) order(now time.Duration, o *scenarios.Order) error {
 	for _, open := range r.open {
 		switch {
@@ -134,11 +127,11 @@ func takenLater(err error) (later, begun bool) {
 // again sees to it that an order that nobody has is given once more, or gives it
 // up.
 func (r *run) again(now time.Duration, open *openOrder, why error) {
-	if open.over || now+orderAgain > max(open.given, r.sc.Heal)+orderPatience+r.scaled(r.ComingBack) {
+	if open.over || now+stage.OrderAgain > max(open.given, r.sc.Heal)+stage.OrderPatience+r.scaled(r.ComingBack) {
 		r.refused(now, open, why)
 		return
 	}
-	r.plan(now+max(orderAgain, r.scaled(leastRealTurn)), func(now time.Duration) error {
+	r.plan(now+max(stage.OrderAgain, r.scaled(leastRealTurn)), func(now time.Duration) error {
 		switch {
 		case r.open[open.Order] != open: // it was given up
 		case open.begun && r.standsInZooKeeper(open): // who looks sees that, and waits for whoever goes on with it

@@ -114,8 +114,9 @@ const evictAfter = 5 * time.Minute
 
 // Run plays a scenario in real time, with the production orchestrator in processes
 // of its own, on a ground. What it reports is read from the outside: from ZooKeeper,
-// Kubernetes, the database, and what the DACs say they run. The error is about the scenario or its files, about ctx, or that of
-// Progress; what went wrong in the run is in the report.
+// Kubernetes, the database, and what the DACs say they run. The error is about the
+// scenario or its files, about ctx, or that of Progress; what went wrong in the run
+// is in the report.
 func Run(ctx context.Context, sc *scenarios.Scenario, opts RunOptions) (_ *Result, err error) {
 	if opts.TimeScale == 0 {
 		opts.TimeScale = 1

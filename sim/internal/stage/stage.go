@@ -39,6 +39,13 @@ type Cast struct {
 	TraceRows, SkippedRows int
 }
 
+// Whoever orders something and is told that nobody can take it now tries again, as
+// people and scripts do.
+const (
+	OrderAgain    = 5 * time.Second
+	OrderPatience = 2 * time.Minute // after heal, and after it was given
+)
+
 // Cast makes a kind's table and what will happen to it.
 func (s *Script) Cast(spec *scenarios.Kind) (*Cast, error) {
 	kind := fleet.Kind(spec.Kind)
